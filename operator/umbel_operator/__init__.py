@@ -1,0 +1,1 @@
+"""The Umbel operator: resources in, Deployments and configuration out."""

@@ -1,0 +1,1 @@
+"""Brokers: the port (`base`) and its adapters."""

@@ -1,0 +1,316 @@
+"""What the rest of Umbel asks of a broker. One conformance suite (tests/conformance) holds every adapter to it.
+
+A broker has three sides. The *producer* side publishes. The *consumer* side belongs to one owner (one incarnation of one
+child process): it fetches, reports outcomes, and is fenced off once the owner was buried. The *liveness* side belongs to
+supervisors and beat: heartbeats, and the burial of owners that died.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from umbel.record import Record
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """One encoded message to publish.
+
+    ``payload`` as `Message.encode` returns it; ``delay`` in seconds from now, 0 for at once; ``task_id`` for errors.
+    """
+
+    payload: bytes
+    task_id: str
+    delay: float = 0.0
+
+
+class Kind(str, Enum):
+    """How one delivery ended."""
+
+    ACK = "a"  #: done; store and reply as given
+    RETRY = "r"  #: replace by ``payload`` after ``delay``
+    GIVE_BACK = "b"  #: not started; back to the front (or after ``delay``), without charge
+    REQUEUE = "q"  #: cut short by draining; back to the front, ``requeues`` counted
+    DEAD = "d"  #: to the dead letters, with ``reason``
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The end of one delivery, written in one atomic step with what belongs to it.
+
+    Args:
+        tag: of the delivery.
+        kind: how it ended.
+        task_id: key of the record and of the reply.
+        record: encoded `Record` to store, or None.
+        ttl: seconds to keep the record.
+        reply_to: inbox to push the record to as well, or None.
+        payload: the new message, for RETRY.
+        delay: seconds, for RETRY and GIVE_BACK.
+        reason: JSON-able description, for DEAD.
+        run: (schedule uid, run id, final state) of a scheduled run: noted with the schedule before the acknowledgement.
+    """
+
+    tag: int
+    kind: Kind
+    task_id: str = ""
+    record: bytes | None = None
+    ttl: float = 86400.0
+    reply_to: str | None = None
+    payload: bytes = b""
+    delay: float = 0.0
+    reason: dict[str, Any] | None = None
+    run: tuple[str, str, str] | None = None
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One message owned by this owner under ``tag``, which is never used twice by one owner."""
+
+    queue: str
+    tag: int
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Batch:
+    """The answer to one cycle.
+
+    Args:
+        deliveries: fetched now.
+        now: the broker's clock, in seconds since the Unix epoch.
+        next_due: seconds until the next delayed message of the queue is due, None without one.
+        lost_tags: outcomes that were refused because the delivery was no longer this owner's.
+        more: the queue held more than was fetched.
+        max_deliveries: bound of the queue on ``lost``, see `Message`.
+    """
+
+    deliveries: list[Delivery]
+    now: float
+    next_due: float | None = None
+    lost_tags: list[int] = field(default_factory=list)
+    more: bool = False
+    max_deliveries: int = 3
+
+
+class OwnerLost(Exception):
+    """The owner was buried, or the broker was emptied: drop the outcomes, take a new owner id, register again."""
+
+
+class ConnectionLost(Exception):
+    """The connection broke; what was under way is uncertain until `Consumer.resume`."""
+
+
+@dataclass(slots=True)
+class OwnerInfo:
+    """What the registry tells of one owner. Workers are told apart by ``worker``, the id of their supervisor."""
+
+    id: str
+    queues: list[str]
+    worker: str = ""
+    hostname: str = ""
+    pid: int = 0
+    machine: str = ""
+    pool: str = ""
+    pod_uid: str = ""
+    state: str = "running"  #: running | draining
+    busy_since: float = 0.0  #: broker's clock, 0 when idle, as of the last heartbeat
+    last_beat: float = 0.0  #: broker's clock, seconds
+
+
+@dataclass(slots=True)
+class QueueInfo:
+    """A snapshot of one queue. ``oldest_age`` in seconds, of the ready message that is served next."""
+
+    name: str
+    ready: int
+    delayed: int
+    in_flight: int
+    dead: int
+    oldest_age: float
+    held: bool
+    intake_open: bool
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """A message that no worker will run, with the reason. ``died`` is the broker's clock in seconds."""
+
+    died: float
+    reason: dict[str, Any]
+    payload: bytes
+
+
+class Charge(str, Enum):
+    """What a burial writes into the messages that the dead owner held."""
+
+    NONE = "none"
+    LOST = "lost"  #: only for ``guilty``; the others go uncharged
+    SUSPECT = "suspect"
+    REQUEUE = "requeue"
+
+
+class Consumer(Protocol):
+    """The consumer side of one owner. Not thread-safe: who calls must hold the child's I/O lock."""
+
+    owner: OwnerInfo
+
+    def register(self) -> None:
+        """Enter the owner into the registry and into each queue, before the first cycle."""
+
+    def cycle(self, queue: str, outcomes: Sequence[Outcome], want: int) -> Batch:
+        """Report outcomes and fetch up to ``want`` messages, in one atomic step.
+
+        Raises:
+            OwnerLost: see there.
+            ConnectionLost: the step may or may not have happened; call `resume` before the next one.
+        """
+
+    def resume(self) -> dict[str, dict[int, bytes]]:
+        """Reconnect and return what this owner holds now: queue -> tag -> payload.
+
+        Raises:
+            OwnerLost: it was buried meanwhile.
+            ConnectionLost: the broker is still away.
+        """
+
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
+        """Write a record outside of a cycle (STARTED, progress); False if a later attempt or a final state stands there."""
+
+    def leave(self) -> None:
+        """Give back what is still held, without charge, and end this owner."""
+
+    def close(self) -> None:
+        """Drop the connections."""
+
+
+class Bell(Protocol):
+    """Waits until one of the queues may have work. On a connection of its own; one thread."""
+
+    def fileno(self) -> int:
+        """The socket to select on after `ask`."""
+
+    def ask(self, queues: Sequence[str], timeout: float) -> None:
+        """Start waiting, for at most ``timeout`` seconds of the broker's time."""
+
+    def answer(self) -> str | None:
+        """Read the answer: the queue whose bell rang, or None after the timeout."""
+
+    def close(self) -> None: ...
+
+
+class Liveness(Protocol):
+    """Heartbeats and burials. One connection, one thread."""
+
+    def beat(self, owners: Iterable[OwnerInfo]) -> list[str]:
+        """Renew the owners' heartbeat and figures in one call; return the ids that are gone."""
+
+    def scores(self) -> dict[str, float]:
+        """Return owner -> last heartbeat. Compare for change only, never with a clock."""
+
+    def generation(self) -> str:
+        """Return an id that changes when the server restarted or another one answers."""
+
+    def owners(self) -> list[OwnerInfo]:
+        """Return all registered owners."""
+
+    def dying(self) -> list[str]:
+        """Return the owners whose burial was begun and not ended."""
+
+    def held(self, owner: str) -> dict[str, dict[int, bytes]]:
+        """Return what an owner holds: queue -> tag -> payload."""
+
+    def bury(
+        self, owner: str, *, seen: float | None = None, charge: Charge = Charge.NONE, guilty: int | None = None
+    ) -> int | None:
+        """Fence the owner and move its messages back to the front of their queues.
+
+        Args:
+            owner: id.
+            seen: its score as last seen: the burial does not begin if it changed; None for one's own dead child.
+            charge: see `Charge`.
+            guilty: the tag to charge with LOST.
+
+        Returns: how many messages went back; None if the owner turned out to be alive. Safe to repeat, by anyone.
+        """
+
+    def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
+        """Write one outcome in the owner's stead (a time limit, a revoke with terminate); False if it was not its own any more."""
+
+    def close(self) -> None: ...
+
+
+class Broker(Protocol):
+    """A broker, as the app and the surfaces see it. Thread-safe."""
+
+    url: str
+
+    def publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
+        """Publish in one atomic step, within the publish deadline.
+
+        Raises:
+            OperationalError: the broker cannot be reached; nothing was sent.
+            PublishUncertain: the connection broke after sending.
+            QueueClosed: the queue's intake is closed.
+        """
+
+    def consumer(self, owner: OwnerInfo) -> Consumer: ...
+
+    def bell(self) -> Bell: ...
+
+    def liveness(self) -> Liveness: ...
+
+    def queues(self) -> list[str]:
+        """Return the names of all queues that were ever published to or consumed from."""
+
+    def info(self, queue: str) -> QueueInfo:
+        """Return a snapshot of one queue; zeros for an unknown one."""
+
+    def configure(self, queue: str, settings: dict[str, Any], serial: int) -> bool:
+        """Write a queue's settings unless a newer serial stands there; an opened or resumed queue's bell rings.
+
+        Settings: ``intake`` ("Accept" or "Reject"), ``dispatch`` ("Enabled" or "Held"), ``max_concurrency`` (int or None),
+        ``max_deliveries`` (int), ``dead_policy`` ("Keep" or "Discard"), ``dead_retention`` (seconds).
+        """
+
+    def promote(self, queue: str) -> float | None:
+        """Move due delayed messages to ready; return seconds until the next one is due, None without one."""
+
+    def purge(self, queue: str) -> int:
+        """Drop all ready and delayed messages; return how many."""
+
+    def dead(self, queue: str, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
+        """Return dead letters, the newest first."""
+
+    def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
+        """Remember the ids as revoked (for a day) and tell all workers; return how many workers heard it."""
+
+    def revoked(self) -> set[str]:
+        """Return the ids that are revoked and not forgotten yet."""
+
+    def control(self, command: dict[str, Any]) -> int:
+        """Send a command to all workers; return how many heard it."""
+
+    def listen(self, handle: Callable[[dict[str, Any]], None]) -> Listener:
+        """Call ``handle`` with each command, from a thread of its own, across reconnects."""
+
+    def ping(self) -> dict[str, Any]:
+        """Check the connection; return ``version``, ``maxmemory_policy`` and ``run_id`` of the server.
+
+        Raises:
+            OperationalError: with the address, the cause and the remedy.
+        """
+
+    def close(self) -> None:
+        """Drop all connections of this process; the next call connects anew."""
+
+
+class Listener(Protocol):
+    """A running subscription."""
+
+    def stop(self) -> None: ...
+
+    def join(self, timeout: float | None = None) -> None: ...

@@ -1,0 +1,95 @@
+"""The message on the wire: a fixed binary head that Lua may change, JSON headers, and the encoded arguments.
+
+============ ===== ==============================================================
+offset       bytes what
+============ ===== ==============================================================
+0            1     version of the layout, 1
+1            1     flags
+2            1     priority, 0-9, 9 is served first
+3            2     attempt: raised by every bury and every retry
+5            2     lost: deliveries that ended with the death of what ran it alone
+7            2     suspect: deliveries that ended with the death of a process that held others too
+9            2     requeues: handed back by a worker that drained; never punished
+11           8     enqueued at, in milliseconds of Redis's clock (stamped by the publish script)
+19           8     nonce of this publish
+27           2     length of the headers
+29                 headers (a JSON object), then the body
+============ ===== ==============================================================
+
+All numbers are big-endian. The Lua scripts know these offsets (plus one, as Lua counts): change both or neither.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from umbel.errors import DecodeError
+from umbel.ids import new_nonce
+
+VERSION: Final = 1
+HEAD: Final = struct.Struct(">BBBHHHHQ8sH")
+HEAD_SIZE: Final = HEAD.size
+DEFAULT_PRIORITY: Final = 5
+MAX_PRIORITY: Final = 9
+
+
+@dataclass(slots=True)
+class Message:
+    """One task call on its way.
+
+    ``headers`` holds at least ``id`` and ``task``. Others, all optional: ``retries``, ``expires`` (seconds after
+    ``enqueued_ms``), ``timelimit`` ([hard, soft] seconds), ``reply_to`` (inbox of the waiting client), ``ignore_result``,
+    ``root_id``, ``parent_id``, ``content_type``, ``schedule`` and ``run`` (of a scheduled run), ``headers`` (the user's own).
+    """
+
+    headers: dict[str, Any]
+    body: bytes
+    priority: int = DEFAULT_PRIORITY
+    attempt: int = 0
+    lost: int = 0
+    suspect: int = 0
+    requeues: int = 0
+    enqueued_ms: int = 0
+    flags: int = 0
+    nonce: bytes = field(default_factory=new_nonce)
+
+    def encode(self) -> bytes:
+        """Return the bytes for the wire."""
+        headers = orjson.dumps(self.headers)
+        head = HEAD.pack(
+            VERSION,
+            self.flags,
+            self.priority,
+            self.attempt,
+            self.lost,
+            self.suspect,
+            self.requeues,
+            self.enqueued_ms,
+            self.nonce,
+            len(headers),
+        )
+        return head + headers + self.body
+
+
+def decode(raw: bytes) -> Message:
+    """Read a message.
+
+    Raises:
+        DecodeError: it is too short, of a newer version, or its headers are not a JSON object with ``id`` and ``task``.
+    """
+    if len(raw) < HEAD_SIZE:
+        raise DecodeError(f"a message of {len(raw)} bytes is shorter than its head of {HEAD_SIZE}")
+    version, flags, priority, attempt, lost, suspect, requeues, enqueued, nonce, length = HEAD.unpack_from(raw)
+    if version != VERSION:
+        raise DecodeError(f"a message of layout version {version}; this worker reads version {VERSION}: upgrade it")
+    end = HEAD_SIZE + length
+    try:
+        headers = orjson.loads(raw[HEAD_SIZE:end])
+        headers["id"], headers["task"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise DecodeError(f"the headers of a message cannot be read: {error}") from error
+    return Message(headers, raw[end:], priority, attempt, lost, suspect, requeues, enqueued, flags, nonce)

@@ -1,0 +1,1 @@
+"""Result backends: the port (`base`) and its adapters."""

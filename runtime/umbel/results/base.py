@@ -1,0 +1,37 @@
+"""What the rest of Umbel asks of a result backend. One conformance suite (tests/conformance) holds every adapter to it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Protocol
+
+from umbel.record import Record
+
+
+class Results(Protocol):
+    """A result backend. Thread-safe; a forked process gets a fresh inbox by itself."""
+
+    def inbox(self) -> str | None:
+        """Return the id of this process's reply inbox, to be named in ``reply_to``; None before the first wait.
+
+        The inbox exists from the first `wait` on: a process that never waits costs nothing.
+        """
+
+    def get(self, task_id: str) -> Record | None:
+        """Return the stored record, or None."""
+
+    def store(self, task_id: str, record: Record, ttl: float) -> bool:
+        """Write a record; False if a later attempt or a final state stands there (nothing was written)."""
+
+    def wait(self, task_id: str) -> Future[Record]:
+        """Return a future that is done once a record in a ready state is there. One connection serves all of them.
+
+        Re-reads the stored record after a reconnect and every 5 seconds, so that a reply which was lost only delays it.
+        Cancel the future to stop waiting.
+        """
+
+    def forget(self, task_id: str) -> None:
+        """Delete the record."""
+
+    def close(self) -> None:
+        """Drop connections and threads; futures under way are cancelled."""
