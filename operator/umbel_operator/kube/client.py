@@ -5,7 +5,7 @@ from typing import Any
 
 from umbel_operator.kube.errors import GoneError, Json
 from umbel_operator.kube.resources import Resource, resource_of
-from umbel_operator.kube.transport import Answer, Transport
+from umbel_operator.kube.transport import Answer, Request, Transport
 
 FIELD_MANAGER = "umbel-operator"
 
@@ -30,7 +30,7 @@ class Api:
         except GoneError:
             return None
 
-    async def list(self, resource: Resource, namespace: str | None = None, selector: str = "") -> list[Json]:
+    async def list_all(self, resource: Resource, namespace: str | None = None, selector: str = "") -> list[Json]:
         """Read all objects of a kind, in pages.
 
         namespace: None for all namespaces. selector: label selector.
@@ -148,15 +148,16 @@ class Api:
         verb = "list" if method == "GET" and name is None else method.lower()
         place = "/".join(part for part in (namespace, name or named) if part)
         suffix = f"/{subresource}" if subresource else ""
-        return await self.transport.request(
+        request = Request(
             method,
             resource.path(namespace, name, subresource),
             what=f"{verb} {resource.plural}{suffix} {place}".rstrip(),
             plural=resource.plural + suffix,
-            query=query,
+            query=query or {},
             body=body,
             content_type=content_type,
         )
+        return await self.transport.send(request)
 
 
 def _target(obj: Json) -> tuple[Resource, str | None, str]:

@@ -1,10 +1,9 @@
 """One HTTP request to the API server through the official client, its answer decoded and its failure typed."""
 
-import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -12,16 +11,31 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from umbel_operator.kube.errors import Json, TemporaryError, error_of
 
-#: Seconds for one request, answer read.
-REQUEST_TIMEOUT = 30.0
-
 #: Called after each request with verb, plural, and HTTP status (0 = no answer).
 Observer = Callable[[str, str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What to send, and how to speak of it."""
+
+    method: str
+    path: str
+    #: The request in words, for messages: `patch deployments shop/mail-worker`.
+    what: str
+    #: The resource's plural name, for metrics.
+    plural: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    content_type: str = "application/json"
+    #: Seconds until the answer is read.
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: any status where `raw` was asked for, else a success."""
+    """What came back."""
 
     status: int
     headers: Mapping[str, str]
@@ -44,86 +58,63 @@ class Transport:
         self._user_agent = user_agent
         self._client = self._connect(configuration)
         self._reloaded_at = float("-inf")
+        #: The connection settings that are in use.
+        self.configuration = configuration
 
     @property
     def server(self) -> str:
         """Tell the URL of the API server."""
-        return str(self._client.configuration.host)
-
-    @property
-    def configuration(self) -> Configuration:
-        """Hand out the connection settings that are in use."""
-        return self._client.configuration
+        return str(self.configuration.host)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        what: str,
-        plural: str = "",
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-        timeout: float = REQUEST_TIMEOUT,
-        raw: bool = False,
-    ) -> Answer:
-        """Send one request and read the answer.
-
-        what: the request in words, for messages. plural: the resource's name, for metrics. timeout: seconds.
-        raw: hand back answers of any status instead of raising.
-        Raises one of the errors of `kube.errors`.
-        """
-        answer = await self._once(method, path, what, plural, query, headers, body, content_type, timeout)
-        if answer.status == 401 and await self._log_in_again():
-            answer = await self._once(method, path, what, plural, query, headers, body, content_type, timeout)
-        if raw or 200 <= answer.status < 300:
+    async def send(self, request: Request) -> Answer:
+        """Send one request; raise one of the errors of `kube.errors` unless it succeeds."""
+        answer = await self.exchange(request)
+        if 200 <= answer.status < 300:
             return answer
-        raise error_of(answer.status, answer.headers, answer.body, what)
+        raise error_of(answer.status, answer.headers, answer.body, request.what)
 
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        plural: str,
-        query: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        body: Any,
-        content_type: str,
-        timeout: float,
-    ) -> Answer:
+    async def exchange(self, request: Request) -> Answer:
+        """Send one request and hand back the answer, whatever its status.
+
+        Raises TemporaryError where none comes.
+        """
+        answer = await self._once(request)
+        if answer.status == 401 and await self._log_in_again():
+            return await self._once(request)
+        return answer
+
+    async def _once(self, request: Request) -> Answer:
         status = 0
         try:
             serialized = await self._client.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": content_type, **(headers or {})},
-                body=body,
+                request.method,
+                request.path,
+                query_params=list(request.query.items()),
+                header_params={"Accept": "application/json", "Content-Type": request.content_type, **request.headers},
+                body=request.body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._client.call_api(*serialized, _request_timeout=timeout)
+            response = await self._client.call_api(*serialized, _request_timeout=request.seconds)
             data = await response.read()
             status = response.status
             return Answer(status, dict(response.headers), _decode(data))
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             said = str(error) or type(error).__name__
-            raise TemporaryError(f"{what}: no answer from {self.server}: {said}") from error
+            raise TemporaryError(f"{request.what}: no answer from {self.server}: {said}") from error
         finally:
             if self._observer is not None:
-                self._observer(method.lower(), plural, status)
+                self._observer(request.method.lower(), request.plural, status)
 
     async def _log_in_again(self) -> bool:
         if self._reload is None or time.monotonic() - self._reloaded_at < 10:
             return False
         self._reloaded_at = time.monotonic()
-        stale, self._client = self._client, self._connect(await self._reload())
+        self.configuration = await self._reload()
+        stale, self._client = self._client, self._connect(self.configuration)
         await stale.close()
         return True
 
