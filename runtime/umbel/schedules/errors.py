@@ -1,0 +1,11 @@
+"""What can be wrong with a schedule; both are ValueErrors, and their text says what to write in its place."""
+
+from __future__ import annotations
+
+
+class InvalidSchedule(ValueError):  # noqa: N818 - the reason of the condition that shows it
+    """A cron expression, an interval or a time cannot be used, or can never fire."""
+
+
+class UnknownTimeZone(ValueError):  # noqa: N818 - the reason of the condition that shows it
+    """A time zone is not in the IANA data base."""
