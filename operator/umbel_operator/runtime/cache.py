@@ -1,0 +1,179 @@
+"""What the operator knows of the cluster: one copy of each watched object, fed by events and by its own lists.
+
+kopf's events alone are not enough: after a gap it lists anew without saying what vanished, and it does not say when
+the first list is complete. So each kind is also listed by us, and a list replaces what it covers.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from umbel_operator.kube.errors import Json
+from umbel_operator.kube.resources import Resource, resource_of
+
+#: Deleted objects whose uid is remembered, so that a list that began before cannot bring them back.
+GRAVES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object as it was and as it is; None where it was not there or is gone."""
+
+    old: Json | None
+    new: Json | None
+
+    @property
+    def object(self) -> Json:
+        """Hand out the newest known state."""
+        obj = self.new if self.new is not None else self.old
+        assert obj is not None
+        return obj
+
+
+@dataclass(slots=True)
+class _Entry:
+    obj: Json
+    seen: int
+
+
+class Cache:
+    """Keep objects by kind, namespace and name.
+
+    scopes: the namespaces that are watched, or (None,) for all of them.
+    resources: the kinds that must be listed before anything may be planned.
+    """
+
+    def __init__(self, resources: Collection[Resource], scopes: Collection[str | None] = (None,)) -> None:
+        self._objects: dict[Resource, dict[tuple[str, str], _Entry]] = {resource: {} for resource in resources}
+        self._unlisted = {(resource, scope) for resource in resources for scope in scopes}
+        self._by_owner: dict[str, set[tuple[Resource, str, str]]] = {}
+        self._graves: OrderedDict[str, int] = OrderedDict()
+        self._count = 0
+
+    @property
+    def synced(self) -> bool:
+        """Tell whether every kind has been listed in every namespace that is watched."""
+        return not self._unlisted
+
+    def unlisted(self) -> list[str]:
+        """Name the kinds that were not listed yet."""
+        return sorted({resource.plural for resource, _ in self._unlisted})
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        """Find one object."""
+        entry = self._objects[resource].get((namespace, name))
+        return entry.obj if entry else None
+
+    def all(self, resource: Resource, namespace: str | None = None) -> Iterator[Json]:
+        """Go through the objects of a kind, of one namespace or of all."""
+        for (ns, _), entry in self._objects[resource].items():
+            if namespace is None or ns == namespace:
+                yield entry.obj
+
+    def owned_by(self, uid: str) -> list[Json]:
+        """List the objects that have an owner of this uid."""
+        keys = self._by_owner.get(uid, ())
+        found = ((r, self._objects[r].get((ns, name))) for r, ns, name in keys)
+        return [entry.obj for _, entry in found if entry is not None]
+
+    def count(self, resource: Resource) -> int:
+        """Tell how many objects of a kind are known."""
+        return len(self._objects[resource])
+
+    def apply(self, type_: str | None, obj: Json) -> Change | None:
+        """Take in one watch event, or the answer to one of our own writes (type None).
+
+        type_: ADDED, MODIFIED, DELETED, or None.
+        Returns what changed, or None where the event was stale or said nothing new.
+        """
+        resource, at = resource_of(obj), _place(obj)
+        uid = str(obj["metadata"].get("uid", ""))
+        self._count += 1
+        known = self._objects[resource].get(at)
+        if type_ == "DELETED":
+            self._bury(uid)
+            if known is None or known.obj["metadata"].get("uid") != uid:
+                return None
+            return self._remove(resource, at)
+        if uid in self._graves or (known is not None and _is_older(obj, known.obj)):
+            return None
+        return self._store(resource, at, obj)
+
+    def mark(self) -> int:
+        """Note the moment before a list is asked for; hand it to `replace`."""
+        return self._count
+
+    def replace(self, resource: Resource, scope: str | None, items: Iterable[Json], mark: int) -> list[Change]:
+        """Let a list take the place of all that was known of a kind in a namespace (None: in all).
+
+        What an event said after `mark` is newer than the list and stays.
+        Returns what changed.
+        """
+        changes: list[Change] = []
+        listed = set()
+        for obj in items:
+            at = _place(obj)
+            listed.add(at)
+            known = self._objects[resource].get(at)
+            if known is not None and known.seen > mark and not _is_older(known.obj, obj):
+                continue
+            if self._graves.get(str(obj["metadata"].get("uid", "")), -1) > mark:
+                continue
+            change = self._store(resource, at, obj)
+            if change is not None:
+                changes.append(change)
+        for at, entry in list(self._objects[resource].items()):
+            if at not in listed and entry.seen <= mark and (scope is None or at[0] == scope):
+                changes.append(self._remove(resource, at))
+        self._unlisted.discard((resource, scope))
+        return changes
+
+    def _store(self, resource: Resource, at: tuple[str, str], obj: Json) -> Change | None:
+        known = self._objects[resource].get(at)
+        if known is not None and _version(known.obj) == _version(obj) and _version(obj):
+            known.seen = self._count
+            return None
+        if known is not None:
+            self._unlink(resource, at, known.obj)
+        self._objects[resource][at] = _Entry(obj, self._count)
+        for uid in _owners(obj):
+            self._by_owner.setdefault(uid, set()).add((resource, *at))
+        return Change(known.obj if known else None, obj)
+
+    def _remove(self, resource: Resource, at: tuple[str, str]) -> Change:
+        entry = self._objects[resource].pop(at)
+        self._unlink(resource, at, entry.obj)
+        return Change(entry.obj, None)
+
+    def _unlink(self, resource: Resource, at: tuple[str, str], obj: Json) -> None:
+        for uid in _owners(obj):
+            keys = self._by_owner.get(uid)
+            if keys is not None:
+                keys.discard((resource, *at))
+                if not keys:
+                    del self._by_owner[uid]
+
+    def _bury(self, uid: str) -> None:
+        self._graves[uid] = self._count
+        self._graves.move_to_end(uid)
+        while len(self._graves) > GRAVES:
+            self._graves.popitem(last=False)
+
+
+def _place(obj: Json) -> tuple[str, str]:
+    meta = obj["metadata"]
+    return str(meta.get("namespace") or ""), str(meta["name"])
+
+
+def _owners(obj: Json) -> list[str]:
+    return [str(ref.get("uid")) for ref in obj["metadata"].get("ownerReferences") or ()]
+
+
+def _version(obj: Json) -> str:
+    return str(obj["metadata"].get("resourceVersion", ""))
+
+
+def _is_older(one: Json, other: Json) -> bool:
+    """Tell whether `one` is an earlier state of what stands at a place than `other`."""
+    a, b = _version(one), _version(other)
+    return a.isdigit() and b.isdigit() and int(a) < int(b)
