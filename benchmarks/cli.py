@@ -1,0 +1,116 @@
+"""The command line: which peers, which measures, how much, where the figures go."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import machine
+from benchmarks.adapter import Role
+from benchmarks.environment import HERE, PEERS, ensure_environment, installed_versions
+from benchmarks.errors import BenchmarkError
+from benchmarks.goals import judge
+from benchmarks.measures import MEASURES, Sizes
+from benchmarks.processes import no_orphans
+from benchmarks.producer import load_peer
+from benchmarks.report import build_document, build_goal_table, build_table
+from benchmarks.rounds import Entrant, take_rounds
+
+_RESULTS = HERE / "results"
+_INTERRUPTED = 130
+
+
+def known_peers() -> list[str]:
+    """Return the folders of `peers/` that have an adapter: the peers, then ours, then the yardstick."""
+    names = [path.parent.name for path in PEERS.glob("*/adapter.py")]
+    return sorted(names, key=lambda name: (list(Role).index(load_peer(name).role), name))
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; a wrong value ends the program with the reason."""
+    sizes = Sizes()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--peers", type=_some_of(known_peers()), default=known_peers(), metavar="A,B")
+    parser.add_argument("--measures", type=_some_of(list(MEASURES)), default=list(MEASURES), metavar="A,B")
+    parser.add_argument("--rounds", type=_positive, default=3, metavar="N")
+    parser.add_argument(
+        "--tasks", type=_positive, default=sizes.tasks, metavar="N", help="of a drain at Celery's speed"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=sizes.seconds, metavar="S", help="of sending, for the enqueue rates"
+    )
+    parser.add_argument("--trips", type=_positive, default=sizes.trips, metavar="N", help="round trips")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--check", action="store_true", help="exit with 2 if a goal is missed")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return 0, 1 if anything failed, 2 with --check if a goal was missed, 130 on Ctrl-C."""
+    options = parse(arguments)
+    try:
+        with no_orphans():
+            return _run(options)
+    except BenchmarkError as error:
+        print(f"benchmark failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: everything that was started has been stopped, nothing was recorded", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    console = Console()
+    sizes = Sizes(options.tasks, options.seconds, options.trips)
+    measures = [MEASURES[name] for name in options.measures]
+    about = machine.describe()
+    entrants = [_enter(name) for name in options.peers]
+    with Console(stderr=True).status("…") as status:
+        record = take_rounds(entrants, measures, sizes, options.rounds, status.update)
+    verdicts = judge(record, entrants)
+    console.print(build_table(record, entrants, measures, options.rounds))
+    if verdicts:
+        console.print(build_goal_table(verdicts, MEASURES))
+    console.print(" · ".join(f"{key} {value}" for key, value in about.items()))
+    now = datetime.datetime.now(datetime.UTC)
+    document = json.dumps(
+        build_document(record, entrants, verdicts, sizes, about, now.isoformat(timespec="seconds")), indent=1
+    )
+    _RESULTS.mkdir(exist_ok=True)
+    for path in (_RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json", options.json):
+        if path is not None:
+            path.write_text(document + "\n")
+    for sentence in record.failures:
+        print(sentence, file=sys.stderr)
+    if record.failures:
+        return 1
+    return 2 if options.check and not all(verdict.met for verdict in verdicts) else 0
+
+
+def _enter(name: str) -> Entrant:
+    bin_dir = ensure_environment(name)
+    return Entrant(name, load_peer(name), bin_dir, installed_versions(bin_dir))
+
+
+def _some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        chosen = [name.strip() for name in text.split(",")]
+        for name in chosen:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return chosen
+
+    return names
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value

@@ -1,0 +1,1 @@
+"""The barest loop that still does the work, as the yardstick."""

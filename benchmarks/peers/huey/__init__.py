@@ -1,0 +1,1 @@
+"""Huey as a peer."""

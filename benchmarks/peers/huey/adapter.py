@@ -1,0 +1,60 @@
+"""Huey, with process workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.adapter import Peer, Place, TaskName
+
+
+class HueyProducer:
+    """Calling the task enqueues it. There is no bulk call."""
+
+    def __init__(self) -> None:
+        from benchmarks.peers.huey import tasks
+
+        self._tasks: dict[str, Any] = tasks.TASKS
+        self._huey: Any = tasks.huey
+
+    def send(self, task: TaskName, number: int) -> str:
+        """Enqueue by calling the task."""
+        return str(self._tasks[task](number).id)
+
+    def send_many(self, task: TaskName, numbers: Sequence[int]) -> Sequence[str]:
+        """Refuse: `Task.map` sends one by one."""
+        raise NotImplementedError("Huey has no bulk call")
+
+    def round_trip(self, number: int, timeout: float) -> object:
+        """Call and wait, blocking on the notification."""
+        result: object = self._tasks["noop"](number).get(blocking=True, timeout=timeout)
+        return result
+
+    def stored(self, task_id: str) -> object:
+        """Read the result and leave it where it is."""
+        result: object = self._huey.result(task_id, preserve=True)
+        return result
+
+
+class HueyPeer(Peer):
+    """Huey with process workers."""
+
+    title = "Huey"
+    distribution = "huey"
+    speed = 6
+
+    def worker(self, place: Place, bin_dir: Path) -> list[str]:
+        """Return `huey_consumer` without its scheduler of periodic tasks."""
+        return [
+            *(str(bin_dir / "huey_consumer"), "benchmarks.peers.huey.tasks.huey"),
+            *("--worker-type", "process", "--workers", str(place.processes), "--no-periodic", "--quiet"),
+            *("--graceful-signal", "TERM"),
+        ]
+
+    def producer(self, place: Place) -> HueyProducer:
+        """Return the sending side."""
+        return HueyProducer()
+
+
+PEER = HueyPeer()

@@ -1,0 +1,77 @@
+"""One turn of one peer: its folder, its Redis, its worker and its producer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.adapter import Peer, Place
+from benchmarks.environment import ROOT
+from benchmarks.errors import BenchmarkError
+from benchmarks.processes import Process
+from benchmarks.server import Server, fresh_server
+
+_PROCESSES = 2
+_JOB_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a measure works with."""
+
+    name: str
+    peer: Peer
+    bin_dir: Path
+    place: Place
+    server: Server
+    directory: Path
+
+    @contextlib.contextmanager
+    def worker(self) -> Iterator[Process]:
+        """Start the peer's worker and stop it on the way out."""
+        command = self.peer.worker(self.place, self.bin_dir)
+        process = Process(f"the worker of {self.peer.title}", command, self._environment(), self.directory)
+        try:
+            yield process
+        finally:
+            process.stop()
+
+    def produce(self, job: str, **arguments: Any) -> dict[str, Any]:
+        """Run one job of `benchmarks.producer` in the peer's environment and return its figures."""
+        figures = self.directory / "figures.json"
+        figures.unlink(missing_ok=True)
+        request = json.dumps({"job": job, "with": arguments, "figures": str(figures)})
+        title = f"the producer of {self.peer.title}"
+        command = [str(self.bin_dir / "python"), "-m", "benchmarks.producer", self.name]
+        process = Process(title, command, self._environment(), self.directory, standard_input=request)
+        try:
+            code = process.wait(_JOB_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise BenchmarkError(f"{title} did not finish `{job}` within {_JOB_SECONDS:.0f} s") from None
+        finally:
+            process.stop()
+        if code:
+            raise BenchmarkError(
+                f"{title} failed at `{job}` with exit code {code}; its last words:\n{process.last_words()}"
+            )
+        found: dict[str, Any] = json.loads(figures.read_text())
+        return found
+
+    def _environment(self) -> dict[str, str]:
+        return {**self.place.environment(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@contextlib.contextmanager
+def new_turn(name: str, peer: Peer, bin_dir: Path, *, waits_for_results: bool) -> Iterator[Turn]:
+    """Make a temporary folder and a fresh Redis for one measurement of one peer."""
+    with tempfile.TemporaryDirectory(prefix="umbel-bench-") as path, fresh_server(Path(path)) as server:
+        counters = Path(path) / "counters"
+        counters.mkdir()
+        place = Place(server.url, counters, _PROCESSES, waits_for_results)
+        yield Turn(name, peer, bin_dir, place, server, Path(path))
