@@ -1,0 +1,1 @@
+"""Pure functions from resources to the objects that should exist, as plain dicts."""

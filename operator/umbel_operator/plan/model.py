@@ -1,0 +1,168 @@
+"""What a planner takes and gives.
+
+The caller observes, plans, executes and plans again where execution taught it something::
+
+    state = State(resource=..., view=..., now=...)
+    plan = plan_of(state)
+    failures = await execute(plan.actions)
+    if failures != state.failures:
+        plan = plan_of(replace(state, failures=failures))   # same actions; status and events now tell of the failures
+    await write(merge_patch(live_status, plan.status))
+
+Everything here is immutable, and nothing here reads a clock: `now` is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from umbel_operator.api.base import Resource
+from umbel_operator.api.broker import Broker
+from umbel_operator.api.schedule import Schedule
+from umbel_operator.api.taskqueue import TaskQueue
+from umbel_operator.api.workerpool import WorkerPool
+from umbel_operator.build.settings import Settings
+from umbel_operator.plan.sample import Sample
+
+Manifest = Mapping[str, Any]
+R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """The address of an object."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Ref:
+        """Return the address of a manifest."""
+        metadata = manifest["metadata"]
+        return cls(manifest["apiVersion"], manifest["kind"], metadata["namespace"], metadata["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to tell the user beside the resource; aggregated by the recorder on (object, reason, message)."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply a child; where that changes anything, record `event` on the resource."""
+
+    manifest: Manifest
+    event: Event | None = None
+
+    @property
+    def ref(self) -> Ref:
+        """Return the address of the child."""
+        return Ref.of(self.manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a child, in the background, and only this incarnation of it."""
+
+    ref: Ref
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Merge-patch an object. A `resourceVersion` in the body's metadata makes the API server refuse a stale patch.
+
+    An object that is gone (404) is no failure; a conflict (409) is: the newer object is planned again.
+    """
+
+    ref: Ref
+    body: Mapping[str, Any]
+    subresource: str | None = None
+
+
+Action = Apply | Delete | Patch
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, in this order; an action that fails does not stop those after it."""
+
+    actions: tuple[Action, ...] = ()
+    #: The whole status as it should be; None writes nothing. `merge_patch` makes the patch.
+    status: Mapping[str, Any] | None = None
+    #: Events beside those of the actions: each tells of a change of a condition, so none is repeated.
+    events: tuple[Event, ...] = ()
+    #: Look again after so many seconds at the latest, even if nothing is reported; None: at the next resync.
+    requeue_after: float | None = None
+
+
+FailureReason = Literal["ResourceConflict", "TemplateInvalid", "QuotaExceeded", "Forbidden", "Unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An action of the last execution that did not succeed.
+
+    `ResourceConflict`: an object of that name exists and is not ours. `TemplateInvalid`: the API server refuses the
+    manifest for good (a 4xx, or the 500 "field not declared in schema"); keep it until the generation changes, the
+    planner leaves the apply out meanwhile. `QuotaExceeded`: refused by a quota. `Forbidden`: the operator lacks a
+    right. `Unavailable`: anything that a later try may cure.
+    """
+
+    ref: Ref
+    reason: FailureReason
+    message: str
+    #: Generation of the resource for which the action was planned.
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The parsed resources of one namespace, by name, as the cache holds them; unreadable ones are left out."""
+
+    brokers: Mapping[str, Broker] = field(default_factory=dict)
+    queues: Mapping[str, TaskQueue] = field(default_factory=dict)
+    pools: Mapping[str, WorkerPool] = field(default_factory=dict)
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    #: Whether the namespace is being deleted: every finalizer is released then.
+    terminating: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedConfig:
+    """What the live ConfigMaps of a Broker hold; made by `plan.rendered.read_config`, kept while they do not change."""
+
+    serial: int = 0
+    #: Generation that is rendered, by the uid of a TaskQueue or Schedule.
+    generations: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State(Generic[R]):
+    """All that a planner may look at."""
+
+    resource: R
+    view: View
+    now: datetime
+    settings: Settings
+    #: Live objects whose controller is this resource (by uid), for a Broker and a WorkerPool.
+    children: Mapping[Ref, Manifest] = field(default_factory=dict)
+    #: Live pods of the resource: beat's for a Broker, the workers for a WorkerPool.
+    pods: tuple[Manifest, ...] = ()
+    #: The last answer of the Broker's beat; for a Broker its own, else that of the Broker which is referred to.
+    sample: Sample | None = None
+    #: What the Broker's ConfigMaps hold, for a TaskQueue and a Schedule.
+    rendered: RenderedConfig | None = None
+    #: Brokers of all namespaces that the operator sees, for a Broker.
+    all_brokers: tuple[Broker, ...] = ()
+    #: What the last execution could not do; those of an older generation are ignored.
+    failures: tuple[Failure, ...] = ()
