@@ -1,0 +1,118 @@
+"""The in-memory broker itself: publishing, settings, and the way to its other sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from umbel import __version__
+from umbel.broker.base import DeadLetter, Outgoing, OwnerInfo, QueueInfo
+from umbel.broker.memory.bell import MemoryBell
+from umbel.broker.memory.consumer import MemoryConsumer
+from umbel.broker.memory.liveness import MemoryLiveness
+from umbel.clock import SYSTEM_CLOCK, Clock
+from umbel.errors import QueueClosed
+from umbel.memory import head
+from umbel.memory.commands import MemoryListener
+from umbel.memory.queue import MemoryQueue, Settings
+from umbel.memory.store import open_store
+
+
+class MemoryBroker:
+    """A broker in the memory of this process; see `umbel.broker.base.Broker`.
+
+    Args:
+        url: ``memory://<name>``: all brokers and result backends of one name share one store.
+        prefix: the key prefix; different prefixes share nothing.
+        clock: tells when delayed messages are due and dead letters too old.
+    """
+
+    def __init__(self, url: str = "memory://", *, prefix: str = "umbel", clock: Clock = SYSTEM_CLOCK) -> None:
+        self.url = url
+        self.prefix = prefix
+        self._store = open_store(url, prefix)
+        self._clock = clock
+
+    def publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
+        now_ms = int(self._clock.time() * 1000)
+        with self._store.locked() as store:
+            state = store.queue(queue)
+            if not state.settings.intake_open:
+                raise QueueClosed(f"queue {queue!r} takes no new tasks: its intake is Reject; set it to Accept")
+            soonest = False
+            for message in messages:
+                payload = head.stamp(message.payload, now_ms)
+                if message.delay > 0:
+                    soonest |= state.delay(payload, now_ms + int(message.delay * 1000))
+                else:
+                    state.put_back(payload)
+            if soonest:
+                store.bells.ring(queue)
+            else:
+                store.ring_if_takeable(state)
+
+    def consumer(self, owner: OwnerInfo) -> MemoryConsumer:
+        return MemoryConsumer(self._store, owner, self._clock)
+
+    def bell(self) -> MemoryBell:
+        return MemoryBell(self._store)
+
+    def liveness(self) -> MemoryLiveness:
+        return MemoryLiveness(self._store, self._clock)
+
+    def queues(self) -> list[str]:
+        with self._store.locked() as store:
+            return sorted(store.queues)
+
+    def info(self, queue: str) -> QueueInfo:
+        with self._store.locked() as store:
+            return (store.queues.get(queue) or MemoryQueue(queue)).info(self._clock.time())
+
+    def configure(self, queue: str, settings: dict[str, Any], serial: int) -> bool:
+        with self._store.locked() as store:
+            state = store.queue(queue)
+            if state.settings.serial > serial:
+                return False
+            state.settings = Settings.read(settings, serial)
+            store.ring_if_takeable(state)
+            return True
+
+    def promote(self, queue: str) -> float | None:
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            if state is None:
+                return None
+            next_due = state.promote(int(self._clock.time() * 1000))
+            store.ring_if_takeable(state)
+            return next_due
+
+    def purge(self, queue: str) -> int:
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            return 0 if state is None else state.purge()
+
+    def dead(self, queue: str, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            return [] if state is None else state.dead(limit, offset)
+
+    def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
+        with self._store.locked() as store:
+            store.revoke(list(task_ids), self._clock.time())
+        return self.control({"command": "revoke", "ids": list(task_ids), "terminate": terminate})
+
+    def revoked(self) -> set[str]:
+        with self._store.locked() as store:
+            return store.revoked(self._clock.time())
+
+    def control(self, command: dict[str, Any]) -> int:
+        return self._store.commands.send(command)
+
+    def listen(self, handle: Callable[[dict[str, Any]], None]) -> MemoryListener:
+        return self._store.commands.listen(handle)
+
+    def ping(self) -> dict[str, Any]:
+        return {"version": __version__, "maxmemory_policy": "noeviction", "run_id": self._store.generation}
+
+    def close(self) -> None:
+        """Nothing to drop: the store stays for the others of its name."""

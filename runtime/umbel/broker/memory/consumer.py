@@ -1,0 +1,78 @@
+"""The consumer side of one owner of an in-memory broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from umbel.broker.base import Batch, Delivery, Outcome, OwnerInfo, OwnerLost
+from umbel.clock import Clock
+from umbel.memory import outcomes as memory_outcomes
+from umbel.memory.queue import Holding
+from umbel.memory.store import Store
+from umbel.record import Record
+
+
+class MemoryConsumer:
+    """See `umbel.broker.base.Consumer`."""
+
+    def __init__(self, store: Store, owner: OwnerInfo, clock: Clock) -> None:
+        self.owner = owner
+        self._store = store
+        self._clock = clock
+
+    def register(self) -> None:
+        now = self._clock.time()
+        with self._store.locked() as store:
+            store.owners[self.owner.id] = replace(self.owner, queues=list(self.owner.queues), last_beat=now)
+            for name in self.owner.queues:
+                store.queue(name).holdings.setdefault(self.owner.id, Holding())
+
+    def cycle(self, queue: str, outcomes: Sequence[Outcome], want: int) -> Batch:
+        now = self._clock.time()
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            holding = state.holdings.get(self.owner.id) if state is not None else None
+            if state is None or holding is None:
+                raise OwnerLost(
+                    f"owner {self.owner.id} holds nothing of queue {queue}: it was buried or never registered"
+                )
+            lost_tags = memory_outcomes.apply(store, state, holding, outcomes, now)
+            next_due = state.promote(int(now * 1000))
+            taken = state.take(holding, want)
+            store.ring_if_takeable(state)
+            return Batch(
+                deliveries=[Delivery(queue, tag, payload) for tag, payload in taken],
+                now=now,
+                next_due=next_due,
+                lost_tags=lost_tags,
+                more=state.takeable,
+                max_deliveries=state.settings.max_deliveries,
+            )
+
+    def resume(self) -> dict[str, dict[int, bytes]]:
+        with self._store.locked() as store:
+            held = {
+                name: dict(queue.holdings[self.owner.id].messages)
+                for name, queue in store.queues.items()
+                if self.owner.id in queue.holdings
+            }
+            if not held:
+                raise OwnerLost(f"owner {self.owner.id} was buried")
+            return held
+
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
+        with self._store.locked() as store:
+            return store.records.store(task_id, record.encode(), ttl, self._clock.time(), guarded=True)
+
+    def leave(self) -> None:
+        with self._store.locked() as store:
+            for queue in store.queues.values():
+                holding = queue.holdings.pop(self.owner.id, None)
+                if holding is not None:
+                    queue.put_front(queue.release_all(holding))
+                    store.ring_if_takeable(queue)
+            store.owners.pop(self.owner.id, None)
+
+    def close(self) -> None:
+        """Nothing to drop: what the owner holds stays its own until `leave` or a burial."""

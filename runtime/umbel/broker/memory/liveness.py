@@ -1,0 +1,121 @@
+"""Heartbeats and burials of an in-memory broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from umbel.broker.base import Charge, Outcome, OwnerInfo
+from umbel.clock import Clock
+from umbel.memory import head
+from umbel.memory import outcomes as memory_outcomes
+from umbel.memory.queue import MemoryQueue
+from umbel.memory.store import Store
+
+
+class MemoryLiveness:
+    """See `umbel.broker.base.Liveness`."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def beat(self, owners: Iterable[OwnerInfo]) -> list[str]:
+        now = self._clock.time()
+        gone = []
+        with self._store.locked() as store:
+            for owner in owners:
+                known = store.owners.get(owner.id)
+                if known is None or owner.id in store.dying:
+                    gone.append(owner.id)
+                    continue
+                # A score that stood still would look dead, also where the clock stands still.
+                score = max(now, known.last_beat + 0.001)
+                store.owners[owner.id] = replace(owner, queues=list(owner.queues), last_beat=score)
+        return gone
+
+    def scores(self) -> dict[str, float]:
+        with self._store.locked() as store:
+            return {owner: info.last_beat for owner, info in store.owners.items() if owner not in store.dying}
+
+    def generation(self) -> str:
+        return self._store.generation
+
+    def owners(self) -> list[OwnerInfo]:
+        with self._store.locked() as store:
+            return [
+                replace(info, queues=list(info.queues)) for info in store.owners.values() if info.id not in store.dying
+            ]
+
+    def dying(self) -> list[str]:
+        with self._store.locked() as store:
+            return sorted(store.dying)
+
+    def held(self, owner: str) -> dict[str, dict[int, bytes]]:
+        with self._store.locked() as store:
+            return {
+                name: dict(queue.holdings[owner].messages)
+                for name, queue in store.queues.items()
+                if owner in queue.holdings
+            }
+
+    def bury(
+        self, owner: str, *, seen: float | None = None, charge: Charge = Charge.NONE, guilty: int | None = None
+    ) -> int | None:
+        with self._store.locked():
+            if not self.begin(owner, seen):
+                return None
+            return self._finish(owner, charge, guilty)
+
+    def begin(self, owner: str, seen: float | None = None) -> bool:
+        """Enter an owner among the dying, the first step of a burial; False if it turned out to be alive."""
+        with self._store.locked() as store:
+            info = store.owners.get(owner)
+            if info is not None and owner not in store.dying:
+                if seen is not None and info.last_beat != seen:
+                    return False
+                store.dying.add(owner)
+            return True
+
+    def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
+        now = self._clock.time()
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            holding = state.holdings.get(owner) if state is not None else None
+            if state is None or holding is None:
+                return False
+            lost = memory_outcomes.apply(store, state, holding, [outcome], now)
+            store.ring_if_takeable(state)
+            return not lost
+
+    def close(self) -> None:
+        """Nothing to drop."""
+
+    def _finish(self, owner: str, charge: Charge, guilty: int | None) -> int:
+        moved = 0
+        with self._store.locked() as store:
+            for queue in store.queues.values():
+                moved += self._return_messages(queue, owner, charge, guilty)
+                store.ring_if_takeable(queue)
+            store.owners.pop(owner, None)
+            store.dying.discard(owner)
+        return moved
+
+    @staticmethod
+    def _return_messages(queue: MemoryQueue, owner: str, charge: Charge, guilty: int | None) -> int:
+        holding = queue.holdings.pop(owner, None)
+        if holding is None:
+            return 0
+        tags = sorted(holding.messages)
+        front = [
+            head.raise_counts(
+                payload,
+                attempt=1,
+                lost=int(charge is Charge.LOST and tag == guilty),
+                suspect=int(charge is Charge.SUSPECT),
+                requeues=int(charge is Charge.REQUEUE),
+            )
+            for tag, payload in zip(tags, queue.release_all(holding), strict=True)
+        ]
+        queue.put_front(front)
+        return len(front)

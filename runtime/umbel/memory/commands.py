@@ -1,0 +1,77 @@
+"""Control commands in memory: each listener has a thread of its own, as a subscription has."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+logger = logging.getLogger("umbel.control")
+
+
+class Commands:
+    """Those who listen to one store."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: list[MemoryListener] = []
+
+    def send(self, command: dict[str, Any]) -> int:
+        """Hand a command, which JSON must be able to carry, to each listener; return how many there are."""
+        raw = orjson.dumps(command)
+        with self._lock:
+            for listener in self._listeners:
+                listener.put(raw)
+            return len(self._listeners)
+
+    def listen(self, handle: Callable[[dict[str, Any]], None]) -> MemoryListener:
+        """Call ``handle`` with each command from now on."""
+        listener = MemoryListener(handle, self._remove)
+        with self._lock:
+            self._listeners.append(listener)
+        return listener
+
+    def _remove(self, listener: MemoryListener) -> None:
+        with self._lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+
+class MemoryListener:
+    """A running subscription.
+
+    Args:
+        handle: is called with each command, from the listener's thread.
+        remove: ends the delivery of commands to this listener.
+    """
+
+    def __init__(self, handle: Callable[[dict[str, Any]], None], remove: Callable[[MemoryListener], None]) -> None:
+        self._handle = handle
+        self._remove = remove
+        self._commands: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="umbel-memory-listener", daemon=True)
+        self._thread.start()
+
+    def put(self, raw: bytes) -> None:
+        """Queue a command for the listener's thread."""
+        self._commands.put(raw)
+
+    def stop(self) -> None:
+        """Hear nothing more."""
+        self._remove(self)
+        self._commands.put(None)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the thread has ended, for at most ``timeout`` seconds."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (raw := self._commands.get()) is not None:
+            try:
+                self._handle(orjson.loads(raw))
+            except Exception:
+                logger.exception("a control command could not be carried out: %s", raw[:200])

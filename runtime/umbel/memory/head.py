@@ -1,0 +1,46 @@
+"""Changes to the head of an encoded message, byte for byte as the Lua scripts make them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from umbel.message import DEFAULT_PRIORITY, HEAD_SIZE, MAX_PRIORITY
+
+_PRIORITY: Final = 2
+_COUNTS: Final = struct.Struct(">HHHH")
+_COUNTS_AT: Final = 3
+_ENQUEUED: Final = struct.Struct(">Q")
+_ENQUEUED_AT: Final = 11
+_MOST: Final = 0xFFFF
+
+
+def stamp(payload: bytes, now_ms: int) -> bytes:
+    """Return the message with its time of enqueuing set. What is too short to have a head is left as it is."""
+    if len(payload) < HEAD_SIZE:
+        return payload
+    return payload[:_ENQUEUED_AT] + _ENQUEUED.pack(now_ms) + payload[_ENQUEUED_AT + _ENQUEUED.size :]
+
+
+def raise_counts(payload: bytes, *, attempt: int = 0, lost: int = 0, suspect: int = 0, requeues: int = 0) -> bytes:
+    """Return the message with its counts raised; each stops at 65,535."""
+    if len(payload) < HEAD_SIZE:
+        return payload
+    old = _COUNTS.unpack_from(payload, _COUNTS_AT)
+    new = (min(_MOST, a + b) for a, b in zip(old, (attempt, lost, suspect, requeues), strict=True))
+    return payload[:_COUNTS_AT] + _COUNTS.pack(*new) + payload[_COUNTS_AT + _COUNTS.size :]
+
+
+def priority(payload: bytes) -> int:
+    """Return the priority, 0-9; the default one for what has no head."""
+    return min(MAX_PRIORITY, payload[_PRIORITY]) if len(payload) >= HEAD_SIZE else DEFAULT_PRIORITY
+
+
+def is_suspect(payload: bytes) -> bool:
+    """Return whether the message was held by a process that died holding others too."""
+    return len(payload) >= HEAD_SIZE and int(_COUNTS.unpack_from(payload, _COUNTS_AT)[2]) > 0
+
+
+def enqueued_ms(payload: bytes) -> int:
+    """Return the time of enqueuing, in milliseconds; 0 for what has no head."""
+    return int(_ENQUEUED.unpack_from(payload, _ENQUEUED_AT)[0]) if len(payload) >= HEAD_SIZE else 0

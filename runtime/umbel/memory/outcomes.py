@@ -1,0 +1,59 @@
+"""What one outcome does: the delivery leaves its owner, and what belongs to its end is written in the same step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from umbel.broker.base import Kind, Outcome
+from umbel.memory import head
+from umbel.memory.queue import Holding, MemoryQueue
+from umbel.memory.store import Store
+
+
+def apply(store: Store, queue: MemoryQueue, holding: Holding, outcomes: Iterable[Outcome], now: float) -> list[int]:
+    """Write outcomes, under the lock of the store.
+
+    Messages given back go to the front together, in the order of the outcomes. A run of a schedule
+    (``Outcome.run``) is not noted: schedules belong to beat, which keeps its state in Redis.
+
+    Returns: the tags that the owner did not hold any more; nothing was written for them.
+    """
+    lost: list[int] = []
+    front: list[bytes] = []
+    for outcome in outcomes:
+        payload = queue.release(holding, outcome.tag)
+        if payload is None:
+            lost.append(outcome.tag)
+            continue
+        if outcome.record is not None:
+            store.records.store(outcome.task_id, outcome.record, outcome.ttl, now, guarded=False)
+        back = _dispose(queue, payload, outcome, now)
+        if back is not None:
+            front.append(back)
+    queue.put_front(front)
+    return lost
+
+
+def _dispose(queue: MemoryQueue, payload: bytes, outcome: Outcome, now: float) -> bytes | None:
+    """Put the message where its outcome says; return it if that is the front of the queue."""
+    due_ms = int((now + outcome.delay) * 1000)
+    match outcome.kind:
+        case Kind.RETRY if outcome.delay > 0:
+            queue.delay(head.stamp(outcome.payload, int(now * 1000)), due_ms)
+        case Kind.RETRY:
+            queue.put_back(head.stamp(outcome.payload, int(now * 1000)))
+        case Kind.GIVE_BACK if outcome.delay > 0:
+            queue.delay(payload, due_ms)
+        case Kind.GIVE_BACK:
+            return payload
+        case Kind.REQUEUE:
+            return head.raise_counts(payload, attempt=1, requeues=1)
+        case Kind.DEAD:
+            reason: dict[str, Any] = orjson.loads(orjson.dumps(outcome.reason or {}))
+            queue.bury(payload, reason, now)
+        case Kind.ACK:
+            pass
+    return None

@@ -1,0 +1,187 @@
+"""One queue in memory: ready lists by priority, delayed messages, what the owners hold, dead letters, settings.
+
+Nothing here locks: whoever calls holds the lock of the store.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from umbel.broker.base import DeadLetter, QueueInfo
+from umbel.memory import head
+from umbel.message import MAX_PRIORITY
+
+#: How many delayed messages one call makes ready at most.
+PROMOTE_LIMIT: Final = 256
+#: What holds until `Broker.configure` says otherwise: deaths of a worker that one message may cause, how long dead
+#: letters stay (seconds), how many of them.
+MAX_DELIVERIES: Final = 3
+DEAD_RETENTION: Final = 604_800.0
+DEAD_MAX: Final = 100_000
+
+
+@dataclass(slots=True)
+class Settings:
+    """What `Broker.configure` wrote."""
+
+    intake_open: bool = True
+    held: bool = False
+    max_concurrency: int | None = None
+    max_deliveries: int = MAX_DELIVERIES
+    keep_dead: bool = True
+    dead_retention: float = DEAD_RETENTION
+    dead_max: int = DEAD_MAX
+    serial: int = -1
+
+    @classmethod
+    def read(cls, settings: dict[str, Any], serial: int) -> Settings:
+        """Return the settings of a configuration; what it leaves out has its default."""
+        retention = settings.get("dead_retention")
+        return cls(
+            intake_open=settings.get("intake") != "Reject",
+            held=settings.get("dispatch") == "Held",
+            max_concurrency=settings.get("max_concurrency"),
+            max_deliveries=int(settings.get("max_deliveries") or MAX_DELIVERIES),
+            keep_dead=settings.get("dead_policy") != "Discard",
+            dead_retention=DEAD_RETENTION if retention is None else float(retention),
+            dead_max=int(settings.get("dead_max") or DEAD_MAX),
+            serial=serial,
+        )
+
+
+@dataclass(slots=True)
+class Holding:
+    """What one owner holds of one queue. Tags grow and are never used again."""
+
+    last_tag: int = 0
+    messages: dict[int, bytes] = field(default_factory=dict)
+
+
+class MemoryQueue:
+    """One queue.
+
+    Args:
+        name: of the queue.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.settings = Settings()
+        self.holdings: dict[str, Holding] = {}
+        self._ready: tuple[deque[bytes], ...] = tuple(deque() for _ in range(MAX_PRIORITY + 1))
+        self._delayed: list[tuple[int, int, bytes]] = []
+        self._order = itertools.count()
+        self._dead: deque[DeadLetter] = deque()
+        self.in_flight = 0
+
+    @property
+    def ready(self) -> int:
+        """The number of messages that wait for a worker."""
+        return sum(map(len, self._ready))
+
+    @property
+    def takeable(self) -> bool:
+        """Whether a cycle that wants a message would get one now."""
+        return not self.settings.held and self._room(1) > 0 and any(self._ready)
+
+    def put_back(self, payload: bytes) -> None:
+        """Let a message wait behind the others of its priority."""
+        self._ready[head.priority(payload)].append(payload)
+
+    def put_front(self, payloads: Sequence[bytes]) -> None:
+        """Let messages wait before all others of their priority, in the order given."""
+        for payload in reversed(payloads):
+            self._ready[head.priority(payload)].appendleft(payload)
+
+    def delay(self, payload: bytes, due_ms: int) -> bool:
+        """Let a message wait until it is due; return whether it is now the first to be due."""
+        item = (due_ms, next(self._order), payload)
+        heapq.heappush(self._delayed, item)
+        return self._delayed[0] is item
+
+    def promote(self, now_ms: int) -> float | None:
+        """Make due messages ready, at most `PROMOTE_LIMIT`; return seconds until the next is due, None without one."""
+        for _ in range(PROMOTE_LIMIT):
+            if not self._delayed or self._delayed[0][0] > now_ms:
+                break
+            self.put_back(heapq.heappop(self._delayed)[2])
+        return max(0, self._delayed[0][0] - now_ms) / 1000 if self._delayed else None
+
+    def take(self, holding: Holding, want: int) -> list[tuple[int, bytes]]:
+        """Move up to ``want`` messages to an owner; a suspect one comes alone. Returns tags and messages."""
+        taken: list[tuple[int, bytes]] = []
+        room = 0 if self.settings.held else self._room(want)
+        while len(taken) < room:
+            ready = next((waiting for waiting in reversed(self._ready) if waiting), None)
+            if ready is None:
+                break
+            alone = head.is_suspect(ready[0])
+            if alone and taken:
+                break
+            holding.last_tag += 1
+            holding.messages[holding.last_tag] = ready.popleft()
+            taken.append((holding.last_tag, holding.messages[holding.last_tag]))
+            self.in_flight += 1
+            if alone:
+                break
+        return taken
+
+    def release(self, holding: Holding, tag: int) -> bytes | None:
+        """Take a message from its owner; None if the owner does not hold that tag."""
+        payload = holding.messages.pop(tag, None)
+        if payload is not None:
+            self.in_flight -= 1
+        return payload
+
+    def release_all(self, holding: Holding) -> list[bytes]:
+        """Take all messages from their owner; return them in the order in which it fetched them."""
+        messages = [holding.messages[tag] for tag in sorted(holding.messages)]
+        holding.messages.clear()
+        self.in_flight -= len(messages)
+        return messages
+
+    def bury(self, payload: bytes, reason: dict[str, Any], now: float) -> None:
+        """Keep a message with the dead letters, as the settings say; drop those that are too old or too many."""
+        if not self.settings.keep_dead:
+            return
+        self._dead.append(DeadLetter(now, reason, payload))
+        oldest = now - self.settings.dead_retention
+        while self._dead and (self._dead[0].died <= oldest or len(self._dead) > self.settings.dead_max):
+            self._dead.popleft()
+
+    def dead(self, limit: int, offset: int) -> list[DeadLetter]:
+        """Return dead letters, the newest first."""
+        newest = itertools.islice(reversed(self._dead), offset, offset + limit)
+        return [DeadLetter(letter.died, letter.reason, letter.payload) for letter in newest]
+
+    def purge(self) -> int:
+        """Drop what is ready or delayed; return how many messages that were."""
+        dropped = self.ready + len(self._delayed)
+        self._delayed.clear()
+        for ready in self._ready:
+            ready.clear()
+        return dropped
+
+    def info(self, now: float) -> QueueInfo:
+        """Return a snapshot."""
+        first = next((waiting[0] for waiting in reversed(self._ready) if waiting), None)
+        age = 0.0 if first is None else max(0.0, now - head.enqueued_ms(first) / 1000)
+        return QueueInfo(
+            name=self.name,
+            ready=self.ready,
+            delayed=len(self._delayed),
+            in_flight=self.in_flight,
+            dead=len(self._dead),
+            oldest_age=age,
+            held=self.settings.held,
+            intake_open=self.settings.intake_open,
+        )
+
+    def _room(self, want: int) -> int:
+        limit = self.settings.max_concurrency
+        return want if limit is None else min(want, limit - self.in_flight)

@@ -1,0 +1,101 @@
+"""One named store: everything that the in-memory brokers and result backends of one name and prefix share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+from umbel.broker.base import OwnerInfo
+from umbel.errors import ImproperlyConfigured
+from umbel.ids import new_client_id
+from umbel.memory.bells import Bells
+from umbel.memory.commands import Commands
+from umbel.memory.queue import MemoryQueue
+from umbel.memory.records import MemoryRecords
+
+#: How long a revoked id is remembered, in seconds.
+REVOKED_FOR: Final = 86_400.0
+
+
+class Store:
+    """The state behind one ``memory://`` address. All of it is read and written under `locked`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.generation = new_client_id()
+        self.queues: dict[str, MemoryQueue] = {}
+        self.owners: dict[str, OwnerInfo] = {}
+        self.dying: set[str] = set()
+        self.records = MemoryRecords()
+        self.bells = Bells()
+        self.commands = Commands()
+        self._revoked: dict[str, float] = {}
+
+    @contextmanager
+    def locked(self) -> Iterator[Store]:
+        """Hold the lock; what waited for a record written meanwhile is told after the lock is let go."""
+        try:
+            with self._lock:
+                yield self
+        finally:
+            with self._lock:
+                settled = self.records.take_settled()
+            for future, record in settled:
+                if future.set_running_or_notify_cancel():
+                    future.set_result(record)
+
+    def queue(self, name: str) -> MemoryQueue:
+        """Return a queue, a new one if need be."""
+        queue = self.queues.get(name)
+        if queue is None:
+            queue = self.queues[name] = MemoryQueue(name)
+        return queue
+
+    def ring_if_takeable(self, queue: MemoryQueue) -> None:
+        """Ring a queue's bell if a message could be taken: a held queue, or one at its limit, stays silent."""
+        if queue.takeable:
+            self.bells.ring(queue.name)
+
+    def revoke(self, task_ids: list[str], now: float) -> None:
+        """Remember ids as revoked."""
+        self._revoked.update(dict.fromkeys(task_ids, now + REVOKED_FOR))
+
+    def revoked(self, now: float) -> set[str]:
+        """Return the ids that are revoked and not forgotten yet."""
+        for task_id in [task_id for task_id, until in self._revoked.items() if until <= now]:
+            del self._revoked[task_id]
+        return set(self._revoked)
+
+
+_stores: dict[tuple[str, str], Store] = {}
+_stores_lock = threading.Lock()
+
+
+def open_store(url: str, prefix: str) -> Store:
+    """Return the store of an address, the same one for all in this process who name it.
+
+    Args:
+        url: ``memory://<name>``; the name may be empty.
+        prefix: the key prefix; stores of different prefixes share nothing.
+
+    Raises:
+        ImproperlyConfigured: the URL is not a ``memory://`` one.
+    """
+    with _stores_lock:
+        return _stores.setdefault((_name(url), prefix), Store())
+
+
+def drop_store(url: str, prefix: str) -> None:
+    """Forget a store with all it holds, so that the next who opens it finds it empty."""
+    with _stores_lock:
+        _stores.pop((_name(url), prefix), None)
+
+
+def _name(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "memory":
+        raise ImproperlyConfigured(f"{url!r} is not the address of an in-memory broker: write memory://<name>")
+    return parts.netloc + parts.path.rstrip("/")

@@ -1,0 +1,65 @@
+"""Results in the memory of one process, for tests: the semantics of the Redis backend, without a server."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from umbel.clock import SYSTEM_CLOCK, Clock
+from umbel.ids import new_client_id
+from umbel.memory.store import open_store
+from umbel.record import Record
+
+
+class MemoryResults:
+    """A result backend in the memory of this process; see `umbel.results.base.Results`.
+
+    A record that an in-memory broker of the same name and prefix writes with an acknowledgement is found here.
+
+    Args:
+        url: ``memory://<name>``.
+        prefix: the key prefix; different prefixes share nothing.
+        clock: tells when a record is too old.
+    """
+
+    def __init__(self, url: str = "memory://", *, prefix: str = "umbel", clock: Clock = SYSTEM_CLOCK) -> None:
+        self.url = url
+        self.prefix = prefix
+        self._store = open_store(url, prefix)
+        self._clock = clock
+        self._inbox: str | None = None
+        self._waiting: set[Future[Record]] = set()
+
+    def inbox(self) -> str | None:
+        return self._inbox
+
+    def get(self, task_id: str) -> Record | None:
+        with self._store.locked() as store:
+            return store.records.get(task_id, self._clock.time())
+
+    def store(self, task_id: str, record: Record, ttl: float) -> bool:
+        with self._store.locked() as store:
+            return store.records.store(task_id, record.encode(), ttl, self._clock.time(), guarded=True)
+
+    def wait(self, task_id: str) -> Future[Record]:
+        future: Future[Record] = Future()
+        with self._store.locked() as store:
+            self._inbox = self._inbox or new_client_id()
+            self._waiting.add(future)
+            future.add_done_callback(lambda done: self._abandon(task_id, done))
+            store.records.wait(task_id, future, self._clock.time())
+        return future
+
+    def forget(self, task_id: str) -> None:
+        with self._store.locked() as store:
+            store.records.forget(task_id)
+
+    def close(self) -> None:
+        with self._store.locked():
+            waiting, self._inbox = list(self._waiting), None
+        for future in waiting:
+            future.cancel()
+
+    def _abandon(self, task_id: str, future: Future[Record]) -> None:
+        with self._store.locked() as store:
+            self._waiting.discard(future)
+            store.records.abandon(task_id, future)
