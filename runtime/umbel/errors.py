@@ -78,7 +78,7 @@ class AlreadyRegistered(TaskError):
     """Another function is registered under this task name."""
 
 
-class TimeoutError(TaskError, TimeoutError):  # noqa: A001 - the name that Celery's users know
+class TimeoutError(TaskError, TimeoutError):
     """The result did not arrive in the given time."""
 
 
@@ -125,7 +125,18 @@ class BackendError(UmbelError):
 
 
 class EncodeError(UmbelError, TypeError):
-    """An argument or a result cannot be carried by the codec."""
+    """An argument or a result cannot be carried by the codec.
+
+    Args:
+        message: what cannot be carried, and what to do.
+        path: the keys and positions that lead to it in the encoded object.
+        reason: the message without the place.
+    """
+
+    def __init__(self, message: str, path: tuple[object, ...] = (), reason: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.reason = reason or message
 
 
 class DecodeError(UmbelError, ValueError):

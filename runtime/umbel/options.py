@@ -1,0 +1,237 @@
+"""The options of tasks and of calls, checked where they are written down."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypedDict
+
+
+class TaskOptions(TypedDict, total=False):
+    """What ``@app.task`` takes besides ``bind``. Times are in seconds; None takes the app's setting, if any."""
+
+    name: str | None
+    base: type[Any] | None
+    typing: bool
+    max_retries: int | None
+    default_retry_delay: float
+    autoretry_for: Iterable[type[BaseException]]
+    dont_autoretry_for: Iterable[type[BaseException]]
+    retry_kwargs: Mapping[str, Any]
+    retry_backoff: bool | float
+    retry_backoff_max: float
+    retry_jitter: bool
+    throws: type[BaseException] | Iterable[type[BaseException]]
+    time_limit: float | None
+    soft_time_limit: float | None
+    ignore_result: bool | None
+    store_errors_even_if_ignored: bool | None
+    track_started: bool | None
+    acks_late: bool | None
+    queue: str | None
+    priority: int | None
+    expires: float | None
+    serializer: str | None
+
+
+class CallOptions(TypedDict, total=False):
+    """What ``apply_async`` and ``send_task`` take besides the arguments."""
+
+    task_id: str | None
+    countdown: float | None
+    eta: datetime | None
+    expires: float | datetime | None
+    queue: str | None
+    priority: int | None
+    time_limit: float | None
+    soft_time_limit: float | None
+    ignore_result: bool | None
+    serializer: str | None
+    headers: Mapping[str, Any] | None
+    root_id: str | None
+    parent_id: str | None
+
+
+def _seconds(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _limit(value: Any) -> bool:
+    return _seconds(value) and value > 0
+
+
+def _priority(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _exceptions(value: Any) -> bool:
+    if isinstance(value, type):
+        return issubclass(value, BaseException)
+    return isinstance(value, (tuple, list, set, frozenset)) and all(
+        isinstance(item, type) and issubclass(item, BaseException) for item in value
+    )
+
+
+def _backoff(value: Any) -> bool:
+    return isinstance(value, bool) or _limit(value)
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _class(value: Any) -> bool:
+    return isinstance(value, type)
+
+
+Rule = tuple[Callable[[Any], bool], bool, str]
+
+_SECONDS: Final = "seconds, not below 0"
+_LIMIT: Final = "seconds above 0"
+
+#: option -> (test, whether None is fine, what is expected)
+_TASK: Final[dict[str, Rule]] = {
+    "name": (_text, True, "text that is not empty"),
+    "base": (_class, True, "a subclass of umbel.Task"),
+    "bind": (_flag, False, "True or False"),
+    "typing": (_flag, False, "True or False"),
+    "max_retries": (_count, True, "a whole number from 0 on, or None for no bound"),
+    "default_retry_delay": (_seconds, False, _SECONDS),
+    "autoretry_for": (_exceptions, False, "exception classes, as a tuple"),
+    "dont_autoretry_for": (_exceptions, False, "exception classes, as a tuple"),
+    "retry_kwargs": (_mapping, False, "a dict of options of retry()"),
+    "retry_backoff": (_backoff, False, "True, False, or the seconds of the first wait"),
+    "retry_backoff_max": (_limit, False, _LIMIT),
+    "retry_jitter": (_flag, False, "True or False"),
+    "throws": (_exceptions, False, "exception classes, as a tuple"),
+    "time_limit": (_limit, True, _LIMIT),
+    "soft_time_limit": (_limit, True, _LIMIT),
+    "ignore_result": (_flag, True, "True or False"),
+    "store_errors_even_if_ignored": (_flag, True, "True or False"),
+    "track_started": (_flag, True, "True or False"),
+    "acks_late": (_flag, True, "True or False"),
+    "queue": (_text, True, "the name of a queue"),
+    "priority": (_priority, True, "a whole number from 0 to 9; 9 is served first"),
+    "expires": (_limit, True, _LIMIT),
+    "serializer": (_text, True, "the name of a codec, such as 'json'"),
+}
+
+_CALL: Final[dict[str, Rule]] = {
+    "task_id": (_text, True, "text that is not empty"),
+    "countdown": (_seconds, True, _SECONDS),
+    "eta": (lambda v: isinstance(v, datetime), True, "a datetime"),
+    "expires": (lambda v: isinstance(v, datetime) or _seconds(v), True, "seconds, not below 0, or a datetime"),
+    "queue": _TASK["queue"],
+    "priority": _TASK["priority"],
+    "time_limit": _TASK["time_limit"],
+    "soft_time_limit": _TASK["soft_time_limit"],
+    "ignore_result": _TASK["ignore_result"],
+    "serializer": _TASK["serializer"],
+    "headers": (_mapping, True, "a dict"),
+    "root_id": (_text, True, "a task id"),
+    "parent_id": (_text, True, "a task id"),
+}
+
+_NOT_YET: Final = "is not there yet in this version of Umbel; leave it out"
+_NO_EXCHANGE: Final = "does not exist in Umbel, which has no exchanges; use queue="
+
+#: Celery's options that would be missed if they were passed over in silence.
+_REFUSED_TASK: Final[dict[str, str]] = {
+    "rate_limit": "is not there yet; limit the queue (TaskQueue spec.maxConcurrency) or leave it out",
+    "compression": _NOT_YET,
+    "shadow_name": _NOT_YET,
+    "pydantic": _NOT_YET,
+    "exchange": _NO_EXCHANGE,
+    "routing_key": _NO_EXCHANGE,
+    "acks_on_failure_or_timeout": "does not exist in Umbel: a failed task is acknowledged; raise Reject(requeue=True)",
+    "reject_on_worker_lost": "does not exist in Umbel: it follows from acks_late; the queue's maxDeliveries bounds it",
+}
+_REFUSED_CALL: Final[dict[str, str]] = {
+    **dict.fromkeys(("link", "link_error", "chain", "chord", "group_id", "shadow", "compression"), _NOT_YET),
+    "exchange": _NO_EXCHANGE,
+    "routing_key": _NO_EXCHANGE,
+    "retry_policy": "does not exist in Umbel; the setting publish_timeout bounds how long a call waits for the broker",
+    "retry": "does not exist in Umbel; the setting publish_timeout bounds how long a call waits for the broker",
+    "connection": "does not exist in Umbel; a second broker is a second app",
+    "producer": "does not exist in Umbel; a second broker is a second app",
+}
+
+
+def check_task_options(task: str, options: Mapping[str, Any]) -> None:
+    """Check what a task was declared with.
+
+    Raises:
+        TypeError: an option that does not exist, with the nearest that does, or a value of the wrong type.
+        ValueError: a value out of range, or a soft limit that is not below the hard one.
+    """
+    _check(f"the task {task}", options, _TASK, _REFUSED_TASK)
+    _check_limits(f"the task {task}", options.get("time_limit"), options.get("soft_time_limit"))
+
+
+def check_call_options(task: str, options: Mapping[str, Any]) -> None:
+    """Check the options of one call; raises as `check_task_options` does."""
+    _check(f"the call of {task}", options, _CALL, _REFUSED_CALL)
+    if options.get("countdown") is not None and options.get("eta") is not None:
+        raise ValueError(f"the call of {task} has both countdown and eta; give one of them")
+
+
+def _check(what: str, options: Mapping[str, Any], rules: Mapping[str, Rule], refused: Mapping[str, str]) -> None:
+    for name, value in options.items():
+        rule = rules.get(name)
+        if rule is None:
+            raise TypeError(_unknown(what, name, rules, refused))
+        test, may_be_none, expected = rule
+        if (value is None and may_be_none) or test(value):
+            continue
+        kind = (
+            TypeError
+            if isinstance(value, (bool, type(None))) or not isinstance(value, (int, float, str))
+            else ValueError
+        )
+        raise kind(f"{what} cannot have {name}={value!r}: give {expected}")
+
+
+def _unknown(what: str, name: str, rules: Iterable[str], refused: Mapping[str, str]) -> str:
+    if name in refused:
+        return f"{what}: the option {name} {refused[name]}"
+    known = list(rules)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known))}"
+    return f"{what} has an unknown option {name!r}: {hint}"
+
+
+def _check_limits(what: str, hard: float | None, soft: float | None) -> None:
+    if hard is not None and soft is not None and soft >= hard:
+        raise ValueError(
+            f"{what} has soft_time_limit={soft:g}, not below time_limit={hard:g}: the soft limit could never act"
+        )
+
+
+def check_arguments(task: str, args: object, kwargs: object) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Return args and kwargs of a call, None as empty.
+
+    Raises:
+        TypeError: args is no list or tuple, or kwargs no dict with text keys.
+    """
+    if args is None:
+        args = ()
+    if kwargs is None:
+        kwargs = {}
+    if not isinstance(args, (list, tuple)):
+        raise TypeError(f"args of {task} must be a list or a tuple, not {type(args).__name__}: write args=({args!r},)")
+    if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
+        raise TypeError(f"kwargs of {task} must be a dict with text as keys, not {kwargs!r}")
+    return args, kwargs

@@ -1,0 +1,245 @@
+"""The known settings: name, type, default, what it means. Celery's lower-case names where they have a meaning here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from umbel.errors import ImproperlyConfigured
+
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off", ""})
+
+Check = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting.
+
+    ``check`` turns a given value into the one to use, or raises ValueError with what is expected.
+    """
+
+    name: str
+    check: Check
+    default: Any
+    doc: str
+
+
+def boolean(value: Any) -> bool:
+    if isinstance(value, str):
+        if value.lower() in _TRUE:
+            return True
+        if value.lower() in _FALSE:
+            return False
+    elif isinstance(value, (bool, int)) and value in (0, 1):
+        return bool(value)
+    raise ValueError("true or false")
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("text that is not empty")
+    return value
+
+
+def integer(least: int, most: int | None = None) -> Check:
+    def check(value: Any) -> int:
+        expected = f"a whole number of at least {least}" + (f" and at most {most}" if most is not None else "")
+        if isinstance(value, bool):
+            raise ValueError(expected)
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise ValueError(expected) from None
+        if number != float(value) or number < least or (most is not None and number > most):
+            raise ValueError(expected)
+        return number
+
+    return check
+
+
+def seconds(*, above_zero: bool = True) -> Check:
+    def check(value: Any) -> float:
+        expected = "seconds, " + ("above 0" if above_zero else "not below 0")
+        if isinstance(value, timedelta):
+            value = value.total_seconds()
+        if isinstance(value, bool):
+            raise ValueError(expected)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(expected) from None
+        if number < 0 or (above_zero and number == 0) or not math.isfinite(number):
+            raise ValueError(expected)
+        return number
+
+    return check
+
+
+def optional(check: Check) -> Check:
+    def checked(value: Any) -> Any:
+        return None if value is None or value == "" else check(value)
+
+    return checked
+
+
+def names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise ValueError("a list of names (in the environment: separated by commas)")
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"a JSON object ({error})") from None
+    if not isinstance(value, Mapping):
+        raise ValueError("a dict (in the environment: a JSON object)")
+    return dict(value)
+
+
+def routes(value: Any) -> Any:
+    """Accept a dict, a list of (pattern, route) pairs or dicts, or a callable; `umbel.routing` reads it."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        value = json.loads(value)
+    if isinstance(value, (Mapping, list, tuple, str)) or callable(value):
+        return value
+    raise ValueError("a dict {task name or pattern: queue}, a list of such pairs, or a callable")
+
+
+def only_json(value: Any) -> tuple[str, ...]:
+    given = names(value)
+    if not set(given) & {"json", "application/json"}:
+        raise ValueError("a list with 'json': nothing else is accepted by default")
+    return given
+
+
+def yes_utc(value: Any) -> bool:
+    if not boolean(value):
+        raise ValueError(
+            "true: times are always kept in UTC; `timezone` decides how schedules and naive times are read"
+        )
+    return True
+
+
+def zone(value: Any) -> str:
+    from zoneinfo import ZoneInfo
+
+    name = text(value) if isinstance(value, str) else getattr(value, "key", None) or getattr(value, "zone", None)
+    try:
+        ZoneInfo(str(name))
+    except Exception:
+        raise ValueError("an IANA time zone like 'Europe/Oslo' or 'UTC'") from None
+    return str(name)
+
+
+ONE_DAY: Final = 86400.0
+
+_LIST: Final = [
+    Setting("broker_url", optional(text), None, "where tasks are sent; redis://host:port/db"),
+    Setting("result_backend", optional(text), None, "where results are kept; the broker unless set"),
+    Setting("key_prefix", text, "umbel", "the first part of every key in Redis"),
+    Setting("publish_timeout", seconds(), 5.0, "seconds after which delay() gives up on an unreachable broker"),
+    Setting("task_default_queue", text, "default", "queue of tasks that name none"),
+    Setting("task_default_priority", integer(0, 9), 5, "0-9, 9 is served first"),
+    Setting("task_routes", optional(routes), None, "queues by task name: {name or pattern: queue}"),
+    Setting("task_serializer", text, "json", "name of the codec of arguments"),
+    Setting("result_serializer", text, "json", "name of the codec of results"),
+    Setting("accept_content", only_json, ("json",), "kept for Celery's users; JSON is all there is by default"),
+    Setting("result_accept_content", optional(only_json), None, "kept for Celery's users"),
+    Setting(
+        "task_acks_late", boolean, True, "acknowledge after the task, not before: it runs again if its worker dies"
+    ),
+    Setting("task_reject_on_worker_lost", boolean, True, "kept for Celery's users; follows from task_acks_late"),
+    Setting("task_ignore_result", boolean, False, "store no results"),
+    Setting("task_store_errors_even_if_ignored", boolean, False, "store failures also of tasks that ignore results"),
+    Setting("task_track_started", boolean, False, "store STARTED when a task begins"),
+    Setting("task_always_eager", boolean, False, "run tasks at once in the calling process; for tests"),
+    Setting("task_eager_propagates", boolean, False, "let eager tasks raise"),
+    Setting("task_store_eager_result", boolean, False, "store results of eager tasks too"),
+    Setting("task_time_limit", optional(seconds()), None, "seconds after which a task's process is killed"),
+    Setting("task_soft_time_limit", optional(seconds()), None, "seconds after which SoftTimeLimitExceeded is raised"),
+    Setting("unknown_task_grace", seconds(above_zero=False), 300.0, "seconds a task that no worker knows is kept"),
+    Setting(
+        "result_expires", optional(seconds(above_zero=False)), ONE_DAY, "seconds that results are kept; 0: 10 years"
+    ),
+    Setting("result_extended", boolean, False, "store name, arguments, queue and retries with the result"),
+    Setting("timezone", zone, "UTC", "IANA zone of schedules and of naive times"),
+    Setting("enable_utc", yes_utc, True, "kept for Celery's users"),
+    Setting("imports", names, (), "modules that a worker imports"),
+    Setting("include", names, (), "more modules that a worker imports"),
+    Setting(
+        "worker_concurrency", optional(integer(1)), None, "tasks at once per worker; the number of CPUs unless set"
+    ),
+    Setting("worker_hijack_root_logger", boolean, True, "let the worker set up the root logger"),
+    Setting("beat_schedule", mapping, {}, "periodic tasks: {name: {task, schedule, args, kwargs, options}}"),
+]
+
+KNOWN: Final[dict[str, Setting]] = {setting.name: setting for setting in _LIST}
+
+#: Celery's settings that only tune what is built otherwise here: taken with a warning, without effect.
+WITHOUT_EFFECT: Final[dict[str, str]] = {
+    "worker_prefetch_multiplier": "a worker fetches no more than hides the round trip",
+    "worker_disable_prefetch": "a worker fetches no more than hides the round trip",
+    "broker_connection_retry": "workers always reconnect",
+    "broker_connection_retry_on_startup": "workers always reconnect",
+    "broker_connection_max_retries": "workers reconnect for as long as it takes",
+    "broker_pool_limit": "connections are managed by the library",
+    "broker_heartbeat": "liveness needs no AMQP heartbeat",
+    "task_publish_retry": "publish_timeout bounds the time",
+    "task_publish_retry_policy": "publish_timeout bounds the time",
+    "task_create_missing_queues": "a queue exists from its first task on",
+    "task_protocol": "Umbel has its own wire format",
+    "task_queue_max_priority": "every queue has priorities 0 to 9",
+    "worker_send_task_events": "events are not there yet",
+    "task_send_sent_event": "events are not there yet",
+    "redis_max_connections": "connections are managed by the library",
+    "result_cache_max": "results are not cached",
+    "beat_scheduler": "beat keeps its state in Redis",
+    "beat_schedule_filename": "beat keeps its state in Redis",
+    "beat_max_loop_interval": "beat sleeps until the next task is due",
+    "worker_redirect_stdouts": "output goes where it was written to",
+    "worker_deduplicate_successful_tasks": "a delivery is acknowledged with its result, in one step",
+    "worker_max_tasks_per_child": "children are not replaced yet",
+    "worker_max_memory_per_child": "children are not replaced yet",
+    "worker_cancel_long_running_tasks_on_connection_loss": "tasks go on while Redis is away",
+}
+
+#: Celery's settings whose absence would change what the user's tasks do: refused, with what to do in their place.
+REFUSED: Final[dict[str, str]] = {
+    "broker_transport_options": "visibility timeouts and the like are not needed; use key_prefix for global_keyprefix",
+    "result_backend_transport_options": "use key_prefix for global_keyprefix",
+    "task_queues": "list queues with `umbel worker --queues`, or declare TaskQueue resources",
+    "task_annotations": "give the options to @app.task",
+    "task_default_rate_limit": "rate limits are not there yet",
+    "task_compression": "compression is not there yet",
+    "result_compression": "compression is not there yet",
+    "task_default_exchange": "there are no exchanges; use task_default_queue and task_routes",
+    "task_default_routing_key": "there are no routing keys; use task_default_queue and task_routes",
+    "worker_pool": "workers run child processes; threads and asyncio executors are not there yet",
+    "broker_use_ssl": "write rediss:// in broker_url; certificates are named by UMBEL_BROKER_CA_FILE etc.",
+    "redis_backend_use_ssl": "write rediss:// in result_backend",
+}
+
+
+def checked(setting: Setting, value: Any, source: str) -> Any:
+    """Return the value to use.
+
+    Raises:
+        ImproperlyConfigured: the value does not fit, with where it was given.
+    """
+    try:
+        return setting.check(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"the setting {setting.name} ({setting.doc}) cannot be {value!r}, as {source} says: give {error}"
+        ) from None
