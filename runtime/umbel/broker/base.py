@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Protocol
 
 from umbel.record import Record
@@ -27,7 +27,7 @@ class Outgoing:
     delay: float = 0.0
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """How one delivery ended."""
 
     ACK = "a"  #: done; store and reply as given
@@ -144,7 +144,7 @@ class DeadLetter:
     payload: bytes
 
 
-class Charge(str, Enum):
+class Charge(StrEnum):
     """What a burial writes into the messages that the dead owner held."""
 
     NONE = "none"

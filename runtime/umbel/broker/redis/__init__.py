@@ -1,0 +1,5 @@
+"""The broker on Redis."""
+
+from umbel.broker.redis.broker import RedisBroker
+
+__all__ = ["RedisBroker"]

@@ -1,0 +1,212 @@
+"""The broker on Redis, as the app and the surfaces see it: publishing, looking, and commands."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from umbel import message as messages
+from umbel.broker.base import DeadLetter, Outgoing, OwnerInfo, QueueInfo
+from umbel.broker.redis.bell import RedisBell
+from umbel.broker.redis.consumer import RedisConsumer, newer_layout
+from umbel.broker.redis.listener import RedisListener
+from umbel.broker.redis.liveness import RedisLiveness
+from umbel.errors import LayoutError, PublishUncertain, QueueClosed
+from umbel.redis import keys, scripts
+from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
+from umbel.redis.pool import Pool
+
+#: Seconds that a revocation is remembered, and how many at the most.
+REVOKED_FOR = 86400.0
+REVOKED_MOST = 1_000_000
+#: Messages of one publish call, so that no script holds Redis for long.
+PUBLISH_CHUNK = 1000
+#: Seconds after which a producer names its queues to Redis again.
+NAME_AGAIN = 60.0
+
+
+class RedisBroker:
+    """See `umbel.broker.base.Broker`.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        prefix: of all keys.
+        publish_timeout: seconds for one publish in all, tries included.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "umbel", publish_timeout: float = 5.0) -> None:
+        self.url = url
+        self.prefix = prefix
+        self._endpoint = Endpoint.from_environment(url)
+        self._pool = Pool(self._endpoint, publish_timeout)
+        self._named: dict[str, float] = {}
+
+    # Producing
+
+    def publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
+        for start in range(0, len(messages), PUBLISH_CHUNK):
+            self._publish(queue, messages[start : start + PUBLISH_CHUNK])
+
+    def _publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
+        own = keys.queue(self.prefix, queue)
+        arguments: list[Argument] = [keys.LAYOUT]
+        for outgoing in messages:
+            arguments += (outgoing.payload, max(0, int(outgoing.delay * 1000)))
+        packed = scripts.publish.pack((own.meta, own.bell, own.eta, *own.ready), arguments)
+
+        def send(connection: RedisConnection) -> Any:
+            if time.monotonic() - self._named.get(queue, -NAME_AGAIN) >= NAME_AGAIN:
+                connection.call(b"SADD", keys.queue_names(self.prefix), queue)
+                self._named[queue] = time.monotonic()
+            connection.send(packed, self._pool.deadline)
+            return scripts.publish.receive(connection, packed, self._pool.deadline)
+
+        try:
+            status, detail = self._pool.run(send)
+        except ConnectionBroken as error:
+            ids = tuple(outgoing.task_id for outgoing in messages)
+            raise PublishUncertain(
+                f"the connection to Redis at {self._endpoint.address} broke while publishing to {queue!r} ({error}): "
+                f"task {ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''} may have been sent. "
+                "Look for the result, or send again if the task may run twice",
+                ids,
+            ) from error
+        if status == b"closed":
+            raise QueueClosed(
+                f"queue {queue!r} takes no new tasks: its intake is Reject (set the TaskQueue's intake to Accept)"
+            )
+        if status == b"layout":
+            raise LayoutError(newer_layout(queue, detail))
+
+    # The other sides
+
+    def consumer(self, owner: OwnerInfo) -> RedisConsumer:
+        return RedisConsumer(self._endpoint, self.prefix, owner)
+
+    def bell(self) -> RedisBell:
+        return RedisBell(self._endpoint, self.prefix)
+
+    def liveness(self) -> RedisLiveness:
+        return RedisLiveness(self._endpoint, self.prefix)
+
+    def listen(self, handle: Callable[[dict[str, Any]], None]) -> RedisListener:
+        return RedisListener(self._endpoint, keys.control_channel(self.prefix), handle)
+
+    # Looking
+
+    def queues(self) -> list[str]:
+        names = self._call(b"SMEMBERS", keys.queue_names(self.prefix))
+        return sorted(name.decode() for name in names)
+
+    def info(self, queue: str) -> QueueInfo:
+        own = keys.queue(self.prefix, queue)
+        commands: list[tuple[Argument, ...]] = [
+            (b"TIME",),
+            (b"ZCARD", own.eta),
+            (b"GET", own.inflight),
+            (b"ZCARD", own.dead),
+            (b"HMGET", own.meta, "dispatch", "intake"),
+            *((b"LLEN", name) for name in own.ready),
+            *((b"LRANGE", name, 0, 0) for name in own.ready),
+        ]
+        answers = self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
+        seconds = int(answers[0][0]) + int(answers[0][1]) / 1e6
+        heads = [first[0] for first in reversed(answers[15:25]) if first]
+        age = 0.0
+        if heads and len(heads[0]) >= messages.HEAD_SIZE:
+            age = max(0.0, seconds - messages.HEAD.unpack_from(heads[0])[7] / 1000.0)
+        dispatch, intake = answers[4]
+        return QueueInfo(
+            queue,
+            sum(answers[5:15]),
+            answers[1],
+            int(answers[2] or 0),
+            answers[3],
+            age,
+            dispatch == b"Held",
+            intake != b"Reject",
+        )
+
+    def dead(self, queue: str, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
+        name = keys.queue(self.prefix, queue).dead
+        flat = self._call(b"ZREVRANGE", name, offset, offset + limit - 1, b"WITHSCORES")
+        letters = []
+        for raw, score in zip(flat[::2], flat[1::2], strict=True):
+            (length,) = struct.unpack_from(">I", raw)
+            letters.append(DeadLetter(float(score) / 1000.0, orjson.loads(raw[4 : 4 + length]), raw[4 + length :]))
+        return letters
+
+    def revoked(self) -> set[str]:
+        name = keys.revoked(self.prefix)
+        return {task.decode() for task in self._call(b"ZRANGEBYSCORE", name, int(time.time() * 1000), b"+inf")}
+
+    def ping(self) -> dict[str, Any]:
+        def look(connection: RedisConnection) -> list[Any]:
+            return connection.call_many([(b"INFO", b"server"), (b"INFO", b"memory")])
+
+        text = b"\n".join(self._pool.run(look, repeat=True)).decode()
+        fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        return {
+            "version": fields.get("valkey_version") or fields.get("redis_version", "?"),
+            "server": fields.get("server_name", "redis"),
+            "maxmemory_policy": fields.get("maxmemory_policy", "?"),
+            "maxmemory": int(fields.get("maxmemory", 0)),
+            "run_id": fields.get("run_id", "?"),
+            "address": self._endpoint.address,
+        }
+
+    # Changing
+
+    def configure(self, queue: str, settings: dict[str, Any], serial: int) -> bool:
+        own = keys.queue(self.prefix, queue)
+        drop = [name for name, value in settings.items() if value is None]
+        fields: list[Argument] = ["layout", keys.LAYOUT]
+        for name, value in settings.items():
+            if value is not None:
+                fields += (name, value)
+
+        def work(connection: RedisConnection) -> bool:
+            connection.call(b"SADD", keys.queue_names(self.prefix), queue)
+            return bool(scripts.configure(connection, (own.meta, own.bell), (serial, len(drop), *drop, *fields)) == 1)
+
+        return self._pool.run(work, repeat=True)
+
+    def promote(self, queue: str) -> float | None:
+        own = keys.queue(self.prefix, queue)
+        names = (own.eta, own.bell, own.meta, *own.ready)
+        while True:
+            moved, due = self._pool.run(lambda connection: scripts.promote(connection, names, (256,)), repeat=True)
+            if moved < 256:
+                return None if due < 0 else due / 1000.0
+
+    def purge(self, queue: str) -> int:
+        own = keys.queue(self.prefix, queue)
+        return int(self._pool.run(lambda connection: scripts.purge(connection, (own.eta, *own.ready)), repeat=True))
+
+    def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
+        now = time.time()
+        name = keys.revoked(self.prefix)
+        scored: list[Argument] = []
+        for task_id in task_ids:
+            scored += (int((now + REVOKED_FOR) * 1000), task_id)
+        commands: list[tuple[Argument, ...]] = [
+            (b"ZADD", name, *scored),
+            (b"ZREMRANGEBYSCORE", name, b"-inf", int(now * 1000)),
+            (b"ZREMRANGEBYRANK", name, 0, -1 - REVOKED_MOST),
+            (b"PEXPIRE", name, int(REVOKED_FOR * 1000)),
+        ]
+        self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
+        return self.control({"command": "revoke", "ids": list(task_ids), "terminate": terminate})
+
+    def control(self, command: dict[str, Any]) -> int:
+        return int(self._call(b"PUBLISH", keys.control_channel(self.prefix), orjson.dumps(command)))
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _call(self, *command: Argument) -> Any:
+        return self._pool.run(lambda connection: connection.call(*command), repeat=True)

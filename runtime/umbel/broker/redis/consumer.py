@@ -1,0 +1,206 @@
+"""The consumer side on Redis: one owner's connection, its cycle, and how it finds its way back after a lost answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from umbel.broker.base import Batch, ConnectionLost, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
+from umbel.errors import LayoutError
+from umbel.record import Record
+from umbel.redis import keys, scripts
+from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection, ServerRefused
+
+#: Seconds within which Redis has to connect, and to answer a cycle.
+CONNECT_TIMEOUT = 2.0
+ANSWER_TIMEOUT = 10.0
+
+
+class RedisConsumer:
+    """One owner's view of its queues.
+
+    Args:
+        endpoint: where Redis is.
+        prefix: of all keys.
+        owner: id, queues, and what the registry is to know.
+    """
+
+    def __init__(self, endpoint: Endpoint, prefix: str, owner: OwnerInfo) -> None:
+        self.owner = owner
+        self._endpoint = endpoint
+        self._prefix = prefix
+        self._connection: RedisConnection | None = None
+        self._certain = False
+        self._keys: dict[str, tuple[str, ...]] = {}
+        for name in owner.queues:
+            queue = keys.queue(prefix, name)
+            self._keys[name] = (
+                keys.owned(prefix, name, owner.id),
+                queue.meta,
+                queue.bell,
+                queue.eta,
+                queue.inflight,
+                queue.dead,
+                *queue.ready,
+            )
+
+    def register(self) -> None:
+        """See the port. Also the way to begin: it connects."""
+        owner, prefix = self.owner, self._prefix
+        fields: list[Argument] = []
+        for name, value in registry_fields(owner).items():
+            fields += (name, value)
+        try:
+            connection = self._connect()
+            scripts.register(
+                connection,
+                (keys.beats(prefix), keys.registry(prefix, owner.id), keys.queue_names(prefix)),
+                (owner.id, len(owner.queues), *owner.queues, *fields),
+            )
+            for queue in owner.queues:
+                status, detail = scripts.enter(
+                    connection,
+                    (keys.owned(prefix, queue, owner.id), keys.queue(prefix, queue).meta),
+                    (keys.LAYOUT,),
+                )
+                if status == b"layout":
+                    raise LayoutError(newer_layout(queue, detail))
+        except (ConnectionBroken, ServerRefused) as error:
+            raise self._lose(error) from error
+        self._certain = True
+
+    def cycle(self, queue: str, outcomes: Sequence[Outcome], want: int) -> Batch:
+        """See the port."""
+        connection = self._connection
+        if connection is None or not self._certain:
+            raise ConnectionLost("the last cycle's answer is missing: resume first")
+        names, arguments = pack_outcomes(self._prefix, outcomes)
+        packed = scripts.cycle.pack((*self._keys[queue], *names), (want, len(outcomes), *arguments))
+        try:
+            connection.send(packed, ANSWER_TIMEOUT)
+            answer = scripts.cycle.receive(connection, packed, ANSWER_TIMEOUT)
+        except (ConnectionBroken, ServerRefused) as error:
+            raise self._lose(error) from error
+        if answer[0] != b"ok":
+            raise OwnerLost(self.owner.id)
+        _, now, next_due, more, max_deliveries, tag, messages, lost = answer
+        return Batch(
+            [Delivery(queue, tag + index, message) for index, message in enumerate(messages)],
+            now / 1000.0,
+            None if next_due < 0 else next_due / 1000.0,
+            lost,
+            more == 1,
+            max_deliveries,
+        )
+
+    def resume(self) -> dict[str, dict[int, bytes]]:
+        """See the port."""
+        held: dict[str, dict[int, bytes]] = {}
+        try:
+            connection = self._connect()
+            for queue, names in self._keys.items():
+                fields = connection.call(b"HGETALL", names[0], timeout=ANSWER_TIMEOUT)
+                pairs = dict(zip(fields[::2], fields[1::2], strict=True))
+                if pairs.pop(b"@", None) is None:
+                    raise OwnerLost(self.owner.id)
+                held[queue] = {
+                    int(tag): message for tag, message in sorted(pairs.items(), key=lambda pair: int(pair[0]))
+                }
+        except (ConnectionBroken, ServerRefused) as error:
+            raise self._lose(error) from error
+        self._certain = True
+        return held
+
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
+        """See the port."""
+        connection = self._connection
+        if connection is None or not self._certain:
+            raise ConnectionLost("not connected: resume first")
+        try:
+            return store(connection, self._prefix, task_id, record, ttl, reply_to)
+        except (ConnectionBroken, ServerRefused) as error:
+            raise self._lose(error) from error
+
+    def leave(self) -> None:
+        """See the port."""
+        from umbel.broker.redis.liveness import bury_all
+
+        try:
+            connection = self._connection if self._certain and self._connection else self._connect()
+            bury_all(connection, self._prefix, self.owner.id, self.owner.queues)
+        except (ConnectionBroken, ServerRefused) as error:
+            raise self._lose(error) from error
+
+    def close(self) -> None:
+        """See the port."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._certain = False
+
+    def _connect(self) -> RedisConnection:
+        self.close()
+        self._connection = self._endpoint.connect(CONNECT_TIMEOUT)
+        return self._connection
+
+    def _lose(self, error: Exception) -> ConnectionLost:
+        self.close()
+        return ConnectionLost(str(error))
+
+
+def registry_fields(owner: OwnerInfo) -> dict[str, Argument]:
+    """Return what the registry stores of an owner."""
+    return {
+        "queues": orjson.dumps(owner.queues),
+        "worker": owner.worker,
+        "hostname": owner.hostname,
+        "pid": owner.pid,
+        "machine": owner.machine,
+        "pool": owner.pool,
+        "pod_uid": owner.pod_uid,
+        "state": owner.state,
+        "busy_since": 0,
+    }
+
+
+def newer_layout(queue: str, version: bytes) -> str:
+    """Return the text of the error for a layout that this library does not know."""
+    return (
+        f"the keys of queue {queue!r} have layout version {int(version)}, this Umbel knows version {keys.LAYOUT}: "
+        "a newer Umbel works on this Redis, upgrade this one"
+    )
+
+
+def pack_outcomes(prefix: str, outcomes: Sequence[Outcome]) -> tuple[list[Argument], list[Argument]]:
+    """Return the keys and the arguments that ``cycle.lua`` takes for ``outcomes``."""
+    names: list[Argument] = []
+    arguments: list[Argument] = []
+    for outcome in outcomes:
+        kind, record = outcome.kind, outcome.record
+        if record is None:
+            arguments += (kind.value, outcome.tag, b"0")
+        else:
+            names.append(keys.result(prefix, outcome.task_id))
+            if outcome.reply_to:
+                names.append(keys.inbox(prefix, outcome.reply_to))
+                arguments += (kind.value, outcome.tag, b"2", record, int(outcome.ttl * 1000), outcome.task_id)
+            else:
+                arguments += (kind.value, outcome.tag, b"1", record, int(outcome.ttl * 1000))
+        if kind is Kind.RETRY:
+            arguments += (outcome.payload, max(0, int(outcome.delay * 1000)))
+        elif kind is Kind.GIVE_BACK:
+            arguments.append(max(0, int(outcome.delay * 1000)))
+        elif kind is Kind.DEAD:
+            arguments.append(orjson.dumps(outcome.reason or {}))
+    return names, arguments
+
+
+def store(
+    connection: RedisConnection, prefix: str, task_id: str, record: Record, ttl: float, reply_to: str | None = None
+) -> bool:
+    """Run ``store.lua``; return whether the record was written."""
+    names = [keys.result(prefix, task_id)]
+    if reply_to:
+        names.append(keys.inbox(prefix, reply_to))
+    return bool(scripts.store(connection, names, (record.encode(), int(ttl * 1000), task_id)) == 1)

@@ -1,0 +1,168 @@
+"""Heartbeats and burials on Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import orjson
+
+from umbel.broker.base import Charge, ConnectionLost, Outcome, OwnerInfo
+from umbel.broker.redis.consumer import pack_outcomes
+from umbel.errors import OperationalError
+from umbel.redis import keys, scripts
+from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
+from umbel.redis.pool import Pool
+
+T = TypeVar("T")
+
+#: Messages that one call of the burial's second step moves at most, so that no script holds Redis for long.
+CHUNK = 500
+
+
+class RedisLiveness:
+    """See `umbel.broker.base.Liveness`. All its calls may be repeated, so they are tried again within the deadline."""
+
+    def __init__(self, endpoint: Endpoint, prefix: str, deadline: float = 1.5) -> None:
+        self._prefix = prefix
+        self._pool = Pool(endpoint, deadline)
+
+    def _run(self, work: Callable[[RedisConnection], T]) -> T:
+        try:
+            return self._pool.run(work, repeat=True)
+        except (OperationalError, ConnectionBroken) as error:
+            raise ConnectionLost(str(error)) from error
+
+    def beat(self, owners: Iterable[OwnerInfo]) -> list[str]:
+        names: list[str] = [keys.beats(self._prefix)]
+        arguments: list[Argument] = []
+        now = time.time()
+        for owner in owners:
+            names.append(keys.registry(self._prefix, owner.id))
+            # Told as an age, so that neither clock has to be right.
+            age = int((now - owner.busy_since) * 1000) if owner.busy_since else -1
+            arguments += (owner.id, owner.state, age)
+        if len(names) == 1:
+            return []
+        answer = self._run(lambda connection: scripts.beat(connection, names, arguments))
+        return [owner.decode() for owner in answer[1:]]
+
+    def scores(self) -> dict[str, float]:
+        flat = self._run(lambda connection: connection.call(b"ZRANGE", keys.beats(self._prefix), 0, -1, b"WITHSCORES"))
+        return {owner.decode(): float(score) for owner, score in zip(flat[::2], flat[1::2], strict=True)}
+
+    def generation(self) -> str:
+        info = self._run(lambda connection: connection.call(b"INFO", b"server"))
+        return next(str(line) for line in info.decode().splitlines() if line.startswith("run_id:"))
+
+    def owners(self) -> list[OwnerInfo]:
+        scores = self.scores()
+        ids = list(scores)
+        commands: list[tuple[Argument, ...]] = [(b"HGETALL", keys.registry(self._prefix, owner)) for owner in ids]
+        answers = self._run(lambda connection: connection.call_many(commands)) if commands else []
+        found = []
+        for owner, flat in zip(ids, answers, strict=True):
+            if flat:
+                found.append(_owner(owner, _pairs(flat), scores[owner] / 1000.0))
+        return found
+
+    def dying(self) -> list[str]:
+        members = self._run(lambda connection: connection.call(b"SMEMBERS", keys.dying(self._prefix)))
+        return sorted(member.decode() for member in members)
+
+    def held(self, owner: str) -> dict[str, dict[int, bytes]]:
+        def read(connection: RedisConnection) -> dict[str, dict[int, bytes]]:
+            held: dict[str, dict[int, bytes]] = {}
+            for queue in _queues(connection, self._prefix, owner):
+                pairs = _pairs(connection.call(b"HGETALL", keys.owned(self._prefix, queue, owner)))
+                held[queue] = {int(tag): message for tag, message in pairs.items() if tag != "@"}
+            return held
+
+        return self._run(read)
+
+    def bury(
+        self, owner: str, *, seen: float | None = None, charge: Charge = Charge.NONE, guilty: int | None = None
+    ) -> int | None:
+        def work(connection: RedisConnection) -> int | None:
+            begun = scripts.bury_begin(
+                connection,
+                (keys.beats(self._prefix), keys.dying(self._prefix), keys.registry(self._prefix, owner)),
+                (owner, "" if seen is None else repr(seen)),
+            )
+            if begun != 1:
+                return None
+            queues = _queues(connection, self._prefix, owner)
+            return bury_all(connection, self._prefix, owner, queues, charge, guilty)
+
+        return self._run(work)
+
+    def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
+        names, arguments = pack_outcomes(self._prefix, [outcome])
+        own = keys.queue(self._prefix, queue)
+        fixed = (
+            keys.owned(self._prefix, queue, owner),
+            own.meta,
+            own.bell,
+            own.eta,
+            own.inflight,
+            own.dead,
+            *own.ready,
+        )
+        answer = self._run(lambda connection: scripts.cycle(connection, (*fixed, *names), (0, 1, *arguments)))
+        return bool(answer[0] == b"ok" and not answer[7])
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def bury_all(
+    connection: RedisConnection,
+    prefix: str,
+    owner: str,
+    queues: Iterable[str],
+    charge: Charge = Charge.NONE,
+    guilty: int | None = None,
+) -> int:
+    """Run the second and third step of a burial: fence and empty each queue's share, then forget the owner.
+
+    Returns: how many messages went back. A process that dies in here leaves the owner in ``dying``, for any reaper to go on.
+    """
+    moved = 0
+    for name in queues:
+        queue = keys.queue(prefix, name)
+        names = (keys.owned(prefix, name, owner), queue.bell, queue.inflight, queue.meta, *queue.ready)
+        left = 1
+        while left:
+            step, left = scripts.bury(connection, names, (CHUNK, charge.value, "" if guilty is None else guilty))
+            moved += step
+    scripts.bury_end(connection, (keys.dying(prefix), keys.registry(prefix, owner), keys.beats(prefix)), (owner,))
+    return moved
+
+
+def _queues(connection: RedisConnection, prefix: str, owner: str) -> list[str]:
+    stored = connection.call(b"HGET", keys.registry(prefix, owner), b"queues")
+    return list(orjson.loads(stored)) if stored else []
+
+
+def _pairs(flat: list[bytes]) -> dict[str, Any]:
+    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _owner(owner: str, fields: dict[str, bytes], last_beat: float) -> OwnerInfo:
+    def text(name: str) -> str:
+        return fields.get(name, b"").decode()
+
+    return OwnerInfo(
+        owner,
+        list(orjson.loads(fields.get("queues", b"[]"))),
+        text("worker"),
+        text("hostname"),
+        int(text("pid") or 0),
+        text("machine"),
+        text("pool"),
+        text("pod_uid"),
+        text("state"),
+        float(text("busy_since") or 0) / 1000.0,
+        last_beat,
+    )

@@ -1,0 +1,89 @@
+"""The name of every key. No other module spells one.
+
+A key is ``<prefix>:{tag}:<part>``; the hash tag keeps what one script touches in one slot of a Redis Cluster.
+Kept for ever, once a queue exists: ``meta`` and the set of names. All other keys vanish when empty or have a TTL.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+#: Version of the layout of keys, written into each queue's ``meta``; a library refuses a newer one.
+LAYOUT: Final = 1
+PRIORITIES: Final = 10
+
+
+class QueueKeys(NamedTuple):
+    """The keys of one queue, all in one slot."""
+
+    name: str
+    meta: str  #: HASH settings, layout version
+    bell: str  #: ZSET one wake marker
+    eta: str  #: ZSET due (ms) -> message
+    inflight: str  #: STRING count of messages that owners hold
+    dead: str  #: ZSET time (ms) -> reason and message
+    ready: tuple[str, ...]  #: LISTs, by priority 0-9
+
+
+@lru_cache(maxsize=4096)
+def queue(prefix: str, name: str) -> QueueKeys:
+    """Return the keys of a queue."""
+    base = f"{prefix}:{{{name}}}:"
+    ready = tuple(f"{base}r:{priority}" for priority in range(PRIORITIES))
+    return QueueKeys(name, f"{base}meta", f"{base}bell", f"{base}eta", f"{base}n", f"{base}dead", ready)
+
+
+def owned(prefix: str, queue_name: str, owner: str) -> str:
+    """HASH delivery tag -> message: what an owner holds of one queue; field ``@`` = the owner is alive, last tag."""
+    return f"{prefix}:{{{queue_name}}}:o:{owner}"
+
+
+def beats(prefix: str) -> str:
+    """ZSET owner -> last heartbeat (ms)."""
+    return f"{prefix}:{{owners}}:beat"
+
+
+def registry(prefix: str, owner: str) -> str:
+    """HASH of one owner: its queues, machine, process, figures."""
+    return f"{prefix}:{{owners}}:o:{owner}"
+
+
+def dying(prefix: str) -> str:
+    """SET of owners whose burial was begun and not ended."""
+    return f"{prefix}:{{owners}}:dying"
+
+
+def queue_names(prefix: str) -> str:
+    """SET of the names of all queues that were ever used."""
+    return f"{prefix}:{{owners}}:queues"
+
+
+def result(prefix: str, task_id: str) -> str:
+    """STRING, with a TTL: the record of one task."""
+    return f"{prefix}:{{{task_id}}}:res"
+
+
+def inbox(prefix: str, client: str) -> str:
+    """LIST, with a TTL: replies for one client process."""
+    return f"{prefix}:{{inbox:{client}}}"
+
+
+def watch_channel(prefix: str, task_id: str) -> str:
+    """Channel on which the end of a task is told to those who wait without an inbox."""
+    return f"{prefix}:{{{task_id}}}:done"
+
+
+def revoked(prefix: str) -> str:
+    """ZSET task id -> when to forget it (ms), trimmed by time."""
+    return f"{prefix}:{{control}}:revoked"
+
+
+def control_channel(prefix: str) -> str:
+    """Channel of commands to all workers."""
+    return f"{prefix}:{{control}}:commands"
+
+
+def is_permanent(key: str) -> bool:
+    """Return whether the key may stay for ever without a TTL: the settings of a queue and the set of queue names."""
+    return key.endswith((":meta", ":{owners}:queues"))

@@ -1,0 +1,47 @@
+-- Second step of a burial, on one queue: fence the owner, then move what it held back to the front, a chunk a call.
+--
+-- KEYS  1 owned, 2 bell, 3 in-flight count, 4 meta, 5..14 ready lists by priority 0..9
+-- ARGV  1 chunk: messages to move at most
+--       2 charge: "none", "lost" (only the guilty tag), "suspect" or "requeue" (each message)
+--       3 guilty tag ("" = none)
+-- Returns {moved, left}
+--
+-- Highest tags go first, each to the front, so that the order of fetching is restored, over several chunks too.
+
+redis.call('HDEL', KEYS[1], '@')
+local tags = redis.call('HKEYS', KEYS[1])
+table.sort(tags, function(a, b) return tonumber(a) > tonumber(b) end)
+
+local function raise(message, offset)
+  local count = string.byte(message, offset) * 256 + string.byte(message, offset + 1)
+  if count < 65535 then
+    count = count + 1
+  end
+  return string.sub(message, 1, offset - 1) .. string.char(math.floor(count / 256), count % 256) .. string.sub(message, offset + 2)
+end
+
+local moved = math.min(#tags, tonumber(ARGV[1]))
+for i = 1, moved do
+  local message = raise(redis.call('HGET', KEYS[1], tags[i]), 4)
+  if ARGV[2] == 'lost' then
+    if tags[i] == ARGV[3] then
+      message = raise(message, 6)
+    end
+  elseif ARGV[2] == 'suspect' then
+    message = raise(message, 8)
+  elseif ARGV[2] == 'requeue' then
+    message = raise(message, 10)
+  end
+  local priority = math.min(string.byte(message, 3), 9)
+  redis.call('LPUSH', KEYS[5 + priority], message)
+  redis.call('HDEL', KEYS[1], tags[i])
+end
+if moved > 0 then
+  if redis.call('DECRBY', KEYS[3], moved) <= 0 then
+    redis.call('DEL', KEYS[3])
+  end
+  if redis.call('HGET', KEYS[4], 'dispatch') ~= 'Held' then
+    redis.call('ZADD', KEYS[2], 0, '1')
+  end
+end
+return {moved, #tags - moved}

@@ -1,0 +1,218 @@
+-- One turn of a worker's child on one queue: write the outcomes of what it finished, promote what is due, fetch more.
+--
+-- KEYS  1 owned, 2 meta, 3 bell, 4 eta, 5 in-flight count, 6 dead, 7..16 ready lists by priority 0..9
+--       then, in the order of the outcomes that store: result key [, inbox key if it replies]
+-- ARGV  1 want: how many messages to fetch at most
+--       2 number of outcomes, then for each:
+--         kind, tag, store ("0" nothing, "1" record, "2" record and reply)
+--         if store > 0: record, ttl in ms; if store = 2: task id
+--         kind "r" (retry): new message, delay in ms
+--         kind "b" (give back): delay in ms
+--         kind "d" (dead): reason
+--       (kinds "a" ack and "q" requeue take nothing more)
+-- Returns {"lost"} when the owner is fenced off, else
+--         {"ok", now ms, ms until the next due message or -1, more (0/1), max deliveries, first tag, messages, lost tags}
+--
+-- The fence comes first: an owner that was buried has no field "@", and nothing of what it reports is written.
+-- HDEL of the tag comes before the effects of an outcome: only what was still this owner's counts.
+
+local owned, meta, bell, eta, inflight, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local READY = 7
+local REPLY_CAP = 100000
+local REPLY_TTL = 3600000
+local PROMOTE = 256
+
+local last_tag = redis.call('HGET', owned, '@')
+if not last_tag then
+  return {'lost'}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local settings = redis.call('HMGET', meta, 'dispatch', 'max_concurrency', 'max_deliveries', 'dead_policy', 'dead_retention', 'dead_max')
+
+local function ready_list(message)
+  local priority = string.byte(message, 3)
+  if priority > 9 then
+    priority = 9
+  end
+  return KEYS[READY + priority]
+end
+
+local function raise(message, offset)
+  local count = string.byte(message, offset) * 256 + string.byte(message, offset + 1)
+  if count < 65535 then
+    count = count + 1
+  end
+  return string.sub(message, 1, offset - 1) .. string.char(math.floor(count / 256), count % 256) .. string.sub(message, offset + 2)
+end
+
+-- 1. Outcomes.
+local want = tonumber(ARGV[1])
+local outcomes = tonumber(ARGV[2])
+local at, key = 3, READY + 10
+local ended, lost = 0, {}
+local backs = {}
+local returned = false
+
+for _ = 1, outcomes do
+  local kind, tag, store = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  at = at + 3
+  local message
+  if kind ~= 'a' and kind ~= 'r' then
+    message = redis.call('HGET', owned, tag)
+  end
+  local ours = redis.call('HDEL', owned, tag) == 1
+  if ours then
+    ended = ended + 1
+  else
+    lost[#lost + 1] = tonumber(tag)
+  end
+  if store ~= '0' then
+    if ours then
+      local ttl, old = ARGV[at + 1], nil
+      if ttl == '0' then
+        old = redis.call('SET', KEYS[key], ARGV[at], 'GET')
+      else
+        old = redis.call('SET', KEYS[key], ARGV[at], 'PX', ttl, 'GET')
+      end
+      if old and string.byte(old, 2) == 1 then
+        -- A watch: somebody without an inbox in the message waits; its value is the key of his inbox.
+        local watcher = string.sub(old, 17)
+        redis.call('RPUSH', watcher, string.match(KEYS[key], '{(.*)}:res$') .. '\n' .. ARGV[at])
+        redis.call('PEXPIRE', watcher, REPLY_TTL)
+      end
+    end
+    if store == '2' then
+      if ours then
+        redis.call('RPUSH', KEYS[key + 1], ARGV[at + 2] .. '\n' .. ARGV[at])
+        redis.call('LTRIM', KEYS[key + 1], -REPLY_CAP, -1)
+        redis.call('PEXPIRE', KEYS[key + 1], REPLY_TTL)
+      end
+      at = at + 3
+      key = key + 2
+    else
+      at = at + 2
+      key = key + 1
+    end
+  end
+  if kind == 'r' then
+    if ours then
+      local fresh = ARGV[at]
+      local delay = tonumber(ARGV[at + 1])
+      fresh = string.sub(fresh, 1, 11) .. struct.pack('>I8', now) .. string.sub(fresh, 20)
+      if delay > 0 then
+        redis.call('ZADD', eta, now + delay, fresh)
+      else
+        redis.call('RPUSH', ready_list(fresh), fresh)
+      end
+      returned = true
+    end
+    at = at + 2
+  elseif kind == 'b' then
+    local delay = tonumber(ARGV[at])
+    at = at + 1
+    if ours then
+      if delay > 0 then
+        redis.call('ZADD', eta, now + delay, message)
+      else
+        backs[#backs + 1] = message
+      end
+      returned = true
+    end
+  elseif kind == 'q' then
+    if ours then
+      backs[#backs + 1] = raise(raise(message, 4), 10)
+      returned = true
+    end
+  elseif kind == 'd' then
+    if ours and settings[4] ~= 'Discard' then
+      redis.call('ZADD', dead, now, struct.pack('>I4', #ARGV[at]) .. ARGV[at] .. message)
+      redis.call('ZREMRANGEBYSCORE', dead, '-inf', now - (tonumber(settings[5]) or 604800) * 1000)
+      redis.call('ZREMRANGEBYRANK', dead, 0, -1 - (tonumber(settings[6]) or 100000))
+    end
+    at = at + 1
+  end
+end
+-- Last first, so that what was fetched first stands in front again.
+for i = #backs, 1, -1 do
+  redis.call('LPUSH', ready_list(backs[i]), backs[i])
+end
+
+-- 2. Promotion.
+local due = redis.call('ZRANGEBYSCORE', eta, '-inf', now, 'LIMIT', 0, PROMOTE)
+for i = 1, #due do
+  redis.call('RPUSH', ready_list(due[i]), due[i])
+end
+if #due > 0 then
+  redis.call('ZREMRANGEBYRANK', eta, 0, #due - 1)
+end
+local next_due = -1
+local head = redis.call('ZRANGE', eta, 0, 0, 'WITHSCORES')
+if head[2] then
+  next_due = math.max(0, tonumber(head[2]) - now)
+end
+
+-- 3. Fetch.
+local held = settings[1] == 'Held'
+local limit = tonumber(settings[2])
+local running = 0
+local was_full = false
+if limit then
+  running = tonumber(redis.call('GET', inflight) or '0')
+  was_full = running >= limit
+  want = math.min(want, math.max(0, limit - (running - ended)))
+end
+local messages, taken = {}, 0
+local alone = false
+if want > 0 and not held then
+  for priority = 9, 0, -1 do
+    local list = KEYS[READY + priority]
+    local popped = redis.call('LPOP', list, want - taken)
+    if popped then
+      for i = 1, #popped do
+        -- A suspect (its last process died holding others too) is delivered by itself.
+        local suspect = string.byte(popped[i], 8) + string.byte(popped[i], 9) > 0
+        if suspect and taken == 0 then
+          alone = true
+        elseif suspect or alone then
+          for j = #popped, i, -1 do
+            redis.call('LPUSH', list, popped[j])
+          end
+          alone = true
+          break
+        end
+        taken = taken + 1
+        messages[taken] = popped[i]
+      end
+      if alone or taken >= want then
+        break
+      end
+    end
+  end
+end
+local first_tag = tonumber(last_tag) + 1
+if taken > 0 then
+  local fields = {'@', first_tag + taken - 1}
+  for i = 1, taken do
+    fields[#fields + 1] = first_tag + i - 1
+    fields[#fields + 1] = messages[i]
+  end
+  redis.call('HSET', owned, unpack(fields))
+end
+if taken ~= ended then
+  if redis.call('INCRBY', inflight, taken - ended) <= 0 then
+    redis.call('DEL', inflight)
+  end
+end
+
+-- 4. The bell: ring on only if this call took something and more can be taken, or gave something back, or freed a binding
+-- limit. Ringing whenever something remains would spin on a queue that is held or full.
+local more = 0
+if not held and (taken > 0 or returned or #due > 0 or (was_full and ended > 0)) then
+  local room = not limit or running - ended + taken < limit
+  if room and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0 then
+    more = 1
+    redis.call('ZADD', bell, 0, '1')
+  end
+end
+return {'ok', now, next_due, more, tonumber(settings[3]) or 3, first_tag, messages, lost}

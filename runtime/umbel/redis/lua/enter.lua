@@ -1,0 +1,14 @@
+-- Enter an owner into one queue, so that its cycles pass the fence. Called after `register`, before the first cycle.
+--
+-- KEYS  1 owned, 2 meta
+-- ARGV  1 layout version of the caller
+-- Returns {status, detail}: {"ok", ""} or {"layout", version in Redis}
+
+local layout = redis.call('HGET', KEYS[2], 'layout')
+if not layout then
+  redis.call('HSET', KEYS[2], 'layout', ARGV[1])
+elseif tonumber(layout) > tonumber(ARGV[1]) then
+  return {'layout', layout}
+end
+redis.call('HSETNX', KEYS[1], '@', 0)
+return {'ok', ''}

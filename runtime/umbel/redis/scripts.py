@@ -1,0 +1,78 @@
+"""The Lua scripts: each a file beside this one, whose head names its KEYS, ARGV and answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import hiredis
+
+from umbel.redis.connection import Argument, RedisConnection, ServerRefused, pack
+
+
+class Script:
+    """One script of the folder ``lua``.
+
+    Args:
+        name: of the file, without its ending.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text = resources.files("umbel.redis").joinpath("lua", f"{name}.lua").read_bytes()
+        self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
+
+    def pack(self, keys: Sequence[Argument], arguments: Sequence[Argument]) -> bytes:
+        """Return the EVALSHA command as bytes."""
+        return pack(b"EVALSHA", self.sha, len(keys), *keys, *arguments)
+
+    def receive(self, connection: RedisConnection, packed: bytes, timeout: float) -> Any:
+        """Read the answer to ``packed``, which was just sent; load the script and send again if the server lost it.
+
+        Raises:
+            ServerRefused, ConnectionBroken: see `RedisConnection.call`.
+        """
+        answer = connection.receive(timeout)
+        if isinstance(answer, hiredis.ReplyError):
+            refused = ServerRefused(str(answer))
+            if refused.code != "NOSCRIPT":
+                raise refused
+            connection.call(b"SCRIPT", b"LOAD", self.text, timeout=timeout)
+            connection.send(packed, timeout)
+            answer = connection.receive(timeout)
+            if isinstance(answer, hiredis.ReplyError):
+                raise ServerRefused(str(answer))
+        return answer
+
+    def __call__(
+        self,
+        connection: RedisConnection,
+        keys: Sequence[Argument],
+        arguments: Sequence[Argument] = (),
+        timeout: float = 5.0,
+    ) -> Any:
+        """Run the script and return its answer.
+
+        Raises:
+            ServerRefused, ConnectionBroken: see `RedisConnection.call`.
+        """
+        packed = self.pack(keys, arguments)
+        connection.send(packed, timeout)
+        return self.receive(connection, packed, timeout)
+
+
+publish = Script("publish")
+cycle = Script("cycle")
+register = Script("register")
+enter = Script("enter")
+beat = Script("beat")
+bury_begin = Script("bury_begin")
+bury = Script("bury")
+bury_end = Script("bury_end")
+store = Script("store")
+configure = Script("configure")
+promote = Script("promote")
+purge = Script("purge")
+watch = Script("watch")

