@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 
-class InvalidSchedule(ValueError):  # noqa: N818 - the reason of the condition that shows it
+class InvalidSchedule(ValueError):
     """A cron expression, an interval or a time cannot be used, or can never fire."""
 
 
-class UnknownTimeZone(ValueError):  # noqa: N818 - the reason of the condition that shows it
+class UnknownTimeZone(ValueError):
     """A time zone is not in the IANA data base."""

@@ -12,6 +12,8 @@ from umbel.schedules.zones import zone_of
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MILLISECOND = timedelta(milliseconds=1)
+_MINUTE = timedelta(minutes=1)
+_HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
 
@@ -72,13 +74,14 @@ class Every:
         """Return the slots that follow a run at ``last`` (aware)."""
         if not self.relative:
             return Interval(self.every, last)
+        due = (last + self.every).astimezone(self.zone)
         if self.every >= _DAY:
-            return _Days(self.every // _DAY, (last + self.every).astimezone(self.zone), self.zone)
-        for unit in (timedelta(hours=1), timedelta(minutes=1)):
+            days = _Days(self.every // _DAY, due, self.zone)
+            return _From(days.start_of(0), days)
+        for unit in (_HOUR, _MINUTE):
             if self.every >= unit:
-                due = (last + self.every).astimezone(self.zone).replace(second=0, microsecond=0)
-                due = due if unit < timedelta(hours=1) else due.replace(minute=0)
-                return Interval(self.every // unit * unit, due)
+                due = due.replace(minute=0 if unit == _HOUR else due.minute, second=0, microsecond=0)
+                return _From(due.astimezone(UTC), Interval(self.every // unit * unit, due))
         return Interval(self.every, last)
 
     def next_after(self, t: datetime, /) -> datetime | None:
@@ -100,6 +103,16 @@ class Every:
         return f"Every({self.every.total_seconds():g}{', relative=True' if self.relative else ''})"
 
 
+class _From:
+    """The slots of a trigger from a first one on."""
+
+    def __init__(self, first: datetime, trigger: Trigger) -> None:
+        self.first, self.trigger = first, trigger
+
+    def next_after(self, t: datetime, /) -> datetime | None:
+        return self.first if t < self.first else self.trigger.next_after(t)
+
+
 class _Days:
     """Every so many days at the start of the day, in a zone."""
 
@@ -110,12 +123,12 @@ class _Days:
         local = t.astimezone(self.zone).date()
         turn = (local - self.first).days // self.days
         try:
-            start = self._start_of(turn)
-            return start if start > t else self._start_of(turn + 1)
+            start = self.start_of(turn)
+            return start if start > t else self.start_of(turn + 1)
         except OverflowError:
             return None
 
-    def _start_of(self, turn: int) -> datetime:
+    def start_of(self, turn: int) -> datetime:
         day = self.first + timedelta(days=turn * self.days)
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
 
