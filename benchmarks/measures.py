@@ -60,7 +60,7 @@ def _drain(turn: Turn, task: str, tasks: int) -> Figures:
     with turn.worker() as worker:
         samples = drain.watch(turn.place.counters, tasks, worker, turn.server.process)
         result = drain.evaluate(samples, tasks)
-        turn.produce("check_stored", samples=preloaded["samples"])
+        turn.produce("check_stored", worker=worker, samples=preloaded["samples"])
     found = {"rate": result.rate, "window_seconds": result.window_seconds}
     if result.worker_cpu_us is not None and result.redis_cpu_us is not None:
         found |= {"worker_cpu_us": result.worker_cpu_us, "redis_cpu_us": result.redis_cpu_us}
@@ -76,14 +76,14 @@ def _drain_work(turn: Turn, sizes: Sizes) -> Figures:
 
 
 def _round_trip(turn: Turn, sizes: Sizes) -> Figures:
-    with turn.worker():
-        trips = turn.produce("round_trips", count=sizes.trips, warm_up=_WARM_UP_TRIPS)["trips"]
+    with turn.worker() as worker:
+        trips = turn.produce("round_trips", worker=worker, count=sizes.trips, warm_up=_WARM_UP_TRIPS)["trips"]
     return {"p50": 1e3 * statistics.median(trips), "p99": 1e3 * statistics.quantiles(trips, n=100)[98]}
 
 
 def _idle_memory(turn: Turn, sizes: Sizes) -> Figures:
     with turn.worker() as worker:
-        turn.produce("round_trips", count=0, warm_up=_WARM_UP_TRIPS)
+        turn.produce("round_trips", worker=worker, count=0, warm_up=_WARM_UP_TRIPS)
         time.sleep(_IDLE_SECONDS)
         worker.require_alive()
         found = memory(worker.pid)

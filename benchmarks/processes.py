@@ -1,7 +1,8 @@
 """Start processes so that none outlives the harness.
 
-Each one gets a session of its own. The harness is the subreaper of everything below it, so what a peer forks and
-forgets becomes a child of the harness and is ended with the rest.
+Each one gets a session of its own and a mark in its environment, which its children inherit. The harness is the
+subreaper of everything below it, so what a peer forks and forgets becomes a child of the harness and is ended with
+the rest.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.proctree import descendants
+from benchmarks.proctree import carriers, descendants
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _STOP_SECONDS = 8.0
+_POLL_SECONDS = 0.01
+#: The variable by which a process and all it forks are known, wherever they end up in the process tree.
+_MARK = "BENCH_PROCESS"
 _LOG_LINES = 12
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -44,13 +49,14 @@ class Process:
         title: how messages call it; directory: where it runs and where its log is written.
         """
         self.title = title
+        self._mark = f"{_MARK}={uuid.uuid4().hex}"
         self._log = directory / f"{title.replace(' ', '-')}.log"
         with open(self._log, "wb") as log, tempfile.TemporaryFile(dir=directory) as words:
             words.write(standard_input.encode())
             words.seek(0)
             self._popen = subprocess.Popen(
                 command,
-                env={**os.environ, **environment},
+                env={**os.environ, **environment, **dict([self._mark.split("=")])},
                 cwd=directory,
                 stdin=words,
                 stdout=log,
@@ -81,16 +87,14 @@ class Process:
 
     def stop(self) -> None:
         """Ask the program to stop by SIGTERM, wait some seconds, then kill what is left of it and of its children."""
-        family = descendants(self.pid)
         if self._popen.poll() is None:
             self._popen.terminate()
             try:
                 self._popen.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                family |= descendants(self.pid)
                 self._popen.kill()
                 self._popen.wait()
-        for pid in family & descendants(os.getpid()):
+        for pid in carriers(self._mark):
             _kill(pid)
 
 
@@ -98,15 +102,21 @@ class Process:
 def no_orphans() -> Iterator[None]:
     """End every process below this one on the way out, and turn SIGTERM and SIGHUP into an orderly exit."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         yield
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         deadline = time.monotonic() + _STOP_SECONDS
         while (left := descendants(os.getpid())) and time.monotonic() < deadline:
             for pid in left:
                 _kill(pid)
+            time.sleep(_POLL_SECONDS)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _kill(pid: int) -> None:

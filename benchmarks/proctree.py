@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from dataclasses import dataclass
@@ -36,6 +37,18 @@ def descendants(root: int) -> set[int]:
         below = children[frontier.pop()]
         found.update(below)
         frontier.extend(below)
+    return found
+
+
+def carriers(variable: str) -> set[int]:
+    """Return the processes that were started with `NAME=value` in their environment, or forked from one that was."""
+    wanted = variable.encode()
+    found = set()
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if wanted in Path(entry.path, "environ").read_bytes().split(b"\0"):
+                    found.add(int(entry.name))
     return found
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchmarks.server import Server, fresh_server
 
 _PROCESSES = 2
 _JOB_SECONDS = 600.0
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,11 @@ class Turn:
         finally:
             process.stop()
 
-    def produce(self, job: str, **arguments: Any) -> dict[str, Any]:
-        """Run one job of `benchmarks.producer` in the peer's environment and return its figures."""
+    def produce(self, job: str, *, worker: Process | None = None, **arguments: Any) -> dict[str, Any]:
+        """Run one job of `benchmarks.producer` in the peer's environment and return its figures.
+
+        worker: without it the job cannot succeed, so its end ends the job.
+        """
         figures = self.directory / "figures.json"
         figures.unlink(missing_ok=True)
         request = json.dumps({"job": job, "with": arguments, "figures": str(figures)})
@@ -51,9 +56,7 @@ class Turn:
         command = [str(self.bin_dir / "python"), "-m", "benchmarks.producer", self.name]
         process = Process(title, command, self._environment(), self.directory, standard_input=request)
         try:
-            code = process.wait(_JOB_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise BenchmarkError(f"{title} did not finish `{job}` within {_JOB_SECONDS:.0f} s") from None
+            code = _wait(process, worker)
         finally:
             process.stop()
         if code:
@@ -65,6 +68,17 @@ class Turn:
 
     def _environment(self) -> dict[str, str]:
         return {**self.place.environment(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _wait(process: Process, worker: Process | None) -> int:
+    """Return the exit code of a producer; raises if it takes too long or the worker ends meanwhile."""
+    deadline = time.monotonic() + _JOB_SECONDS
+    while time.monotonic() < deadline:
+        if worker is not None:
+            worker.require_alive()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK_SECONDS)
+    raise BenchmarkError(f"{process.title} did not finish within {_JOB_SECONDS:.0f} s")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,53 @@
+"""The harness end to end, small, with the barest loop: it needs no environment of its own beside ours."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.adapter import Place
+from benchmarks.measures import MEASURES, Sizes
+from benchmarks.peers.barest.adapter import BarestPeer
+from benchmarks.rounds import Entrant, Record, take_rounds
+
+SMALL = Sizes(tasks=600, seconds=0.1, trips=20)
+
+
+class Broken(BarestPeer):
+    """Its worker does not start."""
+
+    title = "a broken peer"
+
+    def worker(self, place: Place, bin_dir: Path) -> list[str]:
+        return [sys.executable, "-c", "raise SystemExit('no such option: --workers')"]
+
+
+def run(peer: BarestPeer, *measures: str, rounds: int = 1) -> Record:
+    entrant = Entrant("barest", peer, Path(sys.executable).parent, {})
+    return take_rounds([entrant], [MEASURES[name] for name in measures], SMALL, rounds, lambda _: None)
+
+
+@pytest.mark.parametrize("measure", ["work", "enqueue", "bulk", "latency", "memory"])
+def test_a_measure_gives_its_figures(measure: str) -> None:
+    record = run(BarestPeer(), measure)
+
+    assert record.failures == []
+    (figures,) = record.figures[measure]["barest"]
+    assert figures.keys() >= MEASURES[measure].figures.keys()
+    assert all(figures[name] > 0 for name in MEASURES[measure].figures)
+
+
+def test_two_processors_cannot_do_more_than_2000_milliseconds_a_second() -> None:
+    (figures,) = run(BarestPeer(), "work").figures["work"]["barest"]
+
+    assert 0 < figures["rate"] <= 2000
+
+
+def test_a_peer_that_fails_is_a_sentence_and_not_a_number() -> None:
+    record = run(Broken(), "enqueue", "latency", rounds=2)
+
+    assert record.figures == {"enqueue": {}}
+    (sentence,) = record.failures
+    assert sentence.startswith("a broken peer failed at `latency`: the worker of a broken peer ended with exit code 1")
+    assert "no such option: --workers" in sentence

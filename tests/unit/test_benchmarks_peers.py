@@ -1,0 +1,110 @@
+"""Every peer's folder is complete, pinned, and readable without the peer's own libraries."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.adapter import Peer, Place, Role
+from benchmarks.cli import known_peers, parse
+from benchmarks.environment import PEERS, ROOT
+from benchmarks.producer import check_stored, enqueue, enqueue_in_bulk, load_peer, round_trips
+
+
+@pytest.mark.parametrize("name", known_peers())
+def test_a_peer_is_whole(name: str) -> None:
+    assert isinstance(load_peer(name), Peer)
+    assert (PEERS / name / "tasks.py").is_file()
+    requirements = (PEERS / name / "requirements.txt").read_text().split("\n")
+    assert all("==" in line or line in ("", "-e .") for line in requirements)
+
+
+@pytest.mark.parametrize("name", known_peers())
+def test_an_adapter_imports_without_anything_installed(name: str) -> None:
+    program = f"import benchmarks.peers.{name}.adapter, benchmarks.producer"
+    subprocess.run([sys.executable, "-S", "-c", program], env={"PYTHONPATH": str(ROOT)}, check=True)
+
+
+def test_the_columns_are_peers_then_ours_then_the_yardstick() -> None:
+    roles = [load_peer(name).role for name in known_peers()]
+
+    assert roles == sorted(roles, key=list(Role).index)
+
+
+def test_a_place_survives_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place("redis://127.0.0.1:1/0", Path("/nowhere"), 2, waits_for_results=True)
+    for name, value in place.environment().items():
+        monkeypatch.setenv(name, value)
+
+    assert Place.from_environment() == place
+
+
+def test_an_unknown_peer_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--peers", "celery,sellery"])
+
+    assert ended.value.code == 2
+    assert "'sellery' is none of celery," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--rounds", "--tasks", "--trips"])
+def test_nothing_is_measured_zero_times(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse([option, "0"])
+
+    assert "0 is not a positive number" in capsys.readouterr().err
+
+
+class Recording:
+    """A producer that notes what it was asked to send and can store a wrong result."""
+
+    def __init__(self, *, wrong: bool = False) -> None:
+        self.sent: list[int] = []
+        self.calls = 0
+        self._wrong = wrong
+
+    def send(self, task: str, number: int) -> str:
+        self.sent.append(number)
+        return f"id-{number}"
+
+    def send_many(self, task: str, numbers: range) -> list[str]:
+        self.calls += 1
+        return [self.send(task, number) for number in numbers]
+
+    def round_trip(self, number: int, timeout: float) -> object:
+        return None if self._wrong else number
+
+    def stored(self, task_id: str) -> object:
+        return None if self._wrong else int(task_id.removeprefix("id-"))
+
+
+def test_a_preload_sends_each_number_once() -> None:
+    one_by_one, bulk = Recording(), Recording()
+    figures = enqueue(one_by_one, "noop", tasks=1234, seconds=0.0, warm_up=0)
+    bulk_figures = enqueue_in_bulk(bulk, "noop", tasks=1234, seconds=0.0, size=1000)
+
+    assert figures["sent"] == bulk_figures["sent"] == 1234
+    assert one_by_one.sent == bulk.sent == list(range(1234))
+    assert bulk.calls == 2
+    assert figures["samples"][1233] == "id-1233"
+    assert len(figures["samples"]) >= 50
+
+
+def test_sending_for_a_time_ends_and_leaves_the_warm_up_out() -> None:
+    producer = Recording()
+    figures = enqueue(producer, "noop", tasks=None, seconds=0.05, warm_up=20)
+
+    assert figures["sent"] == len(producer.sent) > 20
+    assert figures["rate"] == pytest.approx((figures["sent"] - 20) / 0.05, rel=0.2)
+
+
+def test_a_wrong_result_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="argument 0 came back as None"):
+        round_trips(Recording(wrong=True), count=1, warm_up=0)
+    with pytest.raises(RuntimeError, match="stored result of task id-7 is None and not 7"):
+        check_stored(Recording(wrong=True), samples={"7": "id-7"})
+
+    assert len(round_trips(Recording(), count=3, warm_up=2)["trips"]) == 3
+    assert check_stored(Recording(), samples={"7": "id-7"}) == {"checked": 1}
