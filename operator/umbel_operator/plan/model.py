@@ -24,6 +24,7 @@ from umbel_operator.api.broker import Broker
 from umbel_operator.api.schedule import Schedule
 from umbel_operator.api.taskqueue import TaskQueue
 from umbel_operator.api.workerpool import WorkerPool
+from umbel_operator.build.config import RenderedConfig
 from umbel_operator.build.settings import Settings
 from umbel_operator.plan.sample import Sample
 
@@ -137,15 +138,6 @@ class View:
     terminating: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedConfig:
-    """What the live ConfigMaps of a Broker hold; made by `plan.rendered.read_config`, kept while they do not change."""
-
-    serial: int = 0
-    #: Generation that is rendered, by the uid of a TaskQueue or Schedule.
-    generations: Mapping[str, int] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Generic[R]):
     """All that a planner may look at."""
@@ -160,7 +152,7 @@ class State(Generic[R]):
     pods: tuple[Manifest, ...] = ()
     #: The last answer of the Broker's beat; for a Broker its own, else that of the Broker which is referred to.
     sample: Sample | None = None
-    #: What the Broker's ConfigMaps hold, for a TaskQueue and a Schedule.
+    #: What the Broker's live ConfigMaps hold (build.config.read_config), for a TaskQueue and a Schedule.
     rendered: RenderedConfig | None = None
     #: Brokers of all namespaces that the operator sees, for a Broker.
     all_brokers: tuple[Broker, ...] = ()

@@ -1,0 +1,128 @@
+"""Turn TaskQueues, Schedules and WorkerPools into the entries of beat's configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from umbel_operator.api.names import ANNOTATION_TRIGGER
+from umbel_operator.api.schedule import Schedule
+from umbel_operator.api.taskqueue import DeadLetter, TaskQueue
+from umbel_operator.api.workerpool import WorkerPool
+from umbel_operator.build.queues import resolve, winners
+from umbel_operator.build.validity import schedule_problem
+
+Section = Literal["queues", "schedules", "pools"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: where it goes, and what it says."""
+
+    section: Section
+    kind: str
+    name: str
+    body: Mapping[str, Any]
+
+    @cached_property
+    def slot(self) -> int:
+        """Return the number whose remainder chooses the shard; the same for ever for a kind and name."""
+        return int.from_bytes(hashlib.sha256(f"{self.kind}/{self.name}".encode()).digest()[:4])
+
+
+def broker_entries(
+    broker: str,
+    queues: Mapping[str, TaskQueue],
+    schedules: Mapping[str, Schedule],
+    pools: Mapping[str, WorkerPool],
+) -> list[Entry]:
+    """Return the entries of a Broker.
+
+    broker: its name.
+    queues, schedules, pools: what its namespace holds, by name. TaskQueues that lost their queueName to an older one
+        and Schedules that cannot work are left out; their own conditions say why.
+    """
+    entries = [queue_entry(queue) for queue in winners(queues.values(), broker).values()]
+    for schedule in schedules.values():
+        queue = queues.get(schedule.spec.queue_ref.name)
+        if queue is not None and queue.spec.broker_ref.name == broker and schedule_problem(schedule, queues) is None:
+            entries.append(schedule_entry(schedule, queue))
+    for pool in pools.values():
+        if pool.spec.broker_ref.name == broker:
+            entries.append(pool_entry(pool, queues))
+    return entries
+
+
+def queue_entry(queue: TaskQueue) -> Entry:
+    """Return the entry of a TaskQueue."""
+    body = {
+        "name": queue.effective_name,
+        "resource": queue.name,
+        "uid": queue.uid,
+        "generation": queue.generation,
+        "settings": queue_settings(queue),
+    }
+    return Entry("queues", "TaskQueue", queue.name, body)
+
+
+def queue_settings(queue: TaskQueue) -> dict[str, Any]:
+    """Return the settings of a queue as the library reads them; what is unset is absent."""
+    spec = queue.spec
+    settings: dict[str, Any] = {
+        # A queue that is being deleted and still exists waits until it is empty.
+        "intake": "Reject" if queue.deleting else spec.intake,
+        "dispatch": spec.dispatch,
+        "maxDeliveries": spec.max_deliveries,
+        "maxConcurrency": spec.max_concurrency,
+        "deadLetter": _dead_letter(spec.dead_letter),
+        "maxLength": spec.max_length,
+        "overflowPolicy": spec.overflow_policy,
+        "rateLimit": spec.rate_limit.to_json() if spec.rate_limit is not None else None,
+        "taskDefaults": spec.task_defaults.to_json() if spec.task_defaults is not None else None,
+    }
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def schedule_entry(schedule: Schedule, queue: TaskQueue) -> Entry:
+    """Return the entry of a Schedule that sends to `queue`."""
+    spec = schedule.spec
+    body = {
+        "uid": schedule.uid,
+        "name": schedule.name,
+        "namespace": schedule.namespace,
+        "generation": schedule.generation,
+        "queue": queue.effective_name,
+        "task": {"args": [], "kwargs": {}, **spec.task.to_json()},
+        "trigger": spec.trigger.to_json(),
+        "jitterSeconds": spec.jitter_seconds,
+        "startingDeadlineSeconds": spec.starting_deadline_seconds,
+        "catchUp": spec.catch_up.to_json(),
+        "concurrencyPolicy": spec.concurrency_policy,
+        "suspend": spec.suspend,
+        "stop": spec.stop.to_json() if spec.stop is not None else None,
+        "successfulRunsHistoryLimit": spec.successful_runs_history_limit,
+        "failedRunsHistoryLimit": spec.failed_runs_history_limit,
+        "manualTrigger": schedule.metadata.annotations.get(ANNOTATION_TRIGGER) or None,
+    }
+    return Entry("schedules", "Schedule", schedule.name, body)
+
+
+def pool_entry(pool: WorkerPool, queues: Mapping[str, TaskQueue]) -> Entry:
+    """Return the entry of a WorkerPool."""
+    body = {
+        "name": pool.name,
+        "uid": pool.uid,
+        "queues": [name for name, _ in resolve(pool, queues).shares],
+        "slots": pool.spec.concurrency.slots,
+    }
+    return Entry("pools", "WorkerPool", pool.name, body)
+
+
+def _dead_letter(dead_letter: DeadLetter) -> dict[str, Any]:
+    # Forwarding is not acted on yet: what would have been forwarded is kept, as the condition Accepted says.
+    if dead_letter.policy == "Forward":
+        return {"policy": "Keep"}
+    return dead_letter.to_json()
