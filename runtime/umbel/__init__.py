@@ -1,3 +1,70 @@
 """Umbel: a Kubernetes-native task platform for Python."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from umbel import errors, states
+from umbel.app import Umbel, shared_task
+from umbel.context import allow_join_result
+from umbel.errors import (
+    Ignore,
+    ImproperlyConfigured,
+    MaxRetriesExceededError,
+    OperationalError,
+    PublishUncertain,
+    Reject,
+    Retry,
+    SoftTimeLimitExceeded,
+    TaskRevokedError,
+    TimeLimitExceeded,
+    UmbelError,
+)
+from umbel.globals import current_app, current_task
+from umbel.result import AsyncResult, EagerResult
+from umbel.task import Task
+
+if TYPE_CHECKING:
+    from umbel.schedules import crontab
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "AsyncResult",
+    "EagerResult",
+    "Ignore",
+    "ImproperlyConfigured",
+    "MaxRetriesExceededError",
+    "OperationalError",
+    "PublishUncertain",
+    "Reject",
+    "Retry",
+    "SoftTimeLimitExceeded",
+    "Task",
+    "TaskRevokedError",
+    "TimeLimitExceeded",
+    "Umbel",
+    "UmbelError",
+    "__version__",
+    "allow_join_result",
+    "crontab",
+    "current_app",
+    "current_task",
+    "errors",
+    "get_task_logger",
+    "shared_task",
+    "states",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what few need when it is asked for."""
+    if name == "crontab":
+        from umbel.schedules import crontab
+
+        return crontab
+    if name == "get_task_logger":
+        from umbel.logs import get_task_logger
+
+        return get_task_logger
+    raise AttributeError(f"module 'umbel' has no attribute {name!r}")

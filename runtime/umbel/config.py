@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +18,7 @@ from umbel.settings import KNOWN, REFUSED, WITHOUT_EFFECT, checked
 _SECRET: Final = re.compile(r"API|TOKEN|KEY|SECRET|PASS|SIGNATURE|DATABASE", re.IGNORECASE)
 _NO_SECRETS: Final = frozenset({"key_prefix"})
 
-Source = tuple[str, Callable[[], Mapping[str, Any]]]
+TEN_YEARS: Final = 10 * 365 * 86400.0
 
 
 class Settings:
@@ -123,7 +123,7 @@ class Settings:
         """
         if isinstance(source, str):
             self._pending.append((source, lambda: _from_name(source, namespace)))
-            self._touch()
+            self.touch()
             if force:
                 self._read_pending()
             return
@@ -132,9 +132,15 @@ class Settings:
 
     def _merge(self, layer: dict[str, Any], values: Mapping[str, Any], source: str) -> None:
         layer.update(_accept(values, source))
-        self._touch()
+        self.touch()
 
-    def _touch(self) -> None:
+    @property
+    def result_ttl(self) -> float:
+        """Seconds to keep a result: ``result_expires``, ten years where that is None or 0."""
+        return float(self.result_expires or TEN_YEARS)
+
+    def touch(self) -> None:
+        """Make what was computed from the settings invalid."""
         object.__setattr__(self, "_values", None)
         object.__setattr__(self, "serial", self.serial + 1)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from umbel.errors import DecodeError, EncodeError
-from umbel.serialization.markers import mark, unmark
+from umbel.serialization.markers import is_plain, mark, unmark
 
 CONTENT_TYPE: Final = "application/json"
 
@@ -41,8 +41,7 @@ class JSONCodec:
         except orjson.JSONEncodeError:
             return _closely(obj)
         if b"null" in raw or b"__type__" in raw or (b"-" in raw and _looks_like_uuid(raw)):
-            marked = mark(obj)
-            return raw if marked is obj else _dumps(marked, None, _OPTIONS)
+            return raw if is_plain(obj) else _closely(obj)
         return raw
 
     def decode(self, raw: bytes) -> Any:
@@ -59,7 +58,8 @@ class JSONCodec:
 
 
 def _closely(obj: Any) -> bytes:
+    marked = mark(obj)
     try:
-        return _dumps(mark(obj), None, _OPTIONS)
+        return _dumps(marked, None, _OPTIONS)
     except orjson.JSONEncodeError as error:
         raise EncodeError(f"the value cannot be carried by JSON: {error}") from error

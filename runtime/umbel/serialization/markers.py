@@ -78,6 +78,18 @@ def _marker(name: str, value: Any) -> dict[str, Any]:
     return {TYPE: name, VALUE: value}
 
 
+def is_plain(obj: Any) -> bool:
+    """Tell whether what orjson wrote of ``obj`` without complaint is all that there was to write."""
+    kind = type(obj)
+    if kind is str or kind is int or kind is bool or obj is None:
+        return True
+    if kind is float:
+        return math.isfinite(obj)
+    if kind is list or kind is tuple:
+        return all(is_plain(item) for item in obj)
+    return kind is dict and TYPE not in obj and all(is_plain(item) for item in obj.values())
+
+
 def mark(obj: Any, path: tuple[object, ...] = ()) -> Any:
     """Return ``obj`` with markers for all that JSON would refuse or change; ``obj`` itself if nothing is to mark.
 

@@ -1,0 +1,414 @@
+"""The app: tasks, settings, and the way to the broker."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
+
+from umbel import publishing, serialization, states
+from umbel.config import Settings
+from umbel.context import set_default_app
+from umbel.decorating import MakeBoundTask, MakeTask
+from umbel.errors import ImproperlyConfigured
+from umbel.imports import ModuleMissing, import_module
+from umbel.options import CallOptions, TaskOptions, check_arguments
+from umbel.record import Record
+from umbel.registry import TaskRegistry
+from umbel.result import AsyncResult
+from umbel.task import Task
+from umbel.transport import make_broker, make_results
+
+if TYPE_CHECKING:
+    from umbel.broker.base import Broker
+    from umbel.results.base import Results
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_apps: weakref.WeakSet[Umbel] = weakref.WeakSet()
+_shared: list[Task[..., Any]] = []
+
+
+class Umbel:
+    """An app.
+
+    Args:
+        main: the name that tasks get which are defined in the script that runs (``__main__``).
+        broker: the URL of the broker, ``redis://host:port/db``.
+        backend: the URL of the result backend; the broker unless given.
+        include: modules that a worker imports, besides the one that holds the app.
+        set_as_current: make this the app that shared tasks and ``current_app`` mean.
+        config_source: passed to `config_from_object`, with ``namespace``.
+        settings: more settings, see `umbel.settings`.
+
+    Raises:
+        ImproperlyConfigured: a setting that does not exist or does not fit.
+    """
+
+    def __init__(
+        self,
+        main: str | None = None,
+        *,
+        broker: str | None = None,
+        backend: str | None = None,
+        include: Iterable[str] | None = None,
+        set_as_current: bool = True,
+        config_source: Any = None,
+        namespace: str | None = None,
+        **settings: Any,
+    ) -> None:
+        self.main = main
+        self.conf = Settings()
+        given = {"broker_url": broker, "result_backend": backend, "include": include and tuple(include)}
+        self.conf.update({name: value for name, value in given.items() if value is not None} | settings)
+        if config_source is not None:
+            self.conf.load(config_source, namespace=namespace)
+        self.tasks = TaskRegistry()
+        self._lock = threading.RLock()
+        self._broker: Broker | None = None
+        self._results: Results | None = None
+        self._discover: list[tuple[Callable[[], Iterable[str]], str]] = []
+        _apps.add(self)
+        for task in _shared:
+            self.tasks.register(task)
+        if set_as_current:
+            set_default_app(self)
+
+    # -- settings
+
+    def config_from_object(
+        self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None
+    ) -> None:
+        """Take settings from a module, an object, a class, or the dotted name of one; see `umbel.config.Settings.load`.
+
+        Args:
+            obj: the source. A name is imported at the first use of a setting.
+            silent: do nothing where the module is missing.
+            force: import a name at once.
+            namespace: take only names that begin with it, as in ``CELERY_BROKER_URL``.
+        """
+        try:
+            self.conf.load(obj, namespace=namespace, force=force or silent)
+        except ModuleMissing:
+            if not silent:
+                raise
+
+    def config_from_envvar(self, variable_name: str, silent: bool = False, force: bool = False) -> None:
+        """Take settings from the module that an environment variable names.
+
+        Raises:
+            ImproperlyConfigured: the variable is not set.
+        """
+        name = os.environ.get(variable_name)
+        if name:
+            self.config_from_object(name, silent=silent, force=force)
+        elif not silent:
+            raise ImproperlyConfigured(
+                f"the environment variable {variable_name} is not set: set it to a module of settings"
+            )
+
+    # -- tasks
+
+    @overload
+    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, *, bind: Literal[True], **options: Unpack[TaskOptions]) -> MakeBoundTask: ...
+    @overload
+    def task(self, *, bind: Literal[False] = ..., **options: Unpack[TaskOptions]) -> MakeTask: ...
+    def task(self, *function: Any, bind: bool = False, **options: Any) -> Any:
+        """Make a function a task: ``@app.task``, or ``@app.task(max_retries=5, …)``.
+
+        Args:
+            function: what runs; with ``bind`` its first parameter is the task itself.
+            options: see `umbel.options.TaskOptions`.
+
+        Raises:
+            TypeError, ValueError: an option that does not exist or does not fit.
+            AlreadyRegistered: another function has this name.
+        """
+
+        def make(function: Callable[..., Any]) -> Task[..., Any]:
+            task = make_task(function, self.name_of, bind, options)
+            task.bind(self)
+            self.tasks.register(task)
+            return task
+
+        return make(*function) if function else make
+
+    def register_task(self, task: Task[P, R] | type[Task[P, R]], **options: Any) -> Task[P, R]:
+        """Register a class-based task: a subclass of `Task` with a ``run`` method, or an instance of one."""
+        instance = task() if isinstance(task, type) else task
+        cls = type(instance)
+        instance.name = (
+            options.get("name") or instance.name or f"{self._module_name(cls.__module__)}.{cls.__qualname__}"
+        )
+        instance.declare(None, options)
+        instance.bind(self)
+        self.tasks.register(instance)
+        return instance
+
+    def name_of(self, function: Callable[..., Any]) -> str:
+        """Return the name that a function gets as a task: ``module.function``."""
+        return f"{self._module_name(function.__module__)}.{getattr(function, '__name__', type(function).__name__)}"
+
+    def _module_name(self, module: str) -> str:
+        if module != "__main__":
+            return module
+        if self.main:
+            return self.main
+        file = getattr(sys.modules.get("__main__"), "__file__", None)
+        return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
+
+    def autodiscover_tasks(
+        self,
+        packages: Iterable[str] | Callable[[], Iterable[str]],
+        related_name: str = "tasks",
+        force: bool = False,
+    ) -> None:
+        """Have workers import ``<package>.<related_name>`` of each package; one that has no such module is passed over.
+
+        Args:
+            packages: their names, or a function that returns them.
+            related_name: of the module in each.
+            force: import at once.
+        """
+        names = packages if callable(packages) else (lambda: packages)
+        if isinstance(packages, str):
+            raise TypeError(f"autodiscover_tasks() takes a list of packages, not a text: write [{packages!r}]")
+        self._discover.append((names, related_name))
+        if force:
+            self._import_discovered()
+
+    def import_modules(self) -> None:
+        """Import all that defines tasks: ``imports``, ``include``, and what `autodiscover_tasks` names.
+
+        Raises:
+            ImproperlyConfigured: a module is missing, or importing it failed.
+        """
+        for setting in ("imports", "include"):
+            for name in self.conf[setting]:
+                import_module(name, purpose=setting)
+        self._import_discovered()
+
+    def _import_discovered(self) -> None:
+        for packages, related in self._discover:
+            for package in packages():
+                import_module(package, purpose="autodiscover_tasks")
+                try:
+                    import_module(f"{package}.{related}", purpose="autodiscover_tasks")
+                except ModuleMissing:
+                    continue
+
+    # -- sending
+
+    def send_task(
+        self,
+        name: str,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncResult[Any]:
+        """Send a task by its name, without having its code. ``task_always_eager`` has no effect here.
+
+        Args:
+            name: of the task, as workers know it.
+            args, kwargs: the arguments; not checked where the task is not known.
+            options: see `umbel.options.CallOptions`.
+        """
+        args, kwargs = check_arguments(name, args, kwargs)
+        task = self.tasks.get(name)
+        if task is not None and task.arguments is not None:
+            task.arguments.check(name, args, kwargs)
+        return self.send(name, args, kwargs, task=task, **options)
+
+    def send(
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, task: Task[..., Any] | None, **options: Any
+    ) -> AsyncResult[Any]:
+        """Send a call whose arguments were checked; ``task`` is None where it is not known here."""
+        queue, message, delay = publishing.build(self, name, args, kwargs, task=task, now=time.time(), **options)
+        task_id = publishing.publish(self, queue, message, delay)
+        return AsyncResult(task_id, self, name, bool(message.headers.get("ignore_result")))
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Collect what is sent in the block and publish it at its end, in one call per queue.
+
+        Nothing is sent if the block raises. Many small sends become fast: ``with app.batch(): [f.delay(x) for x in xs]``.
+        """
+        return publishing.batch(self)
+
+    def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
+        """Return the result of an earlier call by its id."""
+        return AsyncResult(task_id, self)
+
+    def store_state(self, task_id: str, state: str, meta: Any, *, attempt: int = 0) -> bool:
+        """Store a state that is not final, with data; False if the task has ended meanwhile, or a later attempt runs."""
+        codec = serialization.by_name(self.conf.result_serializer)
+        extra = {} if codec.content_type == serialization.JSON else {"content_type": codec.content_type}
+        if state in states.READY_STATES:
+            raise ImproperlyConfigured(
+                f"the state {state} says that a task has ended: return or raise in the task instead"
+            )
+        if state in states.EXCEPTION_STATES:
+            raise ImproperlyConfigured(f"the state {state} is written by self.retry() only: choose another name")
+        record = Record(state, codec.encode(meta), attempt, int(time.time() * 1000), extra)
+        return self.results.store(task_id, record, self.conf.result_ttl)
+
+    # -- schedules
+
+    def add_periodic_task(
+        self,
+        schedule: float | timedelta | Any,
+        task: Task[..., Any] | str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> str:
+        """Add an entry to ``beat_schedule``.
+
+        Args:
+            schedule: seconds, a timedelta, or a ``crontab(...)``.
+            task: the task or its name.
+            args, kwargs: its arguments.
+            name: of the entry; made of the task and its arguments unless given.
+            options: of each call, as for ``apply_async``.
+
+        Returns: the name of the entry.
+        """
+        task_name = task if isinstance(task, str) else task.name
+        kwargs = dict(kwargs or {})
+        args, kwargs = check_arguments(task_name, args, kwargs)
+        shown = ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])
+        entry_name = name or f"{task_name}({shown})"
+        entry = {
+            "task": task_name,
+            "schedule": schedule,
+            "args": tuple(args),
+            "kwargs": dict(kwargs),
+            "options": options,
+        }
+        self.conf.beat_schedule = {**self.conf.beat_schedule, entry_name: entry}
+        return entry_name
+
+    # -- the way to the broker
+
+    @property
+    def broker(self) -> Broker:
+        """The broker, connected at its first use.
+
+        Raises:
+            ImproperlyConfigured: no broker is set, or its URL cannot be used.
+        """
+        if self._broker is None:
+            with self._lock:
+                if self._broker is None:
+                    conf = self.conf
+                    url = self._broker_url()
+                    self._broker = make_broker(url, prefix=conf.key_prefix, publish_timeout=conf.publish_timeout)
+        return self._broker
+
+    @property
+    def results(self) -> Results:
+        """The result backend, connected at its first use; the broker's Redis unless ``result_backend`` says otherwise."""
+        if self._results is None:
+            with self._lock:
+                if self._results is None:
+                    url = self.conf.result_backend or self._broker_url()
+                    self._results = make_results(url, prefix=self.conf.key_prefix)
+        return self._results
+
+    backend = results
+
+    def _broker_url(self) -> str:
+        url: str | None = self.conf.broker_url
+        if url is None:
+            raise ImproperlyConfigured(
+                "no broker is set: give Umbel(broker='redis://localhost:6379/0'), the environment variable UMBEL_BROKER_URL, "
+                "or -b on the command line"
+            )
+        return url
+
+    @property
+    def control(self) -> Any:
+        """Commands to workers: ``revoke``, ``shutdown``, ``ping``, ``inspect()``, ``purge``; see `umbel.control`."""
+        # The control stands a floor above the app: found by name, not imported.
+        return importlib.import_module("umbel.control.commands").Control(self)
+
+    def close(self) -> None:
+        """Drop all connections; the next use connects anew."""
+        with self._lock:
+            broker, self._broker = self._broker, None
+            results, self._results = self._results, None
+            self.conf.touch()
+        for part in (results, broker):
+            if part is not None:
+                part.close()
+
+    def __enter__(self) -> Umbel:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Umbel {self.main or '(no name)'}: {len(self.tasks)} tasks>"
+
+
+def make_task(
+    function: Callable[..., Any], name_of: Callable[[Any], str], bind: bool, options: Mapping[str, Any]
+) -> Task[..., Any]:
+    """Return a task of a function, not bound to an app yet."""
+    if isinstance(function, Task):
+        raise TypeError(f"{function.name} is a task already: leave the second decorator out")
+    if not callable(function):
+        raise TypeError(
+            f"@app.task was given {function!r}, which is no function; write @app.task, or @app.task(name=...) with keywords"
+        )
+    name = options.get("name") or name_of(function)
+    base = options.get("base") or Task
+    if not (isinstance(base, type) and issubclass(base, Task)):
+        raise TypeError(f"the task {name} cannot have base={base!r}: give a subclass of umbel.Task")
+    task: Task[..., Any] = base()
+    task.name = name
+    task.declare(function, options, bind=bind)
+    return task
+
+
+@overload
+def shared_task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def shared_task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def shared_task(*, bind: Literal[True], **options: Unpack[TaskOptions]) -> MakeBoundTask: ...
+@overload
+def shared_task(*, bind: Literal[False] = ..., **options: Unpack[TaskOptions]) -> MakeTask: ...
+def shared_task(function: Any = None, /, *, bind: bool = False, **options: Any) -> Any:
+    """Make a function a task of every app, present and future; calls go to the current app."""
+
+    def make(function: Callable[..., Any]) -> Task[..., Any]:
+        task = make_task(function, _shared_name, bind, options)
+        _shared[:] = [other for other in _shared if other.name != task.name]
+        _shared.append(task)
+        for app in _all_apps():
+            app.tasks.register(task)
+        return task
+
+    return make if function is None else make(function)
+
+
+def _shared_name(function: Any) -> str:
+    return f"{function.__module__}.{getattr(function, '__name__', type(function).__name__)}"
+
+
+def _all_apps() -> Iterator[Umbel]:
+    yield from list(_apps)

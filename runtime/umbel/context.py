@@ -1,0 +1,224 @@
+"""What is running here and now: the request that a task sees, the current app, and whether waiting is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from umbel.errors import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+    from umbel.errors import Retry
+    from umbel.message import Message
+    from umbel.task import Task
+
+
+class Request:
+    """One delivery of a message, as the task sees it in ``self.request``.
+
+    Outside of a task all fields are empty and ``called_directly`` is true.
+    """
+
+    __slots__ = ("_message", "app", "args", "hostname", "is_eager", "kwargs", "pending_retry", "queue", "task")
+
+    def __init__(
+        self,
+        app: Umbel | None = None,
+        task: Task[..., Any] | None = None,
+        message: Message | None = None,
+        args: Any = (),
+        kwargs: Any = None,
+        hostname: str = "",
+        queue: str = "",
+        is_eager: bool = False,
+    ) -> None:
+        self.app = app
+        self.task = task
+        self._message = message
+        self.args = args
+        self.kwargs = {} if kwargs is None else kwargs
+        self.hostname = hostname
+        self.queue = queue
+        self.is_eager = is_eager
+        self.pending_retry: Retry | None = None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field or a header of the message, or ``default``."""
+        if self._message is not None and name in self._message.headers:
+            return self._message.headers[name]
+        return getattr(self, name, default)
+
+    def _header(self, name: str, default: Any = None) -> Any:
+        return default if self._message is None else self._message.headers.get(name, default)
+
+    @property
+    def message(self) -> Message | None:
+        """The message itself, None when the function was called directly."""
+        return self._message
+
+    @property
+    def called_directly(self) -> bool:
+        """Whether the function was called like any other, not as a task."""
+        return self._message is None
+
+    @property
+    def id(self) -> str | None:
+        return None if self._message is None else str(self._message.headers["id"])
+
+    correlation_id = id
+
+    @property
+    def root_id(self) -> str | None:
+        """The id of the task that began it all."""
+        return self._header("root_id", self.id)  # type: ignore[no-any-return]
+
+    @property
+    def parent_id(self) -> str | None:
+        """The id of the task that sent this one."""
+        return self._header("parent_id")  # type: ignore[no-any-return]
+
+    @property
+    def retries(self) -> int:
+        """How often the task was retried so far."""
+        return self._header("retries", 0)  # type: ignore[no-any-return]
+
+    @property
+    def attempt(self) -> int:
+        """Deliveries before this one that were charged: retries, and deaths of workers."""
+        return 0 if self._message is None else self._message.attempt
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether an earlier delivery of this attempt may have begun."""
+        message = self._message
+        return message is not None and bool(message.lost or message.suspect or message.requeues)
+
+    @property
+    def priority(self) -> int | None:
+        return None if self._message is None else self._message.priority
+
+    @property
+    def delivery_info(self) -> dict[str, Any]:
+        """``routing_key`` (the queue), ``priority`` and ``redelivered``."""
+        return {
+            "exchange": "",
+            "routing_key": self.queue,
+            "priority": self.priority,
+            "redelivered": self.redelivered,
+        }
+
+    @property
+    def expires(self) -> datetime | None:
+        """When the message loses its use, None for never."""
+        return self._moment("expires")
+
+    @property
+    def eta(self) -> datetime | None:
+        """When the task was to begin at the earliest, None for at once."""
+        return self._moment("delay")
+
+    def _moment(self, header: str) -> datetime | None:
+        after = self._header(header)
+        if after is None or self._message is None:
+            return None
+        return datetime.fromtimestamp(self._message.enqueued_ms / 1000 + after, timezone.utc)  # noqa: UP017 - cheaper
+
+    @property
+    def timelimit(self) -> tuple[float | None, float | None]:
+        """The hard and the soft limit, in seconds."""
+        hard, soft = self._header("timelimit", (None, None))
+        return hard, soft
+
+    @property
+    def reply_to(self) -> str | None:
+        return self._header("reply_to")  # type: ignore[no-any-return]
+
+    @property
+    def ignore_result(self) -> bool:
+        return bool(self._header("ignore_result", False))
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The caller's own headers."""
+        return self._header("headers", {})  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        name = self.task.name if self.task is not None else None
+        return f"<Request: {name}[{self.id}] retries={self.retries}>"
+
+
+_request: ContextVar[Request | None] = ContextVar("umbel_request", default=None)
+_may_wait: ContextVar[bool] = ContextVar("umbel_may_wait", default=False)
+_default_app: list[Umbel] = []
+
+current_request = _request.get
+enter = _request.set
+leave = _request.reset
+
+
+def set_default_app(app: Umbel) -> None:
+    """Make an app the current one of this process, wherever no task of another app runs."""
+    _default_app[:] = [app]
+
+
+def current_app() -> Umbel:
+    """Return the app of the running task, else the one created last.
+
+    Raises:
+        ImproperlyConfigured: there is none yet.
+    """
+    request = _request.get()
+    if request is not None and request.app is not None:
+        return request.app
+    if not _default_app:
+        raise ImproperlyConfigured(
+            "there is no app yet: create one with Umbel('name', broker='redis://...'), or import the module that does, "
+            "before a shared task is called"
+        )
+    return _default_app[0]
+
+
+def current_task() -> Task[..., Any] | None:
+    """Return the task that runs here, or None."""
+    request = _request.get()
+    return None if request is None else request.task
+
+
+@contextmanager
+def allow_join_result() -> Iterator[None]:
+    """Let tasks wait for other tasks in this block. It can deadlock a pool whose every slot waits."""
+    token = _may_wait.set(True)
+    try:
+        yield
+    finally:
+        _may_wait.reset(token)
+
+
+@contextmanager
+def denied_join_result() -> Iterator[None]:
+    """Forbid waiting again, inside of an `allow_join_result`."""
+    token = _may_wait.set(False)
+    try:
+        yield
+    finally:
+        _may_wait.reset(token)
+
+
+def assert_will_not_block() -> None:
+    """Refuse to wait for a result inside of a task.
+
+    Raises:
+        RuntimeError: with what to do instead.
+    """
+    request = _request.get()
+    if request is None or request.called_directly or request.is_eager or _may_wait.get():
+        return
+    raise RuntimeError(
+        "a task must not wait for the result of another task: it holds a slot that the other one may need. Let the other task "
+        "go on where this one ends (call it last, without get()), or wait all the same with get(disable_sync_subtasks=False) "
+        "or inside of umbel.allow_join_result()"
+    )

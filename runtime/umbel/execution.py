@@ -1,0 +1,208 @@
+"""Run one task for one message. No I/O but the task's own: workers, ``apply`` and the in-memory worker all use it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from umbel import failure, retrying, serialization, states, verdict
+from umbel.broker.base import Kind
+from umbel.context import Request, enter, leave
+from umbel.errors import DecodeError, EncodeError, Ignore, InvalidTaskError, Reject, Retry
+from umbel.record import Record
+from umbel.verdict import Execution
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+    from umbel.message import Message
+    from umbel.task import Task
+
+__all__ = ["Execution", "run"]
+
+_perf: Final = time.perf_counter
+_json: Final = serialization.json
+
+
+def run(
+    app: Umbel,
+    message: Message,
+    *,
+    now: float,
+    hostname: str,
+    on_started: Callable[[Request], object] | None = None,
+    on_ended: Callable[[], object] | None = None,
+    queue: str = "",
+    is_eager: bool = False,
+) -> Execution:
+    """Run the task that a message asks for, and say how it ended.
+
+    Args:
+        app: that knows the task.
+        message: the delivery.
+        now: seconds since the Unix epoch, by the broker's clock.
+        hostname: the worker's name, for the record and the request.
+        on_started: called with the request right before the user's code.
+        on_ended: called right after it, whatever happened. A soft limit may be raised between the two only.
+        queue: where the message came from.
+        is_eager: run in the caller's process.
+
+    Returns: what is to be reported. Exceptions of the task never come through, but KeyboardInterrupt does.
+    """
+    headers = message.headers
+    task = app.tasks.get(headers["task"])
+    if task is None:
+        return verdict.unknown_task(app, message, now=now, hostname=hostname)
+    expires = headers.get("expires")
+    if expires is not None and now > message.enqueued_ms / 1000 + expires:
+        return verdict.revoked(app, message, "expired", now=now, hostname=hostname)
+    try:
+        codec = _json if "content_type" not in headers else serialization.by_content_type(headers["content_type"])
+        args, kwargs = _arguments(codec.decode(message.body))
+    except (DecodeError, InvalidTaskError) as error:
+        return verdict.dead(app, message, error, "Unreadable", now=now, hostname=hostname)
+    request = Request(app, task, message, args, kwargs, hostname, queue, is_eager)
+    token = enter(request)
+    begun = _perf()
+    try:
+        return _attempt(app, task, request, message, now, hostname, begun, on_started, on_ended)
+    finally:
+        leave(token)
+
+
+def _arguments(body: Any) -> tuple[list[Any], dict[str, Any]]:
+    if type(body) is list and len(body) == 2 and type(body[0]) is list and type(body[1]) is dict:
+        return body[0], body[1]
+    raise InvalidTaskError(
+        "the body of a message must hold [args, kwargs]: a list of arguments and a dict of named ones"
+    )
+
+
+def _attempt(
+    app: Umbel,
+    task: Task[..., Any],
+    request: Request,
+    message: Message,
+    now: float,
+    hostname: str,
+    begun: float,
+    on_started: Callable[[Request], object] | None,
+    on_ended: Callable[[], object] | None,
+) -> Execution:
+    try:
+        try:
+            if on_started is not None:
+                on_started(request)
+            if task.has_handlers:
+                value = _with_handlers(task, request)
+            else:
+                value = task.run(*request.args, **request.kwargs)
+            if task.is_async:
+                from umbel.awaiting import run_coroutine
+
+                value = run_coroutine(value)
+        finally:
+            if on_ended is not None:
+                on_ended()
+        if request.pending_retry is not None:
+            raise request.pending_retry
+        ended = _success(app, task, request, message, value, now + _perf() - begun, hostname)
+    except (Exception, SystemExit) as error:
+        ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
+    ended.runtime = _perf() - begun
+    if task.has_handlers:
+        _notify(task, request, ended)
+    return ended
+
+
+def _with_handlers(task: Task[..., Any], request: Request) -> Any:
+    task.before_start(request.id or "", request.args, request.kwargs)
+    return task(*request.args, **request.kwargs) if _calls_itself(task) else task.run(*request.args, **request.kwargs)
+
+
+def _calls_itself(task: Task[..., Any]) -> bool:
+    from umbel.task import Task
+
+    return type(task).__call__ is not Task.__call__
+
+
+def _success(
+    app: Umbel, task: Task[..., Any], request: Request, message: Message, value: Any, now: float, hostname: str
+) -> Execution:
+    if message.headers.get("ignore_result"):
+        return Execution(message, states.SUCCESS, Kind.ACK, value=value)
+    meta: dict[str, Any] = {}
+    codec: serialization.Codec = _json
+    if app.conf.result_serializer != "json":
+        codec = serialization.by_name(app.conf.result_serializer)
+        meta["content_type"] = codec.content_type
+    if app.conf.result_extended:
+        meta |= verdict.extended(message, hostname, request.queue)
+    try:
+        raw = codec.encode(value)
+    except EncodeError as error:
+        place = "".join(f"[{part!r}]" for part in error.path)
+        at = f" at {place}" if place else ""
+        raise EncodeError(f"{task.name} returned a value that{at} {error.reason}", error.path) from None
+    return Execution(
+        message,
+        states.SUCCESS,
+        Kind.ACK,
+        Record(states.SUCCESS, raw, message.attempt, int(now * 1000), meta),
+        value=value,
+    )
+
+
+def _raised(
+    app: Umbel,
+    task: Task[..., Any],
+    message: Message,
+    request: Request,
+    error: BaseException,
+    now: float,
+    hostname: str,
+) -> Execution:
+    """Say how a run ended that raised."""
+    if not isinstance(error, (Retry, Ignore, Reject)):
+        error = retrying.automatic(task, error, request.retries)
+    if isinstance(error, Retry):
+        return _retried(app, task, message, error, now, hostname)
+    if isinstance(error, Ignore):
+        return Execution(message, states.IGNORED, Kind.ACK, exception=error)
+    if isinstance(error, Reject):
+        if error.requeue:
+            return Execution(message, states.REJECTED, Kind.GIVE_BACK, delay=verdict.REQUEUE_PAUSE, exception=error)
+        return verdict.dead(app, message, error, "Rejected", now=now, hostname=hostname)
+    trace = failure.traceback_of(error, skip=__file__)
+    return verdict.failed(app, message, error, now=now, hostname=hostname, trace=trace)
+
+
+def _retried(app: Umbel, task: Task[..., Any], message: Message, again: Retry, now: float, hostname: str) -> Execution:
+    try:
+        following = retrying.next_message(task, message, again, now=now)
+    except EncodeError as error:
+        return verdict.failed(app, message, error, now=now, hostname=hostname, trace=failure.traceback_of(error))
+    cause = again.exc if again.exc is not None else again
+    trace = failure.traceback_of(cause, skip=__file__)
+    record = verdict.failure_record(app, message, states.RETRY, cause, now=now, hostname=hostname, trace=trace)
+    return Execution(message, states.RETRY, Kind.RETRY, record, following, again.when, cause)
+
+
+def _notify(task: Task[..., Any], request: Request, ended: Execution) -> None:
+    """Call the handlers of a task class. What they raise is logged; it changes nothing any more."""
+    from umbel.logs import get_logger
+
+    call = (request.id or "", request.args, request.kwargs)
+    trace = str(ended.record.meta.get("traceback", "")) if ended.record is not None else ""
+    error = ended.exception
+    try:
+        if ended.state == states.SUCCESS:
+            task.on_success(ended.value, *call)
+        elif ended.state == states.RETRY and error is not None:
+            task.on_retry(error, *call, trace)
+        elif ended.state == states.FAILURE and error is not None:
+            task.on_failure(error, *call, trace)
+        if ended.state != states.RETRY:
+            task.after_return(ended.state, ended.value if error is None else error, *call, trace or None)
+    except Exception:
+        get_logger("umbel.task").exception("handler failed", extra={"task": task.name, "id": request.id})

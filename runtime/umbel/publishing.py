@@ -1,0 +1,269 @@
+"""From a call to a message on its way. What does not change from call to call is computed once per task, in a `Plan`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from umbel import serialization
+from umbel.arguments import Arguments, name_argument
+from umbel.broker.base import Outgoing
+from umbel.context import current_request
+from umbel.errors import EncodeError
+from umbel.ids import new_task_id
+from umbel.message import HEAD, VERSION, Message
+from umbel.options import check_call_options
+from umbel.routing import is_static, route
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+    from umbel.task import Task
+
+_pack: Final = HEAD.pack
+_urandom: Final = os.urandom
+
+Pending = list[tuple[str, Outgoing]]
+_batch: ContextVar[Pending | None] = ContextVar("umbel_batch", default=None)
+
+
+def _quoted(text: str) -> bytes:
+    return orjson.dumps(text)
+
+
+class Plan:
+    """How calls of one task are sent without options: queue, priority and the constant part of the headers.
+
+    Valid as long as ``serial`` is that of the app's settings.
+    """
+
+    __slots__ = (
+        "_arguments",
+        "_encode",
+        "_head",
+        "_inbox",
+        "_last_inbox",
+        "_name",
+        "_priority",
+        "_publish",
+        "_reply",
+        "app",
+        "ignore_result",
+        "queue",
+        "serial",
+        "usable",
+    )
+
+    def __init__(self, app: Umbel, task: Task[..., Any]) -> None:
+        conf = app.conf
+        self.app = app
+        self.serial = conf.serial
+        self.queue, self._priority = _destination(app, task.name, task)
+        self.usable = is_static(conf.task_routes) and not conf.task_always_eager and task.expires is None
+        codec = serialization.by_name(task.serializer or conf.task_serializer)
+        headers = static_headers(task, conf, codec)
+        self.ignore_result = bool(headers.get("ignore_result"))
+        self._head = orjson.dumps(headers)[:-1] + b',"id":"'
+        self._name = task.name
+        self._arguments: Arguments | None = task.arguments
+        self._encode = codec.encode
+        self._publish = app.broker.publish
+        self._inbox: Callable[[], str | None] = app.results.inbox if not self.ignore_result else lambda: None
+        self._last_inbox: str | None = None
+        self._reply = b""
+
+    def send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Publish one call and return the task's id.
+
+        Raises:
+            EncodeError: an argument that the codec cannot carry, by name.
+            OperationalError, PublishUncertain, QueueClosed: see `umbel.broker.base.Broker.publish`.
+        """
+        task_id = new_task_id()
+        try:
+            body = self._encode((args, kwargs))
+        except EncodeError as error:
+            raise name_argument(error, self._name, self._arguments) from None
+        headers = self._head + task_id.encode() + b'"'
+        inbox = self._inbox()
+        if inbox is not None:
+            if inbox != self._last_inbox:
+                self._reply = b',"reply_to":' + _quoted(inbox)
+                self._last_inbox = inbox
+            headers += self._reply
+        parent = current_request()
+        if parent is not None and parent.id is not None:
+            headers += b',"root_id":' + _quoted(parent.root_id or parent.id) + b',"parent_id":' + _quoted(parent.id)
+        headers += b"}"
+        head = _pack(VERSION, 0, self._priority, 0, 0, 0, 0, 0, _urandom(8), len(headers))
+        outgoing = Outgoing(head + headers + body, task_id)
+        pending = _batch.get()
+        if pending is None:
+            self._publish(self.queue, (outgoing,))
+        else:
+            pending.append((self.queue, outgoing))
+        return task_id
+
+
+def static_headers(task: Task[..., Any] | None, conf: Any, codec: serialization.Codec) -> dict[str, Any]:
+    """Return the headers that all calls of a task share."""
+    headers: dict[str, Any] = {}
+    if task is not None:
+        headers["task"] = task.name
+        if task.ignore_result if task.ignore_result is not None else conf.task_ignore_result:
+            headers["ignore_result"] = True
+    if codec.content_type != serialization.JSON:
+        headers["content_type"] = codec.content_type
+    hard = _either(task and task.time_limit, conf.task_time_limit)
+    soft = _either(task and task.soft_time_limit, conf.task_soft_time_limit)
+    if hard is not None or soft is not None:
+        headers["timelimit"] = [hard, soft]
+    return headers
+
+
+def _either(first: Any, second: Any) -> Any:
+    return second if first is None else first
+
+
+def _destination(
+    app: Umbel, name: str, task: Task[..., Any] | None, args: Any = (), kwargs: Any = None, options: Any = None
+) -> tuple[str, int]:
+    """Return queue and priority of a call: option, else task, else route, else default."""
+    conf = app.conf
+    options = options or {}
+    queue, priority = options.get("queue"), options.get("priority")
+    if task is not None:
+        queue = _either(queue, task.queue)
+        priority = _either(priority, task.priority)
+    if (queue is None or priority is None) and conf.task_routes is not None:
+        routed, routed_priority = route(conf.task_routes, name, args, kwargs, options, task)
+        queue, priority = _either(queue, routed), _either(priority, routed_priority)
+    return _either(queue, conf.task_default_queue), _either(priority, conf.task_default_priority)
+
+
+def build(
+    app: Umbel,
+    name: str,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    task: Task[..., Any] | None = None,
+    now: float,
+    **options: Any,
+) -> tuple[str, Message, float]:
+    """Return queue, message and delay in seconds of a call with options.
+
+    Args:
+        app: whose settings apply.
+        name: of the task.
+        args, kwargs: its arguments.
+        task: the task, where it is known here; its options apply where the call has none.
+        now: the wall clock, for ``eta`` and ``expires`` given as a datetime.
+        options: of the call, see `umbel.options.CallOptions`.
+
+    Raises:
+        TypeError, ValueError: an option that does not exist or does not fit.
+        EncodeError: an argument that the codec cannot carry.
+    """
+    check_call_options(name, options)
+    conf = app.conf
+    kwargs = {} if kwargs is None else kwargs
+    codec = serialization.by_name(options.get("serializer") or (task and task.serializer) or conf.task_serializer)
+    queue, priority = _destination(app, name, task, args, kwargs, options)
+    try:
+        body = codec.encode((args, kwargs))
+    except EncodeError as error:
+        raise name_argument(error, name, task.arguments if task is not None else None) from None
+    headers = static_headers(task, conf, codec)
+    headers["task"] = name
+    headers["id"] = options.get("task_id") or new_task_id()
+    delay = _apply(headers, options, task, now, conf.timezone)
+    _lineage(headers, options)
+    if not headers.get("ignore_result"):
+        inbox = app.results.inbox()
+        if inbox is not None:
+            headers["reply_to"] = inbox
+    return queue, Message(headers, body, priority), delay
+
+
+def _apply(headers: dict[str, Any], options: Mapping[str, Any], task: Any, now: float, zone: str) -> float:
+    """Write the call's options into the headers; return the delay in seconds."""
+    ignore = options.get("ignore_result")
+    if ignore is not None:
+        headers.pop("ignore_result", None)
+        if ignore:
+            headers["ignore_result"] = True
+    hard, soft = headers.get("timelimit", (None, None))
+    hard, soft = _either(options.get("time_limit"), hard), _either(options.get("soft_time_limit"), soft)
+    if hard is not None or soft is not None:
+        headers["timelimit"] = [hard, soft]
+    expires = _either(options.get("expires"), task.expires if task is not None else None)
+    if expires is not None:
+        headers["expires"] = seconds_until(expires, now, zone)
+    when = _either(options.get("countdown"), options.get("eta"))
+    delay = 0.0 if when is None else seconds_until(when, now, zone)
+    if delay:
+        headers["delay"] = delay
+    if options.get("headers"):
+        headers["headers"] = dict(options["headers"])
+    return delay
+
+
+def _lineage(headers: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """Write down which task this one descends from."""
+    request = current_request()
+    parent = options.get("parent_id") or (request.id if request is not None else None)
+    root = options.get("root_id") or (request.root_id if request is not None else None)
+    if parent is not None:
+        headers["parent_id"] = parent
+    if root is not None:
+        headers["root_id"] = root
+
+
+def seconds_until(when: float | datetime, now: float, zone: str) -> float:
+    """Return how far off a moment is, not below 0; a naive datetime is read in ``zone``."""
+    if not isinstance(when, datetime):
+        return max(0.0, float(when))
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=ZoneInfo(zone))
+    return max(0.0, when.timestamp() - now)
+
+
+def publish(app: Umbel, queue: str, message: Message, delay: float) -> str:
+    """Publish a message that `build` made, or add it to the open batch; return the task's id."""
+    task_id: str = message.headers["id"]
+    try:
+        outgoing = Outgoing(message.encode(), task_id, delay)
+    except orjson.JSONEncodeError as error:
+        raise EncodeError(
+            f"{message.headers['task']}: headers={message.headers.get('headers')!r} cannot be carried ({error}); "
+            "headers take text, numbers, lists and dicts"
+        ) from error
+    pending = _batch.get()
+    if pending is None:
+        app.broker.publish(queue, (outgoing,))
+    else:
+        pending.append((queue, outgoing))
+    return task_id
+
+
+@contextmanager
+def batch(app: Umbel) -> Iterator[None]:
+    """Collect what is sent in this block and publish it at its end, one call per queue; nothing if the block raises."""
+    pending: Pending = []
+    token = _batch.set(pending)
+    try:
+        yield
+    finally:
+        _batch.reset(token)
+    by_queue: dict[str, list[Outgoing]] = {}
+    for queue, outgoing in pending:
+        by_queue.setdefault(queue, []).append(outgoing)
+    for queue, messages in by_queue.items():
+        app.broker.publish(queue, messages)

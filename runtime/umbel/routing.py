@@ -1,0 +1,78 @@
+"""Which queue a call goes to: the call's option, else the task's, else ``task_routes``, else ``task_default_queue``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import translate
+from functools import lru_cache
+from typing import Any
+
+from umbel.errors import ImproperlyConfigured
+
+Route = tuple[str | None, int | None]
+
+
+def route(routes: Any, name: str, args: Any = (), kwargs: Any = None, options: Any = None, task: Any = None) -> Route:
+    """Return (queue, priority) that ``task_routes`` gives a task, None where it says nothing.
+
+    Args:
+        routes: a mapping {name or pattern: queue or {"queue": ..., "priority": ...}}, a list of such mappings, pairs and
+            callables, or one callable ``f(name, args, kwargs, options, task=None)``. The first that answers decides.
+        name: of the task.
+
+    Raises:
+        ImproperlyConfigured: a route that is none of these.
+    """
+    for answer in _answers(routes, name, args, kwargs or {}, options or {}, task):
+        if answer is not None:
+            return _read(answer, name)
+    return None, None
+
+
+def is_static(routes: Any) -> bool:
+    """Tell whether the same task always goes to the same queue: no route is a callable."""
+    if routes is None or isinstance(routes, Mapping):
+        return True
+    return not callable(routes) and all(is_static(item) or isinstance(item, tuple) for item in routes)
+
+
+def _answers(routes: Any, name: str, *call: Any) -> Iterator[Any]:
+    if routes is None:
+        return
+    if isinstance(routes, Mapping):
+        yield from (target for pattern, target in routes.items() if _matches(pattern, name))
+    elif callable(routes):
+        yield routes(name, call[0], call[1], call[2], task=call[3])
+    elif isinstance(routes, tuple) and len(routes) == 2 and isinstance(routes[0], (str, re.Pattern)):
+        if _matches(routes[0], name):
+            yield routes[1]
+    elif isinstance(routes, (list, tuple)):
+        for item in routes:
+            yield from _answers(item, name, *call)
+    else:
+        raise ImproperlyConfigured(f"task_routes holds {routes!r}; give {{name or pattern: queue}} or a callable")
+
+
+def _matches(pattern: Any, name: str) -> bool:
+    if isinstance(pattern, re.Pattern):
+        return pattern.match(name) is not None
+    return pattern == name or _glob(pattern)(name) is not None
+
+
+@lru_cache(maxsize=512)
+def _glob(pattern: str) -> Callable[[str], Any]:
+    return re.compile(translate(pattern)).match
+
+
+def _read(answer: Any, name: str) -> Route:
+    if isinstance(answer, str) and answer:
+        return answer, None
+    if isinstance(answer, Mapping):
+        unknown = set(answer) - {"queue", "priority"}
+        if unknown:
+            raise ImproperlyConfigured(
+                f"the route of {name} has {', '.join(sorted(map(repr, unknown)))}; a route has 'queue' and 'priority' only"
+            )
+        return answer.get("queue"), answer.get("priority")
+    raise ImproperlyConfigured(f"the route of {name} is {answer!r}; give the name of a queue, or {{'queue': name}}")

@@ -1,0 +1,307 @@
+"""A task: a function with a name, options, and ways to have it run elsewhere."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
+
+from umbel import retrying
+from umbel.arguments import Arguments
+from umbel.context import Request, current_app, current_request, enter, leave
+from umbel.errors import ImproperlyConfigured
+from umbel.options import CallOptions, check_arguments, check_task_options
+from umbel.publishing import Plan
+from umbel.result import AsyncResult, EagerResult
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from umbel.app import Umbel
+    from umbel.errors import Retry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Class attributes that are options too: a class-based task sets them in its body.
+_OPTIONS = (
+    "typing",
+    "max_retries",
+    "default_retry_delay",
+    "autoretry_for",
+    "dont_autoretry_for",
+    "retry_kwargs",
+    "retry_backoff",
+    "retry_backoff_max",
+    "retry_jitter",
+    "throws",
+    "time_limit",
+    "soft_time_limit",
+    "ignore_result",
+    "store_errors_even_if_ignored",
+    "track_started",
+    "acks_late",
+    "queue",
+    "priority",
+    "expires",
+    "serializer",
+)
+
+
+class Task(Generic[P, R]):
+    """A task of an app. Made by ``@app.task``, or by subclassing, with a ``run`` method, and ``app.register_task``.
+
+    The attributes are the options; None means that the app's setting applies.
+    """
+
+    name: str = ""
+    typing: bool = True
+    max_retries: int | None = 3
+    default_retry_delay: float = 180.0
+    autoretry_for: Iterable[type[BaseException]] = ()
+    dont_autoretry_for: Iterable[type[BaseException]] = ()
+    retry_kwargs: Mapping[str, Any] = {}
+    retry_backoff: bool | float = False
+    retry_backoff_max: float = 600.0
+    retry_jitter: bool = True
+    throws: type[BaseException] | Iterable[type[BaseException]] = ()
+    time_limit: float | None = None
+    soft_time_limit: float | None = None
+    ignore_result: bool | None = None
+    store_errors_even_if_ignored: bool | None = None
+    track_started: bool | None = None
+    acks_late: bool | None = None
+    queue: str | None = None
+    priority: int | None = None
+    expires: float | None = None
+    serializer: str | None = None
+
+    #: What checks the arguments of a call, None until the task is bound.
+    arguments: Arguments | None = None
+    #: File and qualified name of the function.
+    origin: tuple[str, str] = ("", "")
+    #: Whether the function is a coroutine function.
+    is_async: bool = False
+    #: Whether a subclass overrides a handler (``on_success``, …) or ``__call__``.
+    has_handlers: bool = False
+
+    _app: Umbel | None = None
+    _plan: Plan | None = None
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do the work. Overridden by class-based tasks; the function itself otherwise."""
+        raise NotImplementedError(f"{type(self).__qualname__} has no run method: write def run(self, ...)")
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now, as if it were no task."""
+        token = enter(Request(self._app, self, None, args, kwargs))
+        try:
+            return self.run(*args, **kwargs)
+        finally:
+            leave(token)
+
+    # -- setting up
+
+    def declare(self, function: Callable[..., Any] | None, options: Mapping[str, Any], *, bind: bool = False) -> None:
+        """Take function and options; called once, by the decorator or by ``register_task``.
+
+        Raises:
+            TypeError, ValueError: see `umbel.options.check_task_options`.
+        """
+        for name, value in options.items():
+            if name not in ("name", "base") and not (value is None and getattr(Task, name) is not None):
+                setattr(self, name, value)
+        if function is not None:
+            self.run = MethodType(function, self) if bind else function  # type: ignore[method-assign]
+            self.__doc__ = function.__doc__
+            self.__module__ = function.__module__
+            self.__name__ = getattr(function, "__name__", self.name)
+            self.__qualname__ = getattr(function, "__qualname__", self.name)
+            self.__wrapped__ = function
+        source = function if function is not None else type(self).run
+        check_task_options(self.name, {name: getattr(self, name) for name in _OPTIONS} | dict(options))
+        self.arguments = Arguments(source, skip_first=bind or function is None) if self.typing else None
+        code = getattr(inspect.unwrap(source), "__code__", None)
+        self.origin = (code.co_filename if code else source.__module__, getattr(source, "__qualname__", self.name))
+        self.is_async = inspect.iscoroutinefunction(source)
+        cls = type(self)
+        self.has_handlers = any(getattr(cls, name) is not getattr(Task, name) for name in _HANDLERS)
+
+    def bind(self, app: Umbel) -> None:
+        """Attach the task to its app."""
+        self._app = app
+
+    @property
+    def app(self) -> Umbel:
+        """The app that this task belongs to; the current one, for a shared task."""
+        return self._app if self._app is not None else current_app()
+
+    @property
+    def request(self) -> Request:
+        """What is known about the run under way; empty outside of one."""
+        request = current_request()
+        return request if request is not None and request.task is self else Request(self._app, self)
+
+    # -- calling
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """Send the task to its queue, to be run by a worker.
+
+        Raises:
+            TypeError: the arguments do not fit the signature.
+            EncodeError: an argument that JSON cannot carry.
+            OperationalError: the broker cannot be reached within ``publish_timeout``; nothing was sent.
+            PublishUncertain: the connection broke after sending: the task may have been sent.
+        """
+        app = self._app or current_app()
+        plan = self._plan
+        if plan is None or plan.serial != app.conf.serial or plan.app is not app:
+            plan = self._plan = Plan(app, self)
+        if not plan.usable:
+            return self.apply_async(args, kwargs)
+        if self.arguments is not None:
+            self.arguments.check(self.name, args, kwargs)
+        return AsyncResult(plan.send(args, kwargs), app, self.name, plan.ignore_result)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncResult[R]:
+        """Send the task with options.
+
+        Args:
+            args, kwargs: the arguments.
+            countdown: seconds from now before which it does not begin; ``eta`` the same as a moment.
+            expires: seconds from now, or a moment, after which it is not begun any more.
+            queue, priority: where it waits; 9 is served first.
+            task_id: an id of your own.
+            time_limit, soft_time_limit: in seconds, in place of the task's.
+            ignore_result: store no result.
+            headers: a dict that the task finds in ``self.request.headers``.
+
+        Raises: as `delay`, and TypeError or ValueError for an option that does not exist or does not fit.
+        """
+        app = self._app or current_app()
+        args, kwargs = check_arguments(self.name, args, kwargs)
+        if self.arguments is not None:
+            self.arguments.check(self.name, args, kwargs)
+        if app.conf.task_always_eager:
+            return self.apply(args, kwargs, **options)
+        return cast(AsyncResult[R], app.send(self.name, args, kwargs, task=self, **options))
+
+    def apply(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        throw: bool | None = None,
+        retries: int = 0,
+        **options: Unpack[CallOptions],
+    ) -> EagerResult[R]:
+        """Run the task here and now, as a worker would; retries follow at once, without their delay.
+
+        Arguments and result pass through the codec, so that what a worker would refuse is refused here too.
+
+        Args:
+            args, kwargs: the arguments.
+            throw: raise what the task raises; the setting ``task_eager_propagates`` unless given.
+            retries: how often it is to seem retried.
+            options: of the call; queue, countdown and the like have no effect.
+        """
+        from umbel.eager import apply
+
+        args, kwargs = check_arguments(self.name, args, kwargs)
+        return apply(self, args, kwargs, throw=throw, retries=retries, options=options)
+
+    def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802 - Celery's name
+        """Return the result of an earlier call by its id."""
+        return AsyncResult(task_id, self.app, self.name)
+
+    # -- inside of a run
+
+    def retry(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        exc: BaseException | None = None,
+        throw: bool = True,
+        eta: datetime | None = None,
+        countdown: float | None = None,
+        max_retries: int | None = None,
+        **options: Any,
+    ) -> Retry:
+        """End this run and have the task run again, under the same id, with one retry more.
+
+        Args:
+            args, kwargs: other arguments than this time.
+            exc: the reason; raised in place of `MaxRetriesExceededError` when there are no retries left.
+            throw: raise `Retry`; otherwise return it, and the retry happens when the function returns.
+            eta, countdown: when, ``default_retry_delay`` seconds from now unless given.
+            max_retries: in place of the task's.
+            options: ``priority``, ``expires``, ``time_limit``, ``soft_time_limit`` for the next run.
+
+        Raises:
+            Retry: this is how the worker learns of it; do not catch it.
+            MaxRetriesExceededError: no retries are left, and no ``exc`` was given.
+        """
+        return retrying.retry(
+            self, args, kwargs, exc, throw=throw, eta=eta, countdown=countdown, max_retries=max_retries, options=options
+        )
+
+    def update_state(self, task_id: str | None = None, state: str | None = None, meta: Any = None) -> None:
+        """Store a state of your own, with data (``update_state(state="PROGRESS", meta={"done": 3})``).
+
+        Args:
+            task_id: of the running task unless given.
+            state: any name but those of finished tasks.
+            meta: data that the codec can carry; `AsyncResult.info` returns them.
+
+        Raises:
+            ImproperlyConfigured: there is no running task to speak of.
+        """
+        request = self.request
+        task_id = task_id or request.id
+        if task_id is None:
+            raise ImproperlyConfigured("update_state() outside of a task needs task_id=...")
+        if request.is_eager:
+            return
+        self.app.store_state(task_id, state or "PROGRESS", meta, attempt=request.attempt)
+
+    # -- handlers, for subclasses
+
+    def before_start(self, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Override to do something before the task runs."""
+
+    def on_success(self, retval: Any, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Override to do something after the task returned."""
+
+    def on_retry(
+        self, exc: BaseException, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], einfo: str
+    ) -> None:
+        """Override to do something when the task is to be run again; ``einfo`` is the traceback as text."""
+
+    def on_failure(
+        self, exc: BaseException, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], einfo: str
+    ) -> None:
+        """Override to do something after the task failed."""
+
+    def after_return(
+        self, status: str, retval: Any, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], einfo: str | None
+    ) -> None:
+        """Override to do something after the task ended in whatever way."""
+
+    def __repr__(self) -> str:
+        return f"<Task: {self.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _by_name, (self.name,)
+
+
+_HANDLERS = ("before_start", "on_success", "on_retry", "on_failure", "after_return", "__call__")
+
+
+def _by_name(name: str) -> Task[..., Any]:
+    return current_app().tasks[name]
