@@ -23,6 +23,7 @@ from umbel.options import CallOptions, TaskOptions, check_arguments
 from umbel.record import Record
 from umbel.registry import TaskRegistry
 from umbel.result import AsyncResult
+from umbel.routing import queues_in
 from umbel.task import Task
 from umbel.transport import make_broker, make_results
 
@@ -66,6 +67,8 @@ class Umbel:
         **settings: Any,
     ) -> None:
         self.main = main
+        #: Whether this process runs tasks for others.
+        self.is_worker = False
         self.conf = Settings()
         given = {"broker_url": broker, "result_backend": backend, "include": include and tuple(include)}
         self.conf.update({name: value for name, value in given.items() if value is not None} | settings)
@@ -199,6 +202,30 @@ class Umbel:
             for name in self.conf[setting]:
                 import_module(name, purpose=setting)
         self._import_discovered()
+
+    def prepare_worker(self, include: Iterable[str] = ()) -> None:
+        """Import all that a worker needs, in the process from which its children are forked.
+
+        Args:
+            include: more modules, as the command line names them.
+
+        Raises:
+            ImproperlyConfigured: a module is missing, or importing it failed.
+        """
+        self.import_modules()
+        for name in include:
+            import_module(name, purpose="--include")
+        self.is_worker = True
+
+    def child_started(self) -> None:
+        """Take note that this process is a child of a worker: nothing is shared with the process it was forked from."""
+        self._lock = threading.RLock()
+
+    def queue_names(self) -> set[str]:
+        """Return the queues that settings and tasks name: the default one, those of tasks, those of fixed routes."""
+        names = {self.conf.task_default_queue}
+        names |= {task.queue for task in self.tasks.values() if task.queue}
+        return names | queues_in(self.conf.task_routes)
 
     def _import_discovered(self) -> None:
         for packages, related in self._discover:

@@ -132,41 +132,49 @@ def _attribute(module: ModuleType, path: str, purpose: str) -> Any:
     return found
 
 
-def find_app(name: str, app_class: type[Any]) -> Any:
+def is_app(obj: object) -> bool:
+    """Tell whether something is an app. By name, since the app stands floors above this module."""
+    return any(cls.__name__ == "Umbel" and cls.__module__ == "umbel.app" for cls in type(obj).__mro__)
+
+
+def find_app(name: str) -> Any:
     """Find an app as ``-A`` names it: ``module``, ``module:attribute``, ``package``.
 
-    Without an attribute, the module's ``app`` or ``umbel`` is taken, else the only instance of ``app_class`` in it, else
-    what its submodule ``umbel`` (``<package>/umbel.py``), ``app`` or ``celery`` holds.
+    The current folder is put onto the Python path for good, so that what the app imports later is found too. Without an
+    attribute, the module's ``app`` or ``umbel`` is taken, else the only app in it, else what its submodule ``umbel``
+    (``<package>/umbel.py``), ``app`` or ``celery`` holds.
 
     Raises:
         ImproperlyConfigured: nothing suitable is there.
     """
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
     found = import_object(name, purpose="-A")
-    if isinstance(found, app_class):
+    if is_app(found):
         return found
     if not isinstance(found, ModuleType):
         raise ImproperlyConfigured(
             f"-A {name}: this is {type(found).__name__!r}, not an app; name the Umbel(...) object."
         )
-    app = _app_in(found, app_class)
+    app = _app_in(found)
     if app is None and hasattr(found, "__path__"):
-        app = _app_in_submodule(found, app_class)
+        app = _app_in_submodule(found)
     if app is None:
         raise ImproperlyConfigured(
             f"-A {name}: the module {found.__name__!r} holds no app. Write app = Umbel({found.__name__!r}, broker=...) in "
-            f"it, or name where it is: -A module:attribute."
+            "it, or name where it is: -A module:attribute."
         )
     return app
 
 
-def _app_in(module: ModuleType, app_class: type[Any]) -> Any:
+def _app_in(module: ModuleType) -> Any:
     for attribute in ("app", "umbel", "celery"):
         candidate = getattr(module, attribute, None)
-        if isinstance(candidate, app_class):
+        if is_app(candidate):
             return candidate
-    apps = {id(value): value for value in vars(module).values() if isinstance(value, app_class)}
+    apps = {id(value): value for value in vars(module).values() if is_app(value)}
     if len(apps) > 1:
-        names = sorted(key for key, value in vars(module).items() if isinstance(value, app_class))
+        names = sorted(key for key, value in vars(module).items() if is_app(value))
         raise ImproperlyConfigured(
             f"the module {module.__name__!r} holds several apps ({', '.join(names)}); "
             f"name one: -A {module.__name__}:{names[0]}"
@@ -174,13 +182,13 @@ def _app_in(module: ModuleType, app_class: type[Any]) -> Any:
     return next(iter(apps.values()), None)
 
 
-def _app_in_submodule(package: ModuleType, app_class: type[Any]) -> Any:
+def _app_in_submodule(package: ModuleType) -> Any:
     for last in ("umbel", "app", "celery"):
         try:
             module = import_module(f"{package.__name__}.{last}", purpose="-A")
         except ModuleMissing:
             continue
-        app = _app_in(module, app_class)
+        app = _app_in(module)
         if app is not None:
             return app
     return None

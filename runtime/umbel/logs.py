@@ -92,7 +92,7 @@ def level_of(name: str) -> int:
     return int(getattr(logging, name.upper()))
 
 
-def setup(level: str = "INFO", *, format: str | None = None, stream: TextIO | None = None) -> None:
+def setup_logging(level: str = "INFO", *, format: str | None = None, stream: TextIO | None = None) -> None:
     """Set up the root logger of this process; what was set up before is replaced.
 
     Args:

@@ -37,6 +37,17 @@ def is_static(routes: Any) -> bool:
     return not callable(routes) and all(is_static(item) or isinstance(item, tuple) for item in routes)
 
 
+def queues_in(routes: Any) -> set[str]:
+    """Return the queues that fixed routes name."""
+    if isinstance(routes, Mapping):
+        return {queue for target in routes.values() if (queue := _read(target, "a task")[0]) is not None}
+    if isinstance(routes, tuple) and len(routes) == 2 and isinstance(routes[0], (str, re.Pattern)):
+        return queues_in({routes[0]: routes[1]})
+    if isinstance(routes, (list, tuple)):
+        return set().union(*(queues_in(item) for item in routes))
+    return set()
+
+
 def _answers(routes: Any, name: str, *call: Any) -> Iterator[Any]:
     if routes is None:
         return
