@@ -207,7 +207,8 @@ CONDITIONS: Final[dict[str, Table]] = {
             Reason.IMAGE_PULL_FAILING: _no("The image cannot be pulled."),
             Reason.BROKER_NOT_FOUND: _no("Nothing can be built without the Broker."),
             Reason.BROKER_NOT_READY: _no("Nothing can be built with a connection that this release cannot use."),
-            Reason.QUEUE_NOT_FOUND: _no("None of the queues resolves, so no worker runs."),
+            Reason.QUEUE_NOT_FOUND: _no("None of the queues exists, so no worker runs."),
+            Reason.QUEUE_OTHER_BROKER: _no("None of the queues belongs to the Broker, so no worker runs."),
         },
         Condition.QUEUES_RESOLVED: {
             Reason.RESOLVED: _yes("All TaskQueues exist and belong to the Broker of the pool."),

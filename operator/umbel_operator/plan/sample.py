@@ -34,9 +34,10 @@ class RedisState:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What beat said, when, and how many polls have failed since."""
+    """What beat said, when, and how many polls have failed since; `Sample(None, …)` where it never answered."""
 
-    taken_at: datetime
+    #: When it answered last; None: never.
+    taken_at: datetime | None
     failed_polls: int = 0
     #: Why the last poll failed, for the message.
     poll_error: str | None = None
@@ -52,7 +53,7 @@ class Sample:
     @property
     def stale(self) -> bool:
         """Tell whether beat has not answered for so long that the sample says nothing about the present."""
-        return self.failed_polls >= STALE_AFTER_FAILED_POLLS
+        return self.taken_at is None or self.failed_polls >= STALE_AFTER_FAILED_POLLS
 
 
 def read_sample(body: Mapping[str, Any], taken_at: datetime) -> Sample:

@@ -1,0 +1,152 @@
+"""What live objects say: a Deployment's progress, and why its pods do not work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from umbel_operator.api.names import ANNOTATION_TEMPLATE_HASH
+from umbel_operator.plan.model import Failure, FailureReason, Manifest, R, Ref, State
+
+_IMAGE_REASONS = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "RegistryUnavailable",
+        "ImageInspectError",
+        "SignatureValidationFailed",
+    }
+)
+#: Reasons for which a container waits that every start goes through.
+_ORDINARY = frozenset({"ContainerCreating", "PodInitializing"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The numbers and conditions of a Deployment."""
+
+    wanted: int = 0
+    replicas: int = 0
+    ready: int = 0
+    updated: int = 0
+    available: int = 0
+    #: Whether the Deployment's own status is about its present spec.
+    current: bool = False
+    #: Hash of the pod template that it was built from.
+    template_hash: str = ""
+    #: Its conditions by type, as (status, reason, message).
+    conditions: Mapping[str, tuple[str, str, str]] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether all pods have the newest template and are available."""
+        return self.current and self.replicas == self.updated == self.available == self.wanted
+
+    @property
+    def enough(self) -> bool:
+        """Tell whether as many pods are available as the Deployment needs at least."""
+        status, _, _ = (self.conditions or {}).get("Available", ("Unknown", "", ""))
+        return self.current and status == "True"
+
+    def failed_creation(self) -> str | None:
+        """Return why pods cannot be created, or None."""
+        status, _, message = (self.conditions or {}).get("ReplicaFailure", ("False", "", ""))
+        return message if status == "True" else None
+
+    def deadline_exceeded(self) -> str | None:
+        """Return what the Deployment says about a rollout without progress, or None."""
+        status, reason, message = (self.conditions or {}).get("Progressing", ("True", "", ""))
+        return message if self.current and status == "False" and reason == "ProgressDeadlineExceeded" else None
+
+
+def read_rollout(deployment: Manifest | None) -> Rollout:
+    """Read a live Deployment; one that does not exist has nothing."""
+    if deployment is None:
+        return Rollout()
+    metadata, spec, status = deployment["metadata"], deployment.get("spec") or {}, deployment.get("status") or {}
+    return Rollout(
+        wanted=int(spec.get("replicas", 1)),
+        replicas=int(status.get("replicas") or 0),
+        ready=int(status.get("readyReplicas") or 0),
+        updated=int(status.get("updatedReplicas") or 0),
+        available=int(status.get("availableReplicas") or 0),
+        current=int(status.get("observedGeneration") or 0) >= int(metadata.get("generation") or 1),
+        template_hash=str((metadata.get("annotations") or {}).get(ANNOTATION_TEMPLATE_HASH, "")),
+        conditions={
+            str(entry.get("type")): (
+                str(entry.get("status")),
+                str(entry.get("reason") or ""),
+                str(entry.get("message") or ""),
+            )
+            for entry in status.get("conditions") or ()
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a pod does not work."""
+
+    #: Whether it is the image that cannot be pulled.
+    image: bool
+    message: str
+
+
+def pod_trouble(pods: Iterable[Manifest]) -> Trouble | None:
+    """Return the first trouble that pods which are not on their way out have; an image that fails comes first."""
+    living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    found = [trouble for pod in sorted(living, key=_name) for trouble in _troubles(pod)]
+    return next((trouble for trouble in found if trouble.image), found[0] if found else None)
+
+
+def _troubles(pod: Manifest) -> Iterator[Trouble]:
+    status = pod.get("status") or {}
+    for entry in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        waiting = (entry.get("state") or {}).get("waiting") or {}
+        reason = str(waiting.get("reason") or "")
+        where = f"pod {_name(pod)}, container {entry.get('name')}"
+        if reason in _IMAGE_REASONS:
+            text = f"{where}: image {entry.get('image')} cannot be pulled ({reason})"
+            yield Trouble(True, f"{text}; correct the image, or give the pods imagePullSecrets by the template")
+        elif reason and reason not in _ORDINARY:
+            yield Trouble(False, f"{where}: {_describe(reason, waiting, entry)}")
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            yield Trouble(False, f"pod {_name(pod)} fits on no node: {condition.get('message', '')}")
+
+
+def _describe(reason: str, waiting: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    ended = (entry.get("lastState") or {}).get("terminated")
+    if reason == "CrashLoopBackOff" and ended:
+        # The message of the waiting state counts the back-off up, and so would change for ever.
+        why = f" ({ended['reason']})" if ended.get("reason") not in (None, "Error") else ""
+        return f"exits with code {ended.get('exitCode')}{why} and is restarted; look at kubectl logs --previous"
+    return ": ".join(text for text in (reason, str(waiting.get("message") or "")) if text)
+
+
+def _name(pod: Manifest) -> str:
+    return str(pod["metadata"].get("name", ""))
+
+
+def failure_of(state: State[R], *reasons: FailureReason) -> Failure | None:
+    """Return the first failure of the last execution with one of the reasons, or None.
+
+    A refusal for good counts only while the generation is the one that was refused.
+    """
+    for failure in state.failures:
+        stale = failure.reason == "TemplateInvalid" and failure.generation != state.resource.generation
+        if failure.reason in reasons and not stale:
+            return failure
+    return None
+
+
+def refused_for_good(state: State[R]) -> frozenset[Ref]:
+    """Return the children whose present form the API server has refused for good: they are not sent again."""
+    return frozenset(
+        failure.ref
+        for failure in state.failures
+        if failure.reason == "TemplateInvalid" and failure.generation == state.resource.generation
+    )

@@ -1,0 +1,181 @@
+"""Plan a TaskQueue: it owns nothing; its settings go with the Broker's configuration, and its numbers come back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from umbel_operator.api.conditions import Condition, Reason
+from umbel_operator.api.names import ANNOTATION_FORCE_DELETE, FINALIZER_QUEUE
+from umbel_operator.api.taskqueue import TaskQueue, TaskQueueStatus
+from umbel_operator.api.workerpool import WorkerPool
+from umbel_operator.build.queues import winners
+from umbel_operator.plan.conditions import Conditions
+from umbel_operator.plan.finalizers import finalizer_patch
+from umbel_operator.plan.loading import Load, Loading, loading, serial_of
+from umbel_operator.plan.missing import broker_not_found
+from umbel_operator.plan.model import Event, Plan, State
+from umbel_operator.plan.unsupported import set_accepted
+
+#: Seconds between two writes of the numbers, and after which numbers that stay the same are written again.
+SAMPLE_SECONDS = 30
+REFRESH_SECONDS = 600
+#: Seconds without an answer of beat after which a deletion no longer waits for the queue to be empty.
+GIVE_UP_SECONDS = 600
+_PENDING_SECONDS = 5.0
+
+_NUMBERS = {
+    "ready_tasks": "ready",
+    "in_flight_tasks": "inFlight",
+    "dead_letter_tasks": "dead",
+    "oldest_task_age_seconds": "oldestAgeSeconds",
+}
+#: What must be zero before a queue counts as empty.
+_WAITING = ("ready", "delayed", "inFlight", "parked")
+
+
+def plan_queue(state: State[TaskQueue]) -> Plan:
+    """Plan a TaskQueue; with deletionPolicy WaitUntilEmpty its deletion waits, by a finalizer, for its tasks."""
+    queue = state.resource
+    waits = queue.spec.deletion_policy == "WaitUntilEmpty" and not state.view.terminating
+    progress = _progress(state)
+    if queue.deleting:
+        released = _release(state, waits, progress)
+        if released is not None:
+            patch = finalizer_patch(queue, FINALIZER_QUEUE, wanted=False)
+            return Plan(actions=(patch,) if patch is not None else (), events=released)
+    finalizer = finalizer_patch(queue, FINALIZER_QUEUE, wanted=waits)
+    pools = [pool for pool in state.view.pools.values() if _serves(pool, queue)]
+    conditions = Conditions("TaskQueue", queue.generation, queue.status.conditions or (), state.now)
+    set_accepted(conditions, queue)
+    _set_ready(conditions, state, progress)
+    _set_consumed(conditions, queue, pools)
+    if queue.deleting:
+        conditions.set(Condition.DRAINING, Reason.WAITING_UNTIL_EMPTY, _left(state))
+    pending = queue.deleting or conditions.get(Condition.READY).reason == Reason.CONFIG_PENDING
+    return Plan(
+        actions=(finalizer,) if finalizer is not None else (),
+        status=_status(state, pools, conditions),
+        events=conditions.events(),
+        requeue_after=_PENDING_SECONDS if pending else None,
+    )
+
+
+def _progress(state: State[TaskQueue]) -> Loading:
+    ready = state.resource.status.condition(Condition.READY)
+    before = ready is not None and ready.status == "True" and ready.observed_generation == state.resource.generation
+    return loading(state, before)
+
+
+def _serves(pool: WorkerPool, queue: TaskQueue) -> bool:
+    return pool.spec.broker_ref.name == queue.spec.broker_ref.name and any(
+        share.name == queue.name for share in pool.spec.queues
+    )
+
+
+def _set_ready(conditions: Conditions, state: State[TaskQueue], progress: Loading) -> None:
+    queue = state.resource
+    name = queue.spec.broker_ref.name
+    broker = state.view.brokers.get(name)
+    owner = winners(state.view.queues.values(), name).get(queue.effective_name, queue)
+    if broker is None:
+        conditions.set(Condition.READY, Reason.BROKER_NOT_FOUND, broker_not_found(name, queue.namespace))
+    elif owner.uid != queue.uid:
+        conditions.set(
+            Condition.READY,
+            Reason.NAME_CONFLICT,
+            f'TaskQueue "{owner.name}" is older and has the queueName "{queue.effective_name}" in Broker "{name}"; its '
+            "settings count and these do not: delete one of the two",
+        )
+    elif (health := broker.status.condition(Condition.READY)) is None or health.status != "True":
+        why = f"{health.reason}: {health.message}" if health is not None else "it was not looked at yet"
+        conditions.set(Condition.READY, Reason.BROKER_NOT_READY, f'Broker "{name}" is not ready ({why})')
+    elif progress.state is Load.REFUSED and progress.error is not None:
+        text = f"beat refuses these settings: {progress.error.reason}: {progress.error.message}"
+        conditions.set(Condition.READY, Reason.CONFIG_PENDING, text)
+    elif progress.state is not Load.LOADED:
+        conditions.set(Condition.READY, Reason.CONFIG_PENDING, "beat has not loaded these settings yet")
+    else:
+        conditions.set(Condition.READY, Reason.READY, f'tasks may be sent to "{queue.effective_name}"')
+
+
+def _set_consumed(conditions: Conditions, queue: TaskQueue, pools: list[WorkerPool]) -> None:
+    working = sorted(pool.name for pool in pools if not pool.spec.suspend)
+    if queue.spec.dispatch == "Held":
+        conditions.set(Condition.CONSUMED, Reason.HELD, "spec.dispatch is Held: workers take nothing from this queue")
+    elif working:
+        conditions.set(Condition.CONSUMED, Reason.CONSUMERS_PRESENT, f"served by {', '.join(working)}")
+    elif pools:
+        names = ", ".join(sorted(pool.name for pool in pools))
+        conditions.set(Condition.CONSUMED, Reason.ALL_POOLS_SUSPENDED, f"suspended: {names}")
+    else:
+        conditions.set(
+            Condition.CONSUMED,
+            Reason.NO_WORKER_POOL,
+            f"no WorkerPool of this Broker has {queue.name} in spec.queues: tasks wait",
+        )
+
+
+def _release(state: State[TaskQueue], waits: bool, progress: Loading) -> tuple[Event, ...] | None:
+    """Return the events of a deletion that may go on now, or None while it waits."""
+    queue, sample = state.resource, state.sample
+    rivals = winners(state.view.queues.values(), queue.spec.broker_ref.name)
+    mine = rivals.get(queue.effective_name, queue).uid == queue.uid
+    if not waits or not mine or queue.metadata.annotations.get(ANNOTATION_FORCE_DELETE) == "true":
+        return ()
+    if queue.spec.broker_ref.name not in state.view.brokers:
+        return (_gave_up("its Broker is gone"),)
+    asked = queue.metadata.deletion_timestamp or state.now
+    heard = max(asked, sample.taken_at) if sample is not None and sample.taken_at is not None else asked
+    if (state.now - heard).total_seconds() > GIVE_UP_SECONDS:
+        return (_gave_up(f"beat has not answered for {GIVE_UP_SECONDS} s"),)
+    if sample is None or sample.stale or sample.taken_at is None or sample.taken_at <= asked:
+        return None
+    closed = state.rendered is not None and serial_of(sample.loaded_revision) >= state.rendered.serial
+    numbers = sample.queues.get(queue.effective_name)
+    if progress.state is not Load.LOADED or not closed or numbers is None:
+        return None
+    return None if any(numbers.get(key) for key in _WAITING) else ()
+
+
+def _gave_up(why: str) -> Event:
+    return Event("Warning", "DrainTimeout", f"deleted without waiting for the queue to be empty: {why}")
+
+
+def _left(state: State[TaskQueue]) -> str:
+    numbers = state.sample.queues.get(state.resource.effective_name, {}) if state.sample is not None else {}
+    counts = ", ".join(f"{numbers.get(key, '?')} {word}" for key, word in (("ready", "ready"), ("delayed", "delayed")))
+    return f"new tasks are refused until none is left: {counts}, {numbers.get('inFlight', '?')} in flight"
+
+
+def _status(state: State[TaskQueue], pools: list[WorkerPool], conditions: Conditions) -> dict[str, Any]:
+    queue = state.resource
+    status = TaskQueueStatus(
+        observed_generation=queue.generation,
+        queue_name=queue.effective_name,
+        worker_pools=len(pools),
+        **_numbers(state),
+    )
+    return {**status.to_json(), "conditions": conditions.to_json()}
+
+
+def _numbers(state: State[TaskQueue]) -> dict[str, Any]:
+    """Return the numbers of the sample, or those of the status where these are recent enough or the same."""
+    old = state.resource.status
+    kept: dict[str, Any] = {name: getattr(old, name) for name in (*_NUMBERS, "sample_time")}
+    sample = state.sample
+    if sample is None or sample.stale or sample.taken_at is None:
+        return kept
+    raw = sample.queues.get(state.resource.effective_name)
+    if raw is None:
+        return kept
+    fresh = {name: _count(raw.get(key)) for name, key in _NUMBERS.items()}
+    if old.sample_time is not None:
+        age = (sample.taken_at - old.sample_time).total_seconds()
+        same = all(kept[name] == value for name, value in fresh.items())
+        if age < (REFRESH_SECONDS if same else SAMPLE_SECONDS):
+            return kept
+    return {**fresh, "sample_time": sample.taken_at.replace(microsecond=0)}
+
+
+def _count(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
