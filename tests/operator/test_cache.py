@@ -122,7 +122,7 @@ def test_after_a_restored_etcd_the_list_wins_though_its_versions_are_lower(cache
     assert cache.get(SCHEDULES, "shop", "a") == schedule("a", 17)
 
 
-def test_children_are_found_by_their_owner(cache: Cache) -> None:
+def test_children_are_found_by_the_uid_of_their_owner(cache: Cache) -> None:
     child = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -135,10 +135,10 @@ def test_children_are_found_by_their_owner(cache: Cache) -> None:
         },
     }
     cache.apply("ADDED", child)
-    assert cache.owned_by("pool") == [child]
+    assert cache.indexed("pool") == [child]
     orphan = {**child, "metadata": {**child["metadata"], "ownerReferences": [], "resourceVersion": "2"}}
     cache.apply("MODIFIED", orphan)
-    assert cache.owned_by("pool") == []
+    assert cache.indexed("pool") == []
     cache.apply("MODIFIED", {**child, "metadata": {**child["metadata"], "resourceVersion": "3"}})
     cache.apply("DELETED", child)
-    assert cache.owned_by("pool") == []
+    assert cache.indexed("pool") == []

@@ -70,16 +70,14 @@ def answer(status: int, body: dict[str, Any] | None = None, **headers: str) -> w
     return web.json_response(body or {}, status=status, headers=headers)
 
 
-def test_an_apply_takes_fields_by_force_under_our_name_and_a_dry_run_stores_nothing() -> None:
+def test_an_apply_takes_fields_by_force_under_our_name() -> None:
     async def use(api: Api, server: Server) -> None:
         await api.apply(deployment())
-        await api.apply(deployment(), dry_run=True)
         method, path, query, content_type, body = server.asked[0]
         assert (method, path) == ("PATCH", "/apis/apps/v1/namespaces/shop/deployments/mail-worker")
         assert query == {"fieldManager": "umbel-operator", "force": "true"}
         assert content_type == "application/apply-patch+yaml"
         assert body == deployment()
-        assert server.asked[1][2]["dryRun"] == "All"
 
     against(lambda request, body: answer(200, {"ok": True}), use)
 
@@ -89,6 +87,7 @@ def test_a_create_of_what_exists_is_told_from_other_conflicts() -> None:
         with pytest.raises(AlreadyExistsError):
             await api.create(deployment())
         assert server.asked[0][:2] == ("POST", "/apis/apps/v1/namespaces/shop/deployments")
+        assert server.asked[0][2]["fieldValidation"] == "Strict"
         with pytest.raises(ConflictError) as seen:
             await api.delete(DEPLOYMENTS, "shop", "mail-worker", uid="other")
         assert not isinstance(seen.value, AlreadyExistsError)

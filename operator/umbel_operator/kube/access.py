@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from umbel_operator.api.names import GROUP, VERSION
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.errors import ApiError, ForbiddenError, GoneError
-from umbel_operator.kube.resources import ACCESS_REVIEWS, GROUP, OWN, VERSION
+from umbel_operator.kube.resources import ACCESS_REVIEWS, OWN
 from umbel_operator.kube.transport import Request
 
 _READ = ("get", "list", "watch")

@@ -1,13 +1,12 @@
 """The operator's verbs: create, apply, dry run, delete, patch, list."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from umbel_operator.api.names import FIELD_MANAGER
 from umbel_operator.kube.errors import GoneError, Json
 from umbel_operator.kube.resources import Resource, resource_of
 from umbel_operator.kube.transport import Answer, Request, Transport
-
-FIELD_MANAGER = "umbel-operator"
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
@@ -38,22 +37,22 @@ class Api:
         return [item async for item in self._pages(resource, namespace, selector)]
 
     async def create(self, obj: Json) -> Json:
-        """Create an object; raise AlreadyExistsError where one of that name is there."""
+        """Create an object; raise AlreadyExistsError where one of that name is there.
+
+        Unknown fields are refused, as an apply refuses them, instead of being dropped without a word.
+        """
         resource, namespace, name = _target(obj)
-        answer = await self._send(
-            "POST", resource, namespace, None, named=name, query={"fieldManager": FIELD_MANAGER}, body=obj
-        )
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        answer = await self._send("POST", resource, namespace, None, named=name, query=query, body=obj)
         return answer.body
 
-    async def apply(self, obj: Json, *, dry_run: bool = False) -> Json:
+    async def apply(self, obj: Json) -> Json:
         """Apply an object server-side, taking fields that others hold.
 
-        dry_run: only check it; nothing is stored.
+        It is all or nothing: a manifest that the API server refuses leaves the stored object as it was.
         """
         resource, namespace, name = _target(obj)
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        if dry_run:
-            query["dryRun"] = "All"
         return (await self._send("PATCH", resource, namespace, name, query=query, body=obj, content_type=_APPLY)).body
 
     async def own_created_fields(self, resource: Resource, live: Json) -> Json:
@@ -62,15 +61,15 @@ class Api:
         A create is recorded as an update, which server-side apply treats as another owner: fields that the
         operator stops to apply would stay for ever.
         Returns the live object, unchanged where there was nothing to do.
+        Raises ConflictError where somebody has written it meanwhile.
         """
-        entries = live["metadata"].get("managedFields") or []
-        created = [i for i, entry in enumerate(entries) if _is_created(entry)]
-        if not created or any(_is_applied(entry) for entry in entries):
+        if not was_only_created(live):
             return live
-        index = created[0]
         meta = live["metadata"]
+        index = next(i for i, entry in enumerate(meta["managedFields"]) if _is_created(entry))
         patch = [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            # Not a test: a stale version then is a conflict instead of an invalid patch.
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
             {"op": "replace", "path": f"/metadata/managedFields/{index}/operation", "value": "Apply"},
         ]
         answer = await self._send(
@@ -158,6 +157,12 @@ class Api:
             content_type=content_type,
         )
         return await self.transport.send(request)
+
+
+def was_only_created(live: Mapping[str, Any]) -> bool:
+    """Tell whether the operator has created this object but never applied it."""
+    entries = live["metadata"].get("managedFields") or ()
+    return any(_is_created(entry) for entry in entries) and not any(_is_applied(entry) for entry in entries)
 
 
 def _target(obj: Json) -> tuple[Resource, str | None, str]:

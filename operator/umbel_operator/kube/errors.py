@@ -6,8 +6,8 @@ from typing import Any
 
 Json = dict[str, Any]
 
-#: The API server answers an apply of a field that it does not know with a 500; trying again cannot help.
-_SCHEMA_FAULTS = ("field not declared in schema", "failed to create typed patch object")
+#: The API server answers an apply of an unknown field or a malformed quantity with a 500; trying again cannot help.
+_SCHEMA_FAULTS = ("field not declared in schema", "failed to create typed patch object", "failed to convert new object")
 
 
 class ApiError(Exception):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from umbel_operator.api.names import GROUP, MANAGED_BY, VERSION
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -37,9 +39,6 @@ class Resource:
         return "/".join(parts)
 
 
-GROUP = "umbel.dev"
-VERSION = "v1alpha1"
-
 BROKERS = Resource(GROUP, VERSION, "brokers", "Broker")
 TASKQUEUES = Resource(GROUP, VERSION, "taskqueues", "TaskQueue")
 WORKERPOOLS = Resource(GROUP, VERSION, "workerpools", "WorkerPool")
@@ -60,7 +59,8 @@ OWN = (BROKERS, TASKQUEUES, WORKERPOOLS, SCHEDULES)
 #: The operator makes these; it watches those that carry its label.
 CHILDREN = (DEPLOYMENTS, CONFIGMAPS, SERVICES, PDBS, NETWORKPOLICIES)
 
-MANAGED_BY = "app.kubernetes.io/managed-by=umbel-operator"
+#: Label selector of everything that the operator makes.
+MADE_BY_US = f"app.kubernetes.io/managed-by={MANAGED_BY}"
 
 _BY_KIND = {(r.group, r.kind): r for r in (*OWN, *CHILDREN, PODS, NAMESPACES, EVENTS, CRDS, ACCESS_REVIEWS)}
 

@@ -5,9 +5,11 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from umbel_operator.kube.errors import Json
+from umbel_operator.plan.sample import STALE_AFTER_FAILED_POLLS, Sample, read_sample
 from umbel_operator.runtime.beatclient import BeatRoute, BeatUnreachableError
 from umbel_operator.runtime.metrics import Metrics
 
@@ -19,31 +21,26 @@ PERIOD = (10.0, 15.0)
 EAGER_PERIOD = (1.0, 2.0)
 #: Polls of an awaited change before the ordinary period is used again.
 EAGER_POLLS = 90
-#: Polls without an answer after which what was sampled is stale.
-STALE_AFTER = 3
-
 #: (namespace, broker)
 BrokerName = tuple[str, str]
 
 
 @dataclass(slots=True)
-class Sample:
-    """What one beat last said, and how long ago."""
+class Polled:
+    """What the polls of one beat have come to."""
 
-    #: The body of `GET /v1/status`, or None where beat never answered.
+    #: The body of the last answer to `GET /v1/status`, and the same as a planner reads it.
     status: Json | None = None
-    #: Unix time of the last answer.
-    at: float | None = None
-    #: Polls in a row without an answer.
-    misses: int = 0
-    #: Why the last poll failed.
-    error: str | None = None
+    sample: Sample | None = None
     etag: str | None = None
+    #: Polls in a row without an answer, and why the last one failed.
+    misses: int = 0
+    error: str | None = None
 
     @property
     def stale(self) -> bool:
         """Tell whether beat has been silent for too long to trust its last answer."""
-        return self.misses >= STALE_AFTER
+        return self.misses >= STALE_AFTER_FAILED_POLLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Difference:
 
 @dataclass(slots=True)
 class _Poll:
-    sample: Sample = field(default_factory=Sample)
+    polled: Polled = field(default_factory=Polled)
     eager: int = EAGER_POLLS
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -92,10 +89,12 @@ class BeatPoller:
         self._rng = rng
         self._polls: dict[BrokerName, _Poll] = {}
 
-    def sample(self, broker: BrokerName) -> Sample:
-        """Hand out the last sample of a Broker's beat; an empty one where it was never polled."""
+    def sample(self, broker: BrokerName) -> Sample | None:
+        """Hand out what a Broker's beat last said; None where it never answered."""
         poll = self._polls.get(broker)
-        return poll.sample if poll else Sample()
+        if poll is None or poll.polled.sample is None:
+            return None
+        return replace(poll.polled.sample, failed_polls=poll.polled.misses, poll_error=poll.polled.error)
 
     def follow(self, brokers: Iterable[BrokerName]) -> None:
         """Poll exactly these Brokers from now on."""
@@ -126,7 +125,7 @@ class BeatPoller:
     async def _run(self, name: BrokerName, poll: _Poll) -> None:
         while True:
             poll.wake.clear()
-            difference = await self.poll_once(name, poll.sample)
+            difference = await self.poll_once(name, poll.polled)
             if difference:
                 self._report(name, difference)
             if difference.revision:
@@ -138,26 +137,27 @@ class BeatPoller:
             except TimeoutError:
                 continue
 
-    async def poll_once(self, name: BrokerName, sample: Sample) -> Difference:
-        """Ask one beat once, note the answer in its sample, and tell what changed."""
-        was_stale = sample.stale
+    async def poll_once(self, name: BrokerName, polled: Polled) -> Difference:
+        """Ask one beat once, note the answer, and tell what changed."""
+        was_stale = polled.stale
         try:
-            reply = await self._route.call(*name, "GET", "/v1/status", etag=sample.etag)
+            reply = await self._route.call(*name, "GET", "/v1/status", etag=polled.etag)
             if reply.status not in (200, 304):
                 raise BeatUnreachableError(f"beat answered HTTP {reply.status}: {str(reply.body)[:200]}")
         except BeatUnreachableError as error:
-            sample.misses += 1
-            sample.error = str(error)
+            polled.misses += 1
+            polled.error = str(error)
             self._metrics.beat_polls.labels("failed").inc()
-            if sample.stale and not was_stale:
-                logger.warning("beat_silent", extra={"broker": "/".join(name), "error": sample.error})
-            return Difference(broker=sample.stale != was_stale)
+            if polled.stale and not was_stale:
+                logger.warning("beat_silent", extra={"broker": "/".join(name), "error": polled.error})
+            return Difference(broker=polled.stale != was_stale)
         self._metrics.beat_polls.labels("unchanged" if reply.status == 304 else "changed").inc()
-        before = sample.status
-        sample.at, sample.misses, sample.error = self._clock(), 0, None
-        if reply.status == 304:
+        before, now = polled.status, datetime.fromtimestamp(self._clock(), UTC)
+        polled.misses, polled.error = 0, None
+        if reply.status == 304 and polled.sample is not None:
+            polled.sample = replace(polled.sample, taken_at=now)
             return Difference(broker=was_stale)
-        sample.status, sample.etag = reply.body, reply.etag
+        polled.status, polled.etag, polled.sample = reply.body, reply.etag, read_sample(reply.body, now)
         return compare(before, reply.body, recovered=was_stale)
 
 

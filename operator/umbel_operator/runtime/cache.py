@@ -5,7 +5,7 @@ the first list is complete. So each kind is also listed by us, and a list replac
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from umbel_operator.kube.errors import Json
@@ -41,12 +41,19 @@ class Cache:
 
     scopes: the namespaces that are watched, or (None,) for all of them.
     resources: the kinds that must be listed before anything may be planned.
+    index: the terms by which an object is to be found with `indexed`.
     """
 
-    def __init__(self, resources: Collection[Resource], scopes: Collection[str | None] = (None,)) -> None:
+    def __init__(
+        self,
+        resources: Collection[Resource],
+        scopes: Collection[str | None] = (None,),
+        index: Callable[[Json], Iterable[str]] = lambda obj: owners(obj),
+    ) -> None:
+        self._index = index
         self._objects: dict[Resource, dict[tuple[str, str], _Entry]] = {resource: {} for resource in resources}
         self._unlisted = {(resource, scope) for resource in resources for scope in scopes}
-        self._by_owner: dict[str, set[tuple[Resource, str, str]]] = {}
+        self._by_term: dict[str, set[tuple[Resource, str, str]]] = {}
         self._graves: OrderedDict[str, int] = OrderedDict()
         self._count = 0
 
@@ -70,9 +77,9 @@ class Cache:
             if namespace is None or ns == namespace:
                 yield entry.obj
 
-    def owned_by(self, uid: str) -> list[Json]:
-        """List the objects that have an owner of this uid."""
-        keys = self._by_owner.get(uid, ())
+    def indexed(self, term: str) -> list[Json]:
+        """List the objects with an index term, e.g. the uid of an owner."""
+        keys = self._by_term.get(term, ())
         found = ((r, self._objects[r].get((ns, name))) for r, ns, name in keys)
         return [entry.obj for _, entry in found if entry is not None]
 
@@ -98,6 +105,11 @@ class Cache:
         if uid in self._graves or (known is not None and _is_older(obj, known.obj)):
             return None
         return self._store(resource, at, obj)
+
+    def drop(self, obj: Json) -> Change | None:
+        """Forget an object that lives on, but is not ours to know any more."""
+        resource, at = resource_of(obj), _place(obj)
+        return self._remove(resource, at) if at in self._objects[resource] else None
 
     def mark(self) -> int:
         """Note the moment before a list is asked for; hand it to `replace`."""
@@ -136,8 +148,8 @@ class Cache:
         if known is not None:
             self._unlink(resource, at, known.obj)
         self._objects[resource][at] = _Entry(obj, self._count)
-        for uid in _owners(obj):
-            self._by_owner.setdefault(uid, set()).add((resource, *at))
+        for term in self._index(obj):
+            self._by_term.setdefault(term, set()).add((resource, *at))
         return Change(known.obj if known else None, obj)
 
     def _remove(self, resource: Resource, at: tuple[str, str]) -> Change:
@@ -146,12 +158,12 @@ class Cache:
         return Change(entry.obj, None)
 
     def _unlink(self, resource: Resource, at: tuple[str, str], obj: Json) -> None:
-        for uid in _owners(obj):
-            keys = self._by_owner.get(uid)
+        for term in self._index(obj):
+            keys = self._by_term.get(term)
             if keys is not None:
                 keys.discard((resource, *at))
                 if not keys:
-                    del self._by_owner[uid]
+                    del self._by_term[term]
 
     def _bury(self, uid: str) -> None:
         self._graves[uid] = self._count
@@ -165,7 +177,8 @@ def _place(obj: Json) -> tuple[str, str]:
     return str(meta.get("namespace") or ""), str(meta["name"])
 
 
-def _owners(obj: Json) -> list[str]:
+def owners(obj: Json) -> list[str]:
+    """List the uids of an object's owners."""
     return [str(ref.get("uid")) for ref in obj["metadata"].get("ownerReferences") or ()]
 
 

@@ -98,6 +98,10 @@ class WorkQueue(Generic[K]):
         """Start the waits of a key anew: it succeeded."""
         self._failures.pop(key, None)
 
+    def failing(self) -> list[K]:
+        """List the keys whose last attempt failed."""
+        return list(self._failures)
+
     def pop(self) -> K | None:
         """Take the next ready key into work, or None."""
         self._promote()

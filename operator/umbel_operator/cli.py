@@ -1,0 +1,103 @@
+"""The command `umbel-operator`."""
+
+import asyncio
+import logging
+import socket
+import sys
+from importlib.metadata import version
+
+import click
+
+from umbel_operator.build.settings import Settings
+from umbel_operator.handlers import run as run_app
+from umbel_operator.kube.access import NotReadyError, check_kinds, check_server, missing_rights, say_missing
+from umbel_operator.kube.client import Api
+from umbel_operator.kube.connect import NoClusterError, load_configuration, own_namespace
+from umbel_operator.kube.errors import ApiError
+from umbel_operator.kube.transport import Transport
+from umbel_operator.runtime.app import App, Options
+from umbel_operator.runtime.logs import configure
+
+logger = logging.getLogger(__name__)
+
+
+@click.group(context_settings={"auto_envvar_prefix": "UMBEL_OPERATOR"})
+@click.version_option(package_name="umbel", prog_name="umbel-operator")
+def main() -> None:
+    """Run Umbel's Kubernetes operator."""
+
+
+@main.command()
+@click.option("--namespace", "-n", "namespaces", multiple=True, help="Serve this namespace; may be given repeatedly.")
+@click.option("--all-namespaces", "-A", is_flag=True, help="Serve all namespaces.")
+@click.option(
+    "--beat-via",
+    type=click.Choice(["service", "apiserver"]),
+    default="service",
+    show_default=True,
+    help="How beat is reached: by its Service (in a pod), or through the API server (outside of the cluster).",
+)
+@click.option(
+    "--beat-image", required=True, help="Image of beat where a Broker names none; any image with umbel in it."
+)
+@click.option("--beat-image-pull-policy", type=click.Choice(["Always", "IfNotPresent", "Never"]))
+@click.option("--network-policies", is_flag=True, help="Narrow beat's port with a NetworkPolicy for each Broker.")
+@click.option("--health-port", type=int, default=8080, show_default=True, help="Port of /livez, /readyz and /metrics.")
+@click.option("--log-format", type=click.Choice(["json", "text"]), default="text", show_default=True)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
+@click.option("--operator-class", default="", help="Serve only resources with this value of umbel.dev/operator-class.")
+def run(
+    namespaces: tuple[str, ...],
+    all_namespaces: bool,
+    beat_via: str,
+    beat_image: str,
+    beat_image_pull_policy: str | None,
+    network_policies: bool,
+    health_port: int,
+    log_format: str,
+    log_level: str,
+    operator_class: str,
+) -> None:
+    """Run the operator until SIGTERM or Ctrl-C."""
+    if bool(namespaces) == all_namespaces:
+        raise click.UsageError("Say which namespaces to serve: either --namespace NAME (repeatedly) or -A for all.")
+    configure(log_format, getattr(logging, log_level.upper()))
+    home = own_namespace()
+    options = Options(
+        namespaces=namespaces or None,
+        beat_via=beat_via,
+        health_port=health_port,
+        operator_class=operator_class,
+        instance=socket.gethostname(),
+        version=version("umbel"),
+        settings=Settings(
+            beat_image=beat_image,
+            beat_image_pull_policy=beat_image_pull_policy,
+            network_policies=network_policies,
+            network_policy_namespaces=(home,) if home else (),
+        ),
+    )
+    try:
+        asyncio.run(_run(options))
+    except (NoClusterError, NotReadyError, ApiError) as error:
+        click.echo(f"umbel-operator: {error}", err=True)
+        sys.exit(1)
+
+
+async def _run(options: Options) -> None:
+    configuration = await load_configuration()
+    await _check(Api(Transport(configuration)), options)
+    await run_app(App(options, await load_configuration(), load_configuration))
+
+
+async def _check(api: Api, options: Options) -> None:
+    try:
+        server = await check_server(api)
+        await check_kinds(api)
+        skipped = () if options.settings.network_policies else ("networkpolicies",)
+        missing = await missing_rights(api, options.namespaces, without=skipped)
+    finally:
+        await api.transport.close()
+    if missing:
+        raise NotReadyError(say_missing(missing))
+    logger.info("cluster_checked", extra={"server": api.transport.server, "version": server})

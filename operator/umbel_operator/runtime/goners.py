@@ -1,0 +1,87 @@
+"""Tell beat of Pods that vanished, so that it need not wait for their heartbeats to fail."""
+
+import asyncio
+import logging
+
+from umbel_operator.api.names import LABEL_BROKER
+from umbel_operator.kube.errors import Json
+from umbel_operator.runtime.beatclient import BeatRoute, BeatUnreachableError
+from umbel_operator.runtime.beatpoller import BrokerName
+from umbel_operator.runtime.cache import Change
+
+logger = logging.getLogger(__name__)
+
+#: Seconds in which the Pods of one beat are gathered into one call.
+GATHER = 0.2
+#: Seconds before each further attempt; after the last, missed heartbeats do the work.
+ATTEMPTS = (0.5, 1.0, 2.0)
+#: Pods in one call.
+AT_ONCE = 500
+
+_ENDED = frozenset({"Succeeded", "Failed"})
+
+
+def gone_pod(change: Change) -> tuple[BrokerName, str] | None:
+    """Tell which Broker should hear that a Pod runs no more, and the Pod's uid; None where it lives or is no worker."""
+    obj = change.object
+    if obj["kind"] != "Pod" or not (change.new is None or (_ended(change.new) and not _ended(change.old))):
+        return None
+    meta = obj["metadata"]
+    broker = (meta.get("labels") or {}).get(LABEL_BROKER)
+    if not broker or not meta.get("uid"):
+        return None
+    return (str(meta.get("namespace") or ""), str(broker)), str(meta["uid"])
+
+
+class Goners:
+    """Gather the uids of Pods that are gone, and send them to the beat of their Broker."""
+
+    def __init__(self, route: BeatRoute) -> None:
+        self._route = route
+        self._waiting: dict[BrokerName, list[str]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def note(self, change: Change) -> None:
+        """Look at one change of the cache."""
+        gone = gone_pod(change)
+        if gone is None:
+            return
+        broker, uid = gone
+        if broker in self._waiting:
+            self._waiting[broker].append(uid)
+            return
+        self._waiting[broker] = [uid]
+        task = asyncio.create_task(self._send(broker), name=f"pods gone {'/'.join(broker)}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Drop what was not sent: it is a hint only."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _send(self, broker: BrokerName) -> None:
+        await asyncio.sleep(GATHER)
+        uids = self._waiting.pop(broker)
+        for start in range(0, len(uids), AT_ONCE):
+            await self._tell(broker, uids[start : start + AT_ONCE])
+
+    async def _tell(self, broker: BrokerName, uids: list[str]) -> None:
+        error = ""
+        for wait in (*ATTEMPTS, 0.0):
+            try:
+                reply = await self._route.call(*broker, "POST", "/v1/pods/gone", body={"uids": uids})
+            except BeatUnreachableError as unreachable:
+                error = str(unreachable)
+            else:
+                if reply.status < 300:
+                    logger.debug("pods_gone_told", extra={"broker": "/".join(broker), "pods": len(uids)})
+                    return
+                error = f"beat answered HTTP {reply.status}"
+            await asyncio.sleep(wait)
+        logger.info("pods_gone_untold", extra={"broker": "/".join(broker), "pods": len(uids), "error": error})
+
+
+def _ended(pod: Json | None) -> bool:
+    return pod is not None and (pod.get("status") or {}).get("phase") in _ENDED
