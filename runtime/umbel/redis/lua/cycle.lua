@@ -206,9 +206,10 @@ if taken ~= ended then
 end
 
 -- 4. The bell: ring on only if this call took something and more can be taken, or gave something back, or freed a binding
--- limit. Ringing whenever something remains would spin on a queue that is held or full.
+-- limit, or wanted nothing (a busy child passes on the bell that it answered). Ringing whenever something remains would spin
+-- on a queue that is held or full.
 local more = 0
-if not held and (taken > 0 or returned or #due > 0 or (was_full and ended > 0)) then
+if not held and (taken > 0 or returned or #due > 0 or ARGV[1] == '0' or (was_full and ended > 0)) then
   local room = not limit or running - ended + taken < limit
   if room and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0 then
     more = 1
