@@ -67,7 +67,7 @@ class RedisResults:
         future: Future[Record] = Future()
         reader.add(task_id, future)
         found = self._watch(task_id, reader.client)
-        if found is not None and found.state in states.READY_STATES:
+        if found is not None:
             reader.resolve(task_id, found)
         return future
 
