@@ -73,5 +73,9 @@ class RedisListener:
         except orjson.JSONDecodeError:
             log.warning("control.unreadable", extra={"size": len(raw)})
             return
-        if isinstance(command, dict):
+        if not isinstance(command, dict):
+            return
+        try:
             self._handle(command)
+        except Exception:
+            log.exception("control.failed", extra={"command": command.get("command")})
