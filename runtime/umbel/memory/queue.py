@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -56,9 +56,9 @@ class Settings:
 
 @dataclass(slots=True)
 class Holding:
-    """What one owner holds of one queue. Tags grow and are never used again."""
+    """What one owner holds of one queue. All holdings of an owner draw their tags from one counter: none is used twice."""
 
-    last_tag: int = 0
+    tags: Iterator[int]
     messages: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -123,9 +123,9 @@ class MemoryQueue:
             alone = head.is_suspect(ready[0])
             if alone and taken:
                 break
-            holding.last_tag += 1
-            holding.messages[holding.last_tag] = ready.popleft()
-            taken.append((holding.last_tag, holding.messages[holding.last_tag]))
+            tag = next(holding.tags)
+            holding.messages[tag] = ready.popleft()
+            taken.append((tag, holding.messages[tag]))
             self.in_flight += 1
             if alone:
                 break

@@ -54,6 +54,11 @@ class MemoryRecords:
         """Drop a record."""
         self._stored.pop(task_id, None)
 
+    def clear(self) -> None:
+        """Drop all records; those who wait go on waiting."""
+        self._stored.clear()
+        self._expiries.clear()
+
     def wait(self, task_id: str, future: Future[Record], now: float) -> None:
         """Settle the future once a record in a ready state is there."""
         record = self.get(task_id, now)

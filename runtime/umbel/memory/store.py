@@ -47,6 +47,14 @@ class Store:
                 if future.set_running_or_notify_cancel():
                     future.set_result(record)
 
+    def clear(self) -> None:
+        """Lose everything, as a server that was emptied: the owners too have to register anew."""
+        self.queues.clear()
+        self.owners.clear()
+        self.dying.clear()
+        self.records.clear()
+        self._revoked.clear()
+
     def queue(self, name: str) -> MemoryQueue:
         """Return a queue, a new one if need be."""
         queue = self.queues.get(name)

@@ -82,7 +82,8 @@ class MemoryBroker:
             state = store.queues.get(queue)
             if state is None:
                 return None
-            next_due = state.promote(int(self._clock.time() * 1000))
+            while (next_due := state.promote(int(self._clock.time() * 1000))) == 0.0:
+                pass
             store.ring_if_takeable(state)
             return next_due
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,13 +21,14 @@ class MemoryConsumer:
         self.owner = owner
         self._store = store
         self._clock = clock
+        self._tags = itertools.count(1)
 
     def register(self) -> None:
         now = self._clock.time()
         with self._store.locked() as store:
             store.owners[self.owner.id] = replace(self.owner, queues=list(self.owner.queues), last_beat=now)
             for name in self.owner.queues:
-                store.queue(name).holdings.setdefault(self.owner.id, Holding())
+                store.queue(name).holdings.setdefault(self.owner.id, Holding(self._tags))
 
     def cycle(self, queue: str, outcomes: Sequence[Outcome], want: int) -> Batch:
         now = self._clock.time()
