@@ -1,0 +1,108 @@
+"""The adapters under test: how each makes brokers and result backends, and what only a look behind the port can tell."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Protocol, TypeVar
+
+from tests.conformance.leaks import find_leaks
+from tests.redis_server import RedisServer
+
+from umbel.broker.base import Broker
+from umbel.broker.memory import MemoryBroker
+from umbel.broker.memory.liveness import MemoryLiveness
+from umbel.broker.redis import RedisBroker
+from umbel.memory.store import drop_store, open_store
+from umbel.redis import keys, scripts
+from umbel.redis.connection import Endpoint
+from umbel.results.base import Results
+from umbel.results.memory import MemoryResults
+from umbel.results.redis import RedisResults
+
+
+class Adapter(Protocol):
+    """One kind of broker and result backend, with an empty store of its own."""
+
+    def broker(self) -> Broker:
+        """Return another broker on the same store."""
+
+    def results(self) -> Results:
+        """Return another result backend on the same store."""
+
+    def begin_burial(self, owner: str) -> None:
+        """Do the first step of a burial, as a reaper that dies right after it."""
+
+    def empty(self) -> None:
+        """Lose everything that is stored."""
+
+    def close(self) -> None:
+        """Close all that was made, and check that it left nothing behind."""
+
+
+class MemoryAdapter:
+    """The adapter for one process."""
+
+    def __init__(self, prefix: str) -> None:
+        self._url = "memory://conformance"
+        self._prefix = prefix
+        self._closing = ExitStack()
+
+    def broker(self) -> Broker:
+        return _closed_by(self._closing, MemoryBroker(self._url, prefix=self._prefix))
+
+    def results(self) -> Results:
+        return _closed_by(self._closing, MemoryResults(self._url, prefix=self._prefix))
+
+    def begin_burial(self, owner: str) -> None:
+        liveness = self.broker().liveness()
+        assert isinstance(liveness, MemoryLiveness)
+        assert liveness.begin(owner)
+
+    def empty(self) -> None:
+        with open_store(self._url, self._prefix).locked() as store:
+            store.clear()
+
+    def close(self) -> None:
+        self._closing.close()
+        drop_store(self._url, self._prefix)
+
+
+class RedisAdapter:
+    """The adapter for Redis."""
+
+    def __init__(self, server: RedisServer, prefix: str) -> None:
+        self._server = server
+        self._prefix = prefix
+        self._closing = ExitStack()
+
+    def broker(self) -> Broker:
+        return _closed_by(self._closing, RedisBroker(self._server.url, prefix=self._prefix))
+
+    def results(self) -> Results:
+        return _closed_by(self._closing, RedisResults(self._server.url, prefix=self._prefix))
+
+    def begin_burial(self, owner: str) -> None:
+        connection = Endpoint(self._server.url).connect(5.0)
+        names = (keys.beats(self._prefix), keys.dying(self._prefix), keys.registry(self._prefix, owner))
+        assert scripts.bury_begin(connection, names, (owner, "")) == 1
+        connection.close()
+
+    def empty(self) -> None:
+        with self._server.client() as client:
+            for key in client.scan_iter(f"{self._prefix}:*", count=1000):
+                client.delete(key)
+
+    def close(self) -> None:
+        with self._server.client() as client:
+            leaks = find_leaks(client, self._prefix, self.broker())
+        self._closing.close()
+        self.empty()
+        assert not leaks, f"left behind in Redis: {leaks}"
+
+
+Closable = TypeVar("Closable", Broker, Results)
+
+
+def _closed_by(stack: ExitStack, made: Closable) -> Closable:
+    stack.callback(made.close)
+    return made

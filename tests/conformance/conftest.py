@@ -1,0 +1,74 @@
+"""Fixtures of the conformance suite: each test runs on every adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from tests.conformance.adapters import Adapter, MemoryAdapter, RedisAdapter
+from tests.conformance.making import owner
+
+from umbel.broker.base import Bell, Broker, Consumer, Liveness
+from umbel.results.base import Results
+
+
+@pytest.fixture(params=["memory", "redis"])
+def adapter(request: pytest.FixtureRequest, prefix: str) -> Iterator[Adapter]:
+    """An adapter with an empty store; on Redis, fails the test that leaves keys without owner or TTL."""
+    if request.param == "memory":
+        made: Adapter = MemoryAdapter(prefix)
+    else:
+        made = RedisAdapter(request.getfixturevalue("redis_server"), prefix)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def broker_factory(adapter: Adapter) -> Callable[[], Broker]:
+    """Makes brokers that share one store."""
+    return adapter.broker
+
+
+@pytest.fixture
+def results_factory(adapter: Adapter) -> Callable[[], Results]:
+    """Makes result backends that share one store, with each other and with the brokers."""
+    return adapter.results
+
+
+@pytest.fixture
+def broker(adapter: Adapter) -> Broker:
+    return adapter.broker()
+
+
+@pytest.fixture
+def results(adapter: Adapter) -> Results:
+    return adapter.results()
+
+
+@pytest.fixture
+def liveness(adapter: Adapter, broker: Broker) -> Iterator[Liveness]:
+    liveness = broker.liveness()
+    yield liveness
+    liveness.close()
+
+
+@pytest.fixture
+def bell(adapter: Adapter, broker: Broker) -> Iterator[Bell]:
+    bell = broker.bell()
+    yield bell
+    bell.close()
+
+
+@pytest.fixture
+def consumers(adapter: Adapter, broker: Broker) -> Iterator[Callable[..., Consumer]]:
+    """Makes registered consumers: ``consumers("mail", "reports")``; queue ``q`` where none is named."""
+    with ExitStack() as closing:
+
+        def make(*queues: str, owner_id: str | None = None) -> Consumer:
+            consumer = broker.consumer(owner(*(queues or ("q",)), owner_id=owner_id))
+            closing.callback(consumer.close)
+            consumer.register()
+            return consumer
+
+        yield make

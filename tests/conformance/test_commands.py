@@ -1,0 +1,112 @@
+"""Revocations and commands reach all workers that listen; revocations also those that come later."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from tests.conformance.waiting import until
+
+from umbel.broker.base import Broker
+
+Command = dict[str, Any]
+Listen = Callable[..., list[Command]]
+
+
+@pytest.fixture
+def listen(broker: Broker) -> Iterator[Listen]:
+    """Starts a listener and returns the list of what it hears."""
+    with ExitStack() as closing:
+
+        def start(then: Callable[[Command], None] = lambda command: None) -> list[Command]:
+            heard: list[Command] = []
+
+            def handle(command: Command) -> None:
+                heard.append(command)
+                then(command)
+
+            listener = broker.listen(handle)
+            closing.callback(listener.join, 5.0)
+            closing.callback(listener.stop)
+            until(lambda: broker.control({"command": "hello"}) and {"command": "hello"} in heard)
+            heard.clear()
+            return heard
+
+        yield start
+
+
+def test_a_command_is_heard_by_all_who_listen(broker: Broker, broker_factory: Any, listen: Listen) -> None:
+    first, second = listen(), listen()
+    until(lambda: first.clear() or broker_factory().control({"command": "ping", "value": [1, None, "ä"]}) == 2)
+    expected = {"command": "ping", "value": [1, None, "ä"]}
+    until(lambda: expected in first and expected in second)
+
+
+def test_commands_arrive_in_order(broker: Broker, listen: Listen) -> None:
+    heard = listen()
+    for number in range(200):
+        broker.control({"command": "count", "number": number})
+    until(lambda: len([command for command in heard if command["command"] == "count"]) == 200)
+    assert [command["number"] for command in heard if command["command"] == "count"] == list(range(200))
+
+
+def test_nobody_listens_nobody_hears(broker: Broker) -> None:
+    assert broker.control({"command": "ping"}) == 0
+    assert broker.revoke(["a"]) == 0
+
+
+def test_commands_are_handled_in_a_thread_of_their_own(broker: Broker, listen: Listen) -> None:
+    threads: list[threading.Thread] = []
+    listen(lambda command: threads.append(threading.current_thread()))
+    assert threading.current_thread() not in threads
+
+
+def test_a_stopped_listener_hears_nothing_more(broker: Broker) -> None:
+    heard: list[Command] = []
+    listener = broker.listen(heard.append)
+    until(lambda: broker.control({"command": "hello"}))
+    listener.stop()
+    listener.join(5.0)
+    until(lambda: broker.control({"command": "again"}) == 0)
+    assert {"command": "again"} not in heard
+    listener.stop()
+
+
+def test_a_handler_that_raises_hears_the_next_command(
+    broker: Broker, listen: Listen, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(command: Command) -> None:
+        if command["command"] == "bad":
+            raise RuntimeError("the handler failed")
+
+    heard = listen(fail)
+    broker.control({"command": "bad"})
+    until(lambda: broker.control({"command": "good"}) and {"command": "good"} in heard)
+    assert {"command": "bad"} in heard
+    assert any(entry.exc_info for entry in caplog.records)
+
+
+def test_prefixes_keep_apart(broker: Broker, listen: Listen) -> None:
+    heard = listen()
+    stranger = type(broker)(broker.url, prefix="another-prefix")
+    assert stranger.control({"command": "stray"}) == 0
+    stranger.close()
+    until(lambda: broker.control({"command": "ours"}) and {"command": "ours"} in heard)
+    assert {"command": "stray"} not in heard
+
+
+def test_revoked_ids_are_remembered(broker: Broker, broker_factory: Callable[[], Broker]) -> None:
+    assert broker.revoked() == set()
+    broker.revoke(["a", "b"])
+    broker.revoke(["b", "c"])
+    assert broker_factory().revoked() == {"a", "b", "c"}
+
+
+def test_workers_hear_of_a_revocation(broker: Broker, listen: Listen) -> None:
+    heard = listen()
+    assert until(lambda: broker.revoke(["a", "b"], terminate=True)) == 1
+    expected = {"command": "revoke", "ids": ["a", "b"], "terminate": True}
+    until(lambda: expected in heard)
