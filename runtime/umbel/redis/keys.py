@@ -84,6 +84,43 @@ def control_channel(prefix: str) -> str:
     return f"{prefix}:{{control}}:commands"
 
 
+# Beat and schedules
+
+
+class ScheduleKeys(NamedTuple):
+    """The keys of one schedule, all in one slot; each has a TTL that outlives two periods."""
+
+    state: str  #: HASH what beat did last, what it counts, why it stopped
+    runs: str  #: HASH run id -> task id and times: queued or running
+    ended: str  #: ZSET run id -> when it ended (ms), so that no end counts twice
+    succeeded: str  #: LIST history, the newest first
+    failed: str  #: LIST history, the newest first
+
+
+@lru_cache(maxsize=16384)
+def schedule(prefix: str, uid: str) -> ScheduleKeys:
+    """Return the keys of a schedule."""
+    base = f"{prefix}:{{{uid}}}:"
+    return ScheduleKeys(
+        f"{base}sched", f"{base}runs", f"{base}runs:ended", f"{base}runs:succeeded", f"{base}runs:failed"
+    )
+
+
+def run(prefix: str, queue_name: str, run_id: str) -> str:
+    """STRING, with a TTL, in the queue's slot: this run was enqueued."""
+    return f"{prefix}:{{{queue_name}}}:run:{run_id}"
+
+
+def beat_lock(prefix: str, source: str) -> str:
+    """STRING, with a TTL: which beat leads this source of schedules."""
+    return f"{prefix}:{{beat:{source}}}:lock"
+
+
+def beat_epoch(prefix: str, source: str) -> str:
+    """STRING how often the leader of this source has changed: the fencing number."""
+    return f"{prefix}:{{beat:{source}}}:epoch"
+
+
 def is_permanent(key: str) -> bool:
-    """Return whether the key may stay for ever without a TTL: the settings of a queue and the set of queue names."""
-    return key.endswith((":meta", ":{owners}:queues"))
+    """Return whether the key may stay for ever without a TTL: settings of a queue, the set of queue names, beat's epochs."""
+    return key.endswith((":meta", ":{owners}:queues")) or (":{beat:" in key and key.endswith(":epoch"))

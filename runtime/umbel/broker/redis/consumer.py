@@ -15,6 +15,8 @@ from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisCo
 #: Seconds within which Redis has to connect, and to answer a cycle.
 CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 10.0
+#: Distance between the first tags of an owner's queues. Lua prints integers exactly up to 14 digits.
+TAGS_PER_QUEUE = 10**12
 
 
 class RedisConsumer:
@@ -58,11 +60,11 @@ class RedisConsumer:
                 (keys.beats(prefix), keys.registry(prefix, owner.id), keys.queue_names(prefix)),
                 (owner.id, len(owner.queues), *owner.queues, *fields),
             )
-            for queue in owner.queues:
+            for number, queue in enumerate(owner.queues):
                 status, detail = scripts.enter(
                     connection,
                     (keys.owned(prefix, queue, owner.id), keys.queue(prefix, queue).meta),
-                    (keys.LAYOUT,),
+                    (keys.LAYOUT, number * TAGS_PER_QUEUE),
                 )
                 if status == b"layout":
                     raise LayoutError(newer_layout(queue, detail))

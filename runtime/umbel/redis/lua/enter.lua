@@ -1,7 +1,8 @@
 -- Enter an owner into one queue, so that its cycles pass the fence. Called after `register`, before the first cycle.
 --
 -- KEYS  1 owned, 2 meta
--- ARGV  1 layout version of the caller
+-- ARGV  1 layout version of the caller, 2 the tag to count on from: another one in each queue of an owner, far apart, so
+--       that no two of its deliveries ever have the same tag
 -- Returns {status, detail}: {"ok", ""} or {"layout", version in Redis}
 
 local layout = redis.call('HGET', KEYS[2], 'layout')
@@ -10,5 +11,5 @@ if not layout then
 elseif tonumber(layout) > tonumber(ARGV[1]) then
   return {'layout', layout}
 end
-redis.call('HSETNX', KEYS[1], '@', 0)
+redis.call('HSETNX', KEYS[1], '@', ARGV[2])
 return {'ok', ''}

@@ -1,0 +1,113 @@
+"""A small HTTP server for probes: each path is answered by a function, in a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a path answers."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was asked: the path without its query, the headers in lower case, the body."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Handler = Callable[[Call], Response]
+#: Longest request body that is read.
+BODY_LIMIT = 1 << 20
+
+
+class HealthServer:
+    """Answers HTTP on one port until it is stopped.
+
+    Args:
+        port: 0 for any free one.
+        routes: (method, path) -> handler; a path that ends in ``/`` also takes what follows it.
+    """
+
+    def __init__(self, port: int, routes: Mapping[tuple[str, str], Handler]) -> None:
+        handler = type("_Handler", (_RequestHandler,), {"routes": dict(routes)})
+        server = _DualStackServer if socket.has_dualstack_ipv6() else ThreadingHTTPServer
+        self._server = server(("" if server is ThreadingHTTPServer else "::", port), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="umbel-health", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def join(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+
+class _DualStackServer(ThreadingHTTPServer):
+    """Listens on IPv6 and IPv4: probes come by the pod's address, whichever that is."""
+
+    address_family = socket.AF_INET6
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
+class _RequestHandler(BaseHTTPRequestHandler):
+    routes: Mapping[tuple[str, str], Handler]
+    protocol_version = "HTTP/1.1"
+    timeout = 10
+
+    def do_GET(self) -> None:
+        self._answer("GET")
+
+    def do_POST(self) -> None:
+        self._answer("POST")
+
+    def _answer(self, method: str) -> None:
+        path = self.path.partition("?")[0]
+        handler = self.routes.get((method, path)) or self.routes.get((method, path.rpartition("/")[0] + "/"))
+        length = int(self.headers.get("content-length") or 0)
+        if length > BODY_LIMIT:
+            self.close_connection = True
+            self._send(Response(413, b"the body is too long\n"))
+            return
+        body = self.rfile.read(length) if length else b""
+        if handler is None:
+            self._send(Response(404, b"not found\n"))
+            return
+        self._send(handler(Call(path, {name.lower(): value for name, value in self.headers.items()}, body)))
+
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", response.content_type)
+        self.send_header("Content-Length", str(0 if response.status == 304 else len(response.body)))
+        self.end_headers()
+        if response.status != 304:
+            self.wfile.write(response.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Probes come every few seconds: say nothing."""

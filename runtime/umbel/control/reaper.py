@@ -1,0 +1,107 @@
+"""Finds owners whose heart has stopped, and buries them. Every worker and beat run one; they need no agreement.
+
+An owner is dead when this reaper has seen its score unchanged for `PATIENCE` seconds of its own monotonic clock, while
+the broker answered all the time. Scores are compared for change, never with a clock, and every doubt about the broker
+(an outage, a restart, another server) starts the watch again: so neither a wrong clock nor an outage buries anybody.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from umbel.broker.base import Charge, ConnectionLost, Liveness, OwnerInfo
+from umbel.clock import SYSTEM_CLOCK, Clock
+
+log = logging.getLogger("umbel.reaper")
+
+#: Seconds without a heartbeat until an owner counts as dead: five heartbeats.
+PATIENCE = 10.0
+#: The same for a pod that was reported gone: two heartbeats.
+HINTED_PATIENCE = 4.0
+
+
+@dataclass
+class _Watch:
+    score: float
+    since: float
+
+
+class Reaper:
+    """See the module.
+
+    Args:
+        liveness: the broker's side of it.
+        clock: its monotonic time counts.
+    """
+
+    def __init__(self, liveness: Liveness, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._liveness = liveness
+        self._clock = clock
+        self._watched: dict[str, _Watch] = {}
+        self._generation = ""
+        self._hinted: set[str] = set()
+
+    def hint(self, pod_uids: Iterable[str]) -> None:
+        """Somebody saw these pods vanish: believe it sooner, but still only if their owners do not beat."""
+        self._hinted.update(pod_uids)
+        if len(self._hinted) > 10_000:
+            self._hinted = set(list(self._hinted)[-5_000:])
+
+    def look(self) -> int:
+        """Look once, and bury who is dead. Returns how many messages went back.
+
+        Raises:
+            ConnectionLost: the broker is away; the watch starts again when it is back.
+        """
+        try:
+            generation = self._liveness.generation()
+            if generation != self._generation:
+                self._generation = generation
+                self._watched.clear()
+            moved = sum(self._liveness.bury(owner, charge=Charge.NONE) or 0 for owner in self._liveness.dying())
+            dead = self._dead(self._liveness.scores())
+            return moved + (self._bury(dead) if dead else 0)
+        except ConnectionLost:
+            self._watched.clear()
+            raise
+
+    def _dead(self, scores: dict[str, float]) -> dict[str, float]:
+        now = self._clock.monotonic()
+        for owner in [owner for owner in self._watched if owner not in scores]:
+            del self._watched[owner]
+        dead = {}
+        for owner, score in scores.items():
+            watch = self._watched.get(owner)
+            if watch is None or watch.score != score:
+                self._watched[owner] = _Watch(score, now)
+            elif now - watch.since >= (HINTED_PATIENCE if self._hinted else PATIENCE):
+                dead[owner] = now - watch.since
+        return dead
+
+    def _bury(self, silent: dict[str, float]) -> int:
+        infos = {info.id: info for info in self._liveness.owners()}
+        moved = 0
+        workers: dict[str, list[str]] = {}
+        for owner, seconds in silent.items():
+            info = infos.get(owner) or OwnerInfo(owner, [])
+            if seconds >= PATIENCE or info.pod_uid in self._hinted:
+                workers.setdefault(info.worker or owner, []).append(owner)
+        for worker, owners in workers.items():
+            moved += self._bury_worker(worker, owners)
+        return moved
+
+    def _bury_worker(self, worker: str, owners: list[str]) -> int:
+        """Bury the owners of one worker that died as a whole: who was alone in it is charged, a crowd is suspect."""
+        held = {owner: self._liveness.held(owner) for owner in owners}
+        tags = [tag for queues in held.values() for messages in queues.values() for tag in messages]
+        charge, guilty = (Charge.LOST, tags[0]) if len(tags) == 1 else (Charge.SUSPECT, None)
+        moved = 0
+        for owner in owners:
+            back = self._liveness.bury(owner, seen=self._watched[owner].score, charge=charge, guilty=guilty)
+            if back is not None:
+                log.warning("owner.buried", extra={"owner": owner, "worker": worker, "messages": back})
+                moved += back
+            self._watched.pop(owner, None)
+        return moved

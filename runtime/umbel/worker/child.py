@@ -1,0 +1,313 @@
+"""A child: one process that fetches and runs tasks, one at a time, as a consumer of its own.
+
+The main thread runs tasks and, between short ones, cycles. The helper thread takes over only when a task has run for a
+while: then it reports what is finished and gives back what waits behind. So a short task pays no hand-over between
+threads, and no outcome waits behind a long task. The helper also hears what the supervisor says.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+from typing import Any
+
+from umbel.backoff import exponential
+from umbel.broker.base import Bell, Broker, ConnectionLost, Delivery, Kind, Outcome, OwnerLost
+from umbel.record import Record
+from umbel.worker.desk import Desk
+from umbel.worker.link import Link
+from umbel.worker.prefetch import Estimate
+from umbel.worker.runner import Runner
+from umbel.worker.slots import Slots
+from umbel.worker.turns import Turns
+
+log = logging.getLogger("umbel.worker")
+
+#: Seconds that a task runs before the helper takes over.
+PATIENCE = 0.002
+#: Seconds that an idle child waits for a bell before it looks by itself.
+LOOK = 2.0
+
+
+class Child:
+    """See the module.
+
+    Args:
+        index: of the child's slot.
+        desk: what it has in hand.
+        runner: turns a delivery into an outcome.
+        broker: for the bell.
+        queues: names and weights.
+        slots: shared with the supervisor.
+        link: to the supervisor.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        desk: Desk,
+        runner: Runner,
+        broker: Broker,
+        queues: tuple[tuple[str, int], ...],
+        slots: Slots,
+        link: Link,
+    ) -> None:
+        self._index = index
+        self._desk = desk
+        self._runner = runner
+        self._bell: Bell = broker.bell()
+        self._names = [name for name, _ in queues]
+        self._numbers = {name: number for number, name in enumerate(self._names)}
+        self._turns = Turns(queues)
+        self._slots = slots
+        self._link = link
+        self._estimate = Estimate()
+        self.draining = False
+        self._stopped = False
+        self._started = 0.0  # when the running task started, 0 = none
+        self._busy = True  # not waiting for a bell
+        self._helper_asleep = False
+        self._wake_main = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake_helper = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._done = 0
+
+    # Main thread
+
+    def run(self) -> None:
+        """Work until the supervisor says to drain, or is gone."""
+        helper = threading.Thread(target=self._help, name="umbel-helper", daemon=True)
+        helper.start()
+        self._reach(self._desk.enter)
+        while not self.draining:
+            self._turn()
+            while self._desk.ready and not self.draining:
+                self._run_next()
+        self._end()
+
+    def _turn(self) -> None:
+        """Report, fetch, and wait if there is nothing."""
+        queue = self._turns.next()
+        asked = queue or self._names[0]
+        began = time.perf_counter()
+        try:
+            with self._desk.lock:
+                if not self._desk.certain:
+                    raise ConnectionLost("the last answer is missing")
+                batch = self._desk.cycle(asked, self._estimate.want() if queue and not self._slots.is_held() else 0)
+                self._desk.flush(but=asked)
+        except (ConnectionLost, OwnerLost) as error:
+            self._lost(error)
+            return
+        self._estimate.travelled(time.perf_counter() - began)
+        if batch.deliveries or batch.more:
+            self._turns.promising(asked)
+            return
+        self._turns.empty(asked)
+        if self._turns.next() is None and not self._desk.ready:
+            self._wait(batch.next_due)
+
+    def _wait(self, next_due: float | None) -> None:
+        """Wait for a bell. Every bell that was taken is answered by a cycle, and so is every timeout."""
+        timeout = LOOK if next_due is None or len(self._names) > 1 else min(LOOK, next_due + 0.001)
+        self._busy = False
+        try:
+            self._bell.ask(self._names, timeout)
+            while not self.draining:
+                readable, _, _ = select.select([self._bell.fileno(), self._wake_main], [], [], timeout + 5.0)
+                if self._wake_main in readable:
+                    os.eventfd_read(self._wake_main)
+                    continue
+                rung = self._bell.answer()
+                if rung is None:
+                    self._turns.all_promising()
+                else:
+                    self._turns.promising(rung)
+                return
+            # Draining: the bell may have been taken in this moment; ring it again for the others by leaving (bury rings).
+            self._bell.close()
+        except ConnectionLost as error:
+            self._turns.all_promising()
+            self._lost(error)
+        finally:
+            self._busy = True
+
+    def _lost(self, error: Exception) -> None:
+        """The broker is away, or the owner is gone: find the way back."""
+        if isinstance(error, OwnerLost):
+            log.warning("owner.lost", extra={"owner": str(error)})
+            self._reach(self._desk.enter)
+        else:
+            self._reach(self._desk.recover)
+        self._turns.all_promising()
+
+    def _reach(self, step: Any) -> None:
+        """Try ``step`` until the broker answers, however long it takes; the supervisor ends a child that drains too long."""
+        tries = 0
+        while True:
+            try:
+                with self._desk.lock:
+                    step()
+                return
+            except OwnerLost:
+                step = self._desk.enter
+            except ConnectionLost as error:
+                log.log(logging.WARNING if tries == 0 else logging.DEBUG, "broker.away", extra={"error": str(error)})
+                step = self._desk.recover
+                if self.draining and tries > 3:
+                    return
+                time.sleep(exponential(min(tries, 6), factor=0.02, cap=0.5))
+                tries += 1
+
+    def _run_next(self) -> None:
+        while self._slots.is_held() and not self.draining:
+            # The supervisor has not reached the broker for long: others may be burying this worker.
+            time.sleep(0.05)
+            if not self._slots.is_held():
+                with self._desk.lock:
+                    self._desk.distrust()
+                self._lost(ConnectionLost("the supervisor had lost the broker"))
+        try:
+            delivery = self._desk.ready.popleft()
+        except IndexError:
+            return  # the helper gave it back
+        self._desk.running = delivery
+        generation = self._desk.generation
+        began = time.monotonic()
+        self._started = began
+        if self._helper_asleep:
+            os.eventfd_write(self._wake_helper, 1)
+        try:
+            outcome = self._runner.run(delivery, self)
+        finally:
+            self._slots.end(self._index, self._done + 1)
+            self._started = 0.0
+        self._done += 1
+        if outcome is not None:
+            self._desk.add(delivery, outcome, generation)
+        self._desk.running = None
+        self._estimate.ran(time.monotonic() - began)
+
+    # What the runner asks for
+
+    def mark(self, delivery: Delivery, time_limit: float | None) -> None:
+        """Tell the supervisor what runs, and how many seconds it may, just before the user's code does."""
+        deadline = self._started + time_limit if time_limit else 0.0
+        self._slots.start(self._index, delivery.tag, self._numbers[delivery.queue], self._started, deadline)
+
+    def acknowledge(self, delivery: Delivery) -> bool:
+        """Acknowledge before the task runs (``acks_late=False``); False if the message is no longer this owner's."""
+        generation = self._desk.generation
+        self._desk.add(delivery, Outcome(delivery.tag, Kind.ACK), generation)
+        while True:
+            try:
+                with self._desk.lock:
+                    self._desk.cycle(delivery.queue, 0)
+                return True
+            except OwnerLost as error:
+                self._lost(error)
+            except ConnectionLost as error:
+                # If the acknowledgement was taken, recovering drops it, and the next cycle has nothing to report.
+                self._lost(error)
+            if generation != self._desk.generation:
+                return False
+
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
+        """Write a record outside of a cycle; False if it was refused or the broker is away."""
+        try:
+            with self._desk.lock:
+                return self._desk.store(task_id, record, ttl, reply_to)
+        except ConnectionLost as error:
+            log.warning("record.lost", extra={"task_id": task_id, "state": record.state, "error": str(error)})
+            return False
+
+    def now(self) -> float:
+        """Return the broker's time in seconds since the epoch."""
+        return self._desk.now()
+
+    def max_deliveries(self, queue: str) -> int:
+        """Return the queue's bound on lost deliveries."""
+        return self._desk.max_deliveries[queue]
+
+    # The end
+
+    def _end(self) -> None:
+        """Report the last outcomes, give back the rest, and go."""
+        for _ in range(3):
+            try:
+                with self._desk.lock:
+                    if not self._desk.certain:
+                        self._desk.recover()
+                    self._desk.give_back()
+                    self._desk.flush()
+                    self._desk.leave()
+                break
+            except OwnerLost:
+                break
+            except ConnectionLost as error:
+                log.warning("broker.away", extra={"error": str(error), "what": "leaving"})
+                time.sleep(0.2)
+        self._stopped = True
+
+    # Helper thread
+
+    def _help(self) -> None:
+        while not self._stopped:
+            readable, _, _ = select.select([self._link.fileno(), self._wake_helper], [], [], self._helper_pause())
+            self._helper_asleep = False
+            if self._wake_helper in readable:
+                os.eventfd_read(self._wake_helper)
+            if self._link.fileno() in readable:
+                self._hear()
+            started = self._started
+            if started and time.monotonic() - started >= PATIENCE:
+                self._take_over()
+
+    def _helper_pause(self) -> float | None:
+        """Return how long the helper may sleep; None = until it is woken."""
+        busy, started = self._busy, self._started
+        long = started and time.monotonic() - started >= PATIENCE
+        if busy and not (long and not self._desk.ready and not self._desk.has_outcomes()):
+            return PATIENCE
+        self._helper_asleep = True
+        # Looked at again after the flag is set: the main thread may have gone on in between.
+        if self._busy != busy or self._started != started:
+            self._helper_asleep = False
+            return PATIENCE
+        return None
+
+    def _take_over(self) -> None:
+        """The running task is long: report what is finished, give back what waits behind it."""
+        try:
+            with self._desk.lock:
+                if not self._desk.certain or not self._started:
+                    return
+                self._desk.give_back()
+                self._desk.flush()
+        except OwnerLost as error:
+            log.warning("owner.lost", extra={"owner": str(error)})
+            with self._desk.lock:
+                self._desk.distrust()
+        except ConnectionLost as error:
+            log.debug("broker.away", extra={"error": str(error)})
+
+    def _hear(self) -> None:
+        """Take in what the supervisor says."""
+        while True:
+            something, message = self._link.receive_waiting()
+            if not something:
+                return
+            if message is None:
+                os._exit(1)  # the supervisor is gone; whatever runs here has been given to others, or will be
+            match message["what"]:
+                case "drain":
+                    self.draining = True
+                    os.eventfd_write(self._wake_main, 1)
+                    if self._started:
+                        self._take_over()
+                case "revoked":
+                    self._runner.revoked.update(message["ids"])
+                case "revoked-all":
+                    self._runner.revoked = set(message["ids"])

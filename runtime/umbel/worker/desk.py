@@ -1,0 +1,187 @@
+"""What one child has in hand: messages to run, outcomes to report, and the owner under whose name it holds them.
+
+The main thread and the helper thread share it. Everything that talks to Redis happens under ``lock``. Taking a message
+off ``ready`` is one atomic deque operation, so that it is either run by the main thread or given back by the helper.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from umbel.broker.base import Batch, Broker, Consumer, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
+from umbel.record import Record
+
+log = logging.getLogger("umbel.worker")
+
+
+class Desk:
+    """See the module.
+
+    Args:
+        broker: where the queues are.
+        queues: their names.
+        new_owner: makes the description of a fresh owner.
+        announce: tells the supervisor the owner's id, before the owner can hold anything.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        queues: Sequence[str],
+        new_owner: Callable[[], OwnerInfo],
+        announce: Callable[[str], None],
+    ) -> None:
+        self.lock = threading.Lock()
+        self.ready: deque[Delivery] = deque()
+        self.running: Delivery | None = None
+        self.generation = 0
+        self.max_deliveries = dict.fromkeys(queues, 3)
+        self._broker = broker
+        self._queues = tuple(queues)
+        self._new_owner = new_owner
+        self._announce = announce
+        self._outcomes: dict[str, list[Outcome]] = {queue: [] for queue in queues}
+        self._offset = time.time() - time.monotonic()
+        self._consumer: Consumer | None = None
+        self._certain = False
+
+    # The broker's clock
+
+    def now(self) -> float:
+        """Return the broker's time, as of the last cycle, in seconds since the epoch."""
+        return time.monotonic() + self._offset
+
+    # Owner
+
+    def enter(self) -> None:
+        """Become a new owner. What the old one had in hand is forgotten: others have it, or will.
+
+        Raises:
+            ConnectionLost: the broker is away; call again.
+        """
+        if self._consumer is not None:
+            self._consumer.close()
+        self._certain = False
+        self.generation += 1
+        self.ready.clear()
+        for outcomes in self._outcomes.values():
+            outcomes.clear()
+        owner = self._new_owner()
+        self._announce(owner.id)
+        self._consumer = self._broker.consumer(owner)
+        self._consumer.register()
+        self._certain = True
+
+    def recover(self) -> None:
+        """Find out what became of the last cycle, or of the owner; with the lock held.
+
+        Raises:
+            ConnectionLost: the broker is still away; call again.
+        """
+        if self._certain:
+            return
+        if self._consumer is None:
+            self.enter()
+            return
+        try:
+            held = self._consumer.resume()
+        except OwnerLost:
+            log.warning("owner.lost", extra={"owner": self._consumer.owner.id})
+            self.enter()
+            return
+        for queue, messages in held.items():
+            # An outcome whose tag is gone was taken; one whose tag still stands was not, and goes out again.
+            self._outcomes[queue] = [outcome for outcome in self._outcomes[queue] if outcome.tag in messages]
+            known = {outcome.tag for outcome in self._outcomes[queue]}
+            known.update(delivery.tag for delivery in self.ready if delivery.queue == queue)
+            if self.running is not None and self.running.queue == queue:
+                known.add(self.running.tag)
+            for tag, payload in messages.items():
+                if tag not in known:
+                    self.ready.append(Delivery(queue, tag, payload))
+        for delivery in list(self.ready):
+            if delivery.tag not in held[delivery.queue]:
+                self.ready.remove(delivery)
+        self._certain = True
+
+    # Cycles, all with the lock held
+
+    def cycle(self, queue: str, want: int) -> Batch:
+        """Report the outcomes of one queue and fetch from it.
+
+        Raises:
+            ConnectionLost: `recover` first. The outcomes are kept until it is known what became of them.
+            OwnerLost: `enter` first. The outcomes are void.
+        """
+        assert self._consumer is not None
+        outcomes = self._outcomes[queue]
+        self._certain = False
+        batch = self._consumer.cycle(queue, outcomes, want)
+        self._certain = True
+        self._outcomes[queue] = []
+        self._offset = batch.now - time.monotonic()
+        self.max_deliveries[queue] = batch.max_deliveries
+        if batch.lost_tags:
+            log.warning("outcome.refused", extra={"queue": queue, "count": len(batch.lost_tags)})
+        self.ready.extend(batch.deliveries)
+        return batch
+
+    def flush(self, *, but: str | None = None) -> None:
+        """Report all outcomes, fetch nothing."""
+        for queue, outcomes in self._outcomes.items():
+            if outcomes and queue != but:
+                self.cycle(queue, 0)
+
+    def give_back(self) -> int:
+        """Turn what has not started into give-backs; they go out with the next flush. Returns how many."""
+        taken: list[Delivery] = []
+        while True:
+            try:
+                # From the end: the main thread takes from the front.
+                taken.append(self.ready.pop())
+            except IndexError:
+                break
+        for delivery in reversed(taken):
+            self._outcomes[delivery.queue].append(Outcome(delivery.tag, Kind.GIVE_BACK))
+        return len(taken)
+
+    def add(self, delivery: Delivery, outcome: Outcome, generation: int) -> None:
+        """Keep an outcome for the next cycle, unless the owner under which the task ran is gone."""
+        if generation == self.generation:
+            self._outcomes[delivery.queue].append(outcome)
+
+    def has_outcomes(self) -> bool:
+        """Return whether something waits to be reported."""
+        return any(self._outcomes.values())
+
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
+        """Write a record outside of a cycle; with the lock held.
+
+        Raises:
+            ConnectionLost: as `cycle`.
+        """
+        assert self._consumer is not None
+        return self._consumer.store(task_id, record, ttl, reply_to)
+
+    def leave(self) -> None:
+        """End this owner; what it still holds goes back.
+
+        Raises:
+            ConnectionLost: the broker is away.
+        """
+        if self._consumer is not None:
+            self._consumer.leave()
+            self._consumer.close()
+
+    def distrust(self) -> None:
+        """Have the next step look up first what this owner still holds; with the lock held."""
+        self._certain = False
+
+    @property
+    def certain(self) -> bool:
+        """Whether the last cycle's answer arrived and an owner is registered."""
+        return self._certain

@@ -1,0 +1,46 @@
+"""The few system calls that Python does not offer: subreaper, death signal, process descriptors."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become_subreaper() -> None:
+    """Let orphaned descendants become children of this process, so that it learns of their end."""
+    if _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def die_with_parent(parent: int, patience: float = 5.0) -> None:
+    """Have this process killed when its parent dies.
+
+    Args:
+        parent: pid that has to be the parent; waits for the kernel to have moved this process there.
+        patience: seconds to wait for that.
+
+    Raises:
+        ProcessLookupError: the parent is another one, so it is dead already.
+    """
+    until = time.monotonic() + patience
+    while os.getppid() != parent:
+        if time.monotonic() > until:
+            raise ProcessLookupError(f"the parent of this process is {os.getppid()}, not {parent}")
+        time.sleep(0.0005)
+    if _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    # The parent may have died between the two calls: then the signal never comes.
+    if os.getppid() != parent:
+        raise ProcessLookupError(f"process {parent} died while this one started")
+
+
+def thread_count() -> int:
+    """Return how many threads this process has, those of C libraries included."""
+    return len(os.listdir("/proc/self/task"))

@@ -1,0 +1,142 @@
+"""From options to a running worker: everything that can be wrong at the start is said here, in one sentence each."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Any
+
+from umbel.broker.base import Broker, ConnectionLost
+from umbel.control.health import Call, HealthServer, Response
+from umbel.errors import ImproperlyConfigured, QueueNotFound
+from umbel.ids import machine_id
+from umbel.transport import make_broker
+from umbel.worker.options import WorkerOptions
+from umbel.worker.slots import Slots
+from umbel.worker.supervisor import Supervisor
+from umbel.worker.zygotes import ZygoteHandle
+
+log = logging.getLogger("umbel.worker")
+
+
+def run(options: WorkerOptions) -> int:
+    """Run a worker until it is told to end; return the exit code.
+
+    Raises:
+        UmbelError: it cannot start, with what to do.
+    """
+    # The number of children may come from the app, which is imported last of all: leave room.
+    slots = Slots(options.concurrency or max(256, os.cpu_count() or 1))
+    zygote = ZygoteHandle()
+    app = zygote.begin(options, slots)
+    slots.count = options.concurrency or app["concurrency"] or os.cpu_count() or 1
+    queues = options.queues or tuple((name, 1) for name in app["queues"])
+    hostname = (
+        options.hostname or f"{app['name'] or 'umbel'}@{os.environ.get('UMBEL_POD_NAME') or socket.gethostname()}"
+    )
+    broker = make_broker(app["broker_url"], prefix=app["key_prefix"], publish_timeout=5.0)
+    server = broker.ping()
+    warn_of_memory_policy(server)
+    check_queues(broker, queues, app, options)
+    if app["beat_schedule"]:
+        log.info(
+            "worker.beat_schedule",
+            extra={"entries": app["beat_schedule"], "hint": "umbel beat runs them, once for all workers"},
+        )
+    bury_predecessors(broker)
+    supervisor = Supervisor(options, broker, zygote, slots, queues, hostname, float(app["result_expires"] or 0))
+    health = start_health(supervisor, options.health_port)
+    log.info(
+        "worker.started",
+        extra={
+            "worker": hostname,
+            "queues": ",".join(name for name, _ in queues),
+            "children": slots.count,
+            "tasks": len(app["tasks"]),
+            "broker": server["address"],
+            "server": f"{server['server']} {server['version']}",
+        },
+    )
+    try:
+        return supervisor.run()
+    finally:
+        if health is not None:
+            health.stop()
+        broker.close()
+
+
+def warn_of_memory_policy(server: dict[str, Any]) -> None:
+    """Warn where Redis may throw tasks away."""
+    policy = server["maxmemory_policy"]
+    if policy not in ("noeviction", "?"):
+        log.warning(
+            "redis.maxmemory_policy",
+            extra={
+                "policy": policy,
+                "hint": "Redis may evict tasks when its memory is full: set maxmemory-policy noeviction",
+            },
+        )
+
+
+def check_queues(
+    broker: Broker, queues: tuple[tuple[str, int], ...], app: dict[str, Any], options: WorkerOptions
+) -> None:
+    """Warn of a queue that is neither configured nor known to the broker; refuse it with ``--strict-queues``.
+
+    Raises:
+        QueueNotFound: as said.
+    """
+    known = set(app["queues"]) | set(broker.queues())
+    strange = [name for name, _ in queues if name not in known]
+    if not strange:
+        return
+    text = (
+        f"the queue{'s' if len(strange) > 1 else ''} {', '.join(map(repr, strange))} is neither configured in the app nor "
+        f"known to Redis; known are {', '.join(sorted(known)) or 'none'}. A typing error? Tasks sent elsewhere will not run here"
+    )
+    if options.strict_queues:
+        raise QueueNotFound(text)
+    log.warning("worker.unknown_queue", extra={"hint": text})
+
+
+def bury_predecessors(broker: Broker) -> None:
+    """Bury at once what an earlier supervisor of this pod left behind: the container was restarted, so it is dead."""
+    if not os.environ.get("UMBEL_POD_UID"):
+        return
+    liveness = broker.liveness()
+    try:
+        for owner in liveness.owners():
+            if owner.pod_uid == machine_id():
+                liveness.bury(owner.id)
+    except ConnectionLost as error:
+        log.warning("broker.away", extra={"error": str(error)})
+    finally:
+        liveness.close()
+
+
+def start_health(supervisor: Supervisor, port: int | None) -> HealthServer | None:
+    """Serve ``/livez`` and ``/readyz``.
+
+    Raises:
+        ImproperlyConfigured: the port is taken.
+    """
+    if port is None:
+        return None
+
+    def livez(call: Call) -> Response:
+        return Response(200, b"ok\n") if supervisor.live() else Response(503, b"the supervisor's loop stands still\n")
+
+    def readyz(call: Call) -> Response:
+        why_not = supervisor.ready()
+        return Response(200, b"ok\n") if why_not is None else Response(503, f"{why_not}\n".encode())
+
+    try:
+        server = HealthServer(port, {("GET", "/livez"): livez, ("GET", "/readyz"): readyz})
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"the health port {port} cannot be opened ({error.strerror}): choose another with --health-port"
+        ) from error
+    server.start()
+    log.info("worker.health", extra={"port": server.port})
+    return server

@@ -1,0 +1,58 @@
+"""What a worker is started with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+#: Seconds that a worker which was asked to end waits for its running tasks, unless told otherwise.
+DRAIN_TIMEOUT = 300.0
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """The command line of ``umbel worker``, and what the environment adds.
+
+    Args:
+        app: ``module[:attribute]`` of the app; imported by the zygote, never by the supervisor.
+        queues: names and weights; None for what the app is configured with.
+        concurrency: children; None for the app's setting, else the number of CPUs.
+        hostname: shown as the worker's name.
+        loglevel: of the standard logging module.
+        health_port: of ``/livez`` and ``/readyz``; None for no server, 0 for any free port.
+        strict_queues: refuse to start for a queue that is neither configured nor known to the broker.
+        drain_timeout: seconds for running tasks after SIGTERM.
+        drain_on_timeout: "requeue" or "fail" what still runs then.
+        broker: URL that overrides the app's.
+        workdir: directory to change to, and to import from.
+        include: more modules to import.
+    """
+
+    app: str
+    queues: tuple[tuple[str, int], ...] | None = None
+    concurrency: int | None = None
+    hostname: str | None = None
+    loglevel: str = "INFO"
+    health_port: int | None = None
+    strict_queues: bool = False
+    drain_timeout: float = field(default_factory=lambda: float(os.environ.get("UMBEL_DRAIN_TIMEOUT", DRAIN_TIMEOUT)))
+    drain_on_timeout: str = field(default_factory=lambda: os.environ.get("UMBEL_DRAIN_ON_TIMEOUT", "requeue").lower())
+    broker: str | None = None
+    workdir: str | None = None
+    include: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> WorkerOptions:
+        """Rebuild the options from what ``dataclasses.asdict`` and JSON made of them."""
+        queues = given["queues"]
+        pairs = {name: tuple(tuple(pair) for pair in given[name]) for name in ("settings",)}
+        return cls(
+            **{
+                **given,
+                **pairs,
+                "queues": tuple((str(name), int(weight)) for name, weight in queues) if queues else None,
+                "include": tuple(given["include"]),
+            }
+        )

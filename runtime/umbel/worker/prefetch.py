@@ -1,0 +1,41 @@
+"""How many messages to fetch: bounded by time, not by count. Pure.
+
+The work in hand is kept under `HORIZON`, so that no message waits behind others for longer than that; nothing is fetched
+ahead where tasks are long beside the round trip, or unknown.
+"""
+
+from __future__ import annotations
+
+#: Seconds of work to hold at most, and messages at most.
+HORIZON = 0.005
+MOST = 256
+#: Tasks longer than this many round trips are fetched one by one.
+LONG = 10.0
+#: Weight of the newest measurement.
+_NEW = 0.2
+
+
+class Estimate:
+    """Running means of a task's run time and of the round trip, in seconds."""
+
+    def __init__(self) -> None:
+        self.runtime: float | None = None
+        self.round_trip = 0.0005
+
+    def ran(self, seconds: float) -> None:
+        """Take in one task's run time; a longer one counts at once, shorter ones bit by bit."""
+        if self.runtime is None or seconds > self.runtime:
+            self.runtime = seconds
+        else:
+            self.runtime += (seconds - self.runtime) * _NEW
+
+    def travelled(self, seconds: float) -> None:
+        """Take in one round trip."""
+        self.round_trip += (seconds - self.round_trip) * _NEW
+
+    def want(self) -> int:
+        """Return how many messages to fetch with nothing in hand."""
+        if self.runtime is None or self.runtime > LONG * self.round_trip:
+            return 1
+        horizon = max(2 * self.round_trip, HORIZON)
+        return max(1, min(MOST, int(horizon / max(self.runtime, 1e-6))))

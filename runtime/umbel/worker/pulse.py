@@ -1,0 +1,201 @@
+"""The supervisor's thread that talks to the broker: heartbeats, burials, the reaper, revocations. It never forks."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from umbel import failure, states
+from umbel import message as messages
+from umbel.broker.base import Broker, ConnectionLost, Kind, Outcome, OwnerInfo
+from umbel.clock import SYSTEM_CLOCK, Clock
+from umbel.control.reaper import Reaper
+from umbel.errors import DecodeError, OperationalError, TaskError, TaskRevokedError, TimeLimitExceeded, WorkerLostError
+from umbel.message import Message
+from umbel.record import Record
+from umbel.worker.seat import Burial, Sentence
+
+log = logging.getLogger("umbel.worker")
+
+#: Seconds between heartbeats, between two readings of what is revoked, and without the broker until no task may start.
+BEAT = 2.0
+REVOKED_EVERY = 30.0
+HOLD_AFTER = 8.0
+
+
+class Pulse:
+    """See the module.
+
+    Args:
+        broker: whose liveness is kept.
+        owners: returns the living owners of this worker, with their figures.
+        hold: called with True when the broker was out of reach for `HOLD_AFTER`, with False when it is back.
+        revoked: called with all revoked ids, now and then.
+        result_ttl: seconds to keep the record of a task that was killed.
+        queues: names, in the order of the children's queue numbers.
+        hostname: for the records.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        owners: Callable[[], list[OwnerInfo]],
+        hold: Callable[[bool], None],
+        revoked: Callable[[set[str]], None],
+        *,
+        result_ttl: float,
+        queues: list[str],
+        hostname: str,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._broker = broker
+        self._owners = owners
+        self._hold = hold
+        self._tell_revoked = revoked
+        self._ttl = result_ttl
+        self._queues = queues
+        self._hostname = hostname
+        self._clock = clock
+        self._liveness = broker.liveness()
+        self._reaper = Reaper(self._liveness, clock)
+        self._burials: queue.SimpleQueue[Burial] = queue.SimpleQueue()
+        self._pending: list[Burial] = []
+        self._wake = threading.Event()
+        self._stopped = False
+        self._reached = clock.monotonic()
+        self._last_revoked = -REVOKED_EVERY
+        self._thread = threading.Thread(target=self._run, name="umbel-pulse", daemon=True)
+        self.connected = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after what is to be buried now was buried, if the broker allows it."""
+        self._stopped = True
+        self._wake.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+    def bury(self, burial: Burial) -> None:
+        """Have an owner buried, at once and again until it is done."""
+        self._burials.put(burial)
+        self._wake.set()
+
+    def running(self, ids: set[str]) -> list[tuple[str, int, int]]:
+        """Return (owner, queue number, tag) of those tasks that this worker's owners hold; [] while the broker is away."""
+        found = []
+        try:
+            for owner in self._owners():
+                for queue, held in self._liveness.held(owner.id).items():
+                    for tag, payload in held.items():
+                        if task_id_of(payload) in ids:
+                            found.append((owner.id, self._queues.index(queue), tag))
+        except ConnectionLost as error:
+            log.warning("broker.away", extra={"error": str(error)})
+        return found
+
+    def read_revoked(self) -> None:
+        """Read again at once what is revoked."""
+        self._last_revoked = -REVOKED_EVERY
+        self._wake.set()
+
+    def _run(self) -> None:
+        next_beat = 0.0
+        while True:
+            self._wake.clear()
+            try:
+                self._dig()
+                if self._clock.monotonic() >= next_beat:
+                    next_beat = self._clock.monotonic() + BEAT
+                    self._beat()
+                self.connected = True
+                self._reached = self._clock.monotonic()
+                self._hold(False)
+            except (ConnectionLost, OperationalError) as error:
+                if self.connected:
+                    log.warning("broker.away", extra={"error": str(error)})
+                self.connected = False
+                next_beat = 0.0
+                if self._clock.monotonic() - self._reached > HOLD_AFTER:
+                    self._hold(True)
+            if self._stopped and (self.connected or self._clock.monotonic() - self._reached > HOLD_AFTER):
+                return
+            pause = 0.2 if not self.connected else max(0.0, next_beat - self._clock.monotonic())
+            self._wake.wait(pause)
+
+    def _beat(self) -> None:
+        gone = self._liveness.beat(self._owners())
+        if gone:
+            log.warning("owner.gone", extra={"owners": gone})
+        self._reaper.look()
+        if self._clock.monotonic() - self._last_revoked >= REVOKED_EVERY:
+            self._tell_revoked(self._broker.revoked())
+            self._last_revoked = self._clock.monotonic()
+
+    def _dig(self) -> None:
+        while True:
+            try:
+                self._pending.append(self._burials.get_nowait())
+            except queue.Empty:
+                break
+        while self._pending:
+            burial = self._pending[0]
+            if burial.sentence is not None and burial.sentence.why != "cold":
+                self._carry_out(burial.owner, burial.sentence)
+            moved = self._liveness.bury(burial.owner, charge=burial.charge, guilty=burial.guilty)
+            if moved:
+                log.info(
+                    "owner.buried", extra={"owner": burial.owner, "messages": moved, "charge": burial.charge.value}
+                )
+            self._pending.pop(0)
+
+    def _carry_out(self, owner: str, sentence: Sentence) -> None:
+        """Write the end of the task for which the child was killed. Done twice, the second finds the tag gone."""
+        name = self._queues[sentence.queue]
+        payload = self._liveness.held(owner).get(name, {}).get(sentence.tag)
+        if payload is None:
+            return
+        try:
+            message = messages.decode(payload)
+        except DecodeError:
+            return
+        error, state = verdict_of(sentence)
+        self._liveness.settle(owner, name, self._outcome(sentence.tag, message, error, state))
+        log.error(
+            "task.killed",
+            extra={"task": message.headers["task"], "task_id": message.headers["id"], "error": str(error)},
+        )
+
+    def _outcome(self, tag: int, message: Message, error: TaskError, state: str) -> Outcome:
+        headers = message.headers
+        record = Record(
+            state, failure.encode(error), message.attempt, int(time.time() * 1000), {"worker": self._hostname}
+        )
+        run = (headers["schedule"], headers.get("run", ""), state) if "schedule" in headers else None
+        stored = None if headers.get("ignore_result") else record.encode()
+        return Outcome(tag, Kind.ACK, headers["id"], stored, self._ttl, headers.get("reply_to"), run=run)
+
+
+def task_id_of(payload: bytes) -> str | None:
+    """Return the task id of a message, None if it cannot be read. Pure."""
+    try:
+        return str(messages.decode(payload).headers["id"])
+    except DecodeError:
+        return None
+
+
+def verdict_of(sentence: Sentence) -> tuple[TaskError, str]:
+    """Return the error and the state of a task that was killed on purpose. Pure."""
+    if sentence.why == "time-limit":
+        error = TimeLimitExceeded(f"the time limit of {sentence.seconds:g} s is over: the task's process was killed")
+        return error, states.FAILURE
+    if sentence.why == "revoked":
+        return TaskRevokedError("terminated"), states.REVOKED
+    return WorkerLostError(
+        "the worker was told to end and the task did not finish in time (drain.onTimeout is Fail)"
+    ), states.FAILURE

@@ -1,0 +1,167 @@
+"""From a delivery to an outcome: sentences of death, refusals, and the run itself. Called in the child's main thread."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from umbel import message as messages
+from umbel import states, verdict
+from umbel.broker.base import Delivery, Kind, Outcome, Outgoing
+from umbel.errors import DecodeError, WorkerLostError
+from umbel.execution import run
+from umbel.message import Message
+from umbel.record import Record
+from umbel.verdict import Execution
+from umbel.worker.softlimit import SoftLimit
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+    from umbel.context import Request
+    from umbel.task import Task
+
+log = logging.getLogger("umbel.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the worker has to know of a task; limits in seconds."""
+
+    acks_late: bool = True
+    track_started: bool = False
+    time_limit: float | None = None
+    soft_time_limit: float | None = None
+
+
+_UNKNOWN = Traits()
+
+
+class Child(Protocol):
+    """What the runner asks of the child that it works for."""
+
+    def mark(self, delivery: Delivery, time_limit: float | None) -> None: ...
+    def acknowledge(self, delivery: Delivery) -> bool: ...
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool: ...
+    def now(self) -> float: ...
+    def max_deliveries(self, queue: str) -> int: ...
+
+
+class Runner:
+    """See the module.
+
+    Args:
+        app: whose tasks run.
+        limit: the alarm of the soft time limit.
+        hostname: shown to the task and in records.
+    """
+
+    def __init__(self, app: Umbel, limit: SoftLimit, hostname: str) -> None:
+        self.revoked: set[str] = set()
+        self._app = app
+        self._limit = limit
+        self._hostname = hostname
+        self._ttl = float(app.conf.result_expires or 0)
+        self._traits: dict[str, Traits] = {}
+
+    def run(self, delivery: Delivery, child: Child) -> Outcome | None:
+        """Return how the delivery ended; None if it was acknowledged before it ran, or is no longer this child's."""
+        try:
+            message = messages.decode(delivery.payload)
+        except DecodeError as error:
+            log.error("message.unreadable", extra={"queue": delivery.queue, "error": str(error)})
+            return Outcome(delivery.tag, Kind.DEAD, reason={"reason": "Unreadable", "message": str(error)})
+        headers = message.headers
+        if message.lost and message.lost >= child.max_deliveries(delivery.queue):
+            why = lost_too_often(message.lost, child.max_deliveries(delivery.queue))
+            ended = verdict.dead(self._app, message, why, "MaxDeliveries", now=child.now(), hostname=self._hostname)
+        elif headers["id"] in self.revoked:
+            ended = verdict.revoked(self._app, message, "revoked", now=child.now(), hostname=self._hostname)
+        else:
+            task = self._app.tasks.get(headers["task"])
+            traits = self._traits_of(task) if task is not None else _UNKNOWN
+            if not traits.acks_late:
+                if child.acknowledge(delivery):
+                    self._finish_early(delivery, self._execute(delivery, message, child, traits), child)
+                return None
+            ended = self._execute(delivery, message, child, traits)
+        self._tell(ended)
+        return ended.outcome(delivery.tag, self._ttl)
+
+    def _execute(self, delivery: Delivery, message: Message, child: Child, traits: Traits) -> Execution:
+        """Run the task, marked for the supervisor and under its soft limit."""
+        limit = self._limit
+
+        def started(request: Request) -> None:
+            given = message.headers.get("timelimit") or (None, None)
+            child.mark(delivery, given[0] or traits.time_limit)
+            if traits.track_started:
+                meta = {"pid": os.getpid(), "hostname": self._hostname}
+                record = Record(states.STARTED, orjson.dumps(meta), message.attempt, int(child.now() * 1000))
+                child.store(message.headers["id"], record, self._ttl)
+            limit.arm(given[1] or traits.soft_time_limit)
+
+        return run(
+            self._app,
+            message,
+            now=child.now(),
+            hostname=self._hostname,
+            queue=delivery.queue,
+            on_started=started,
+            on_ended=limit.disarm,
+        )
+
+    def _traits_of(self, task: Task[..., Any]) -> Traits:
+        """Return the task's options where the app's settings are filled in."""
+        traits = self._traits.get(task.name)
+        if traits is None:
+            conf = self._app.conf
+            traits = self._traits[task.name] = Traits(
+                conf.task_acks_late if task.acks_late is None else task.acks_late,
+                conf.task_track_started if task.track_started is None else task.track_started,
+                task.time_limit or conf.task_time_limit,
+                task.soft_time_limit or conf.task_soft_time_limit,
+            )
+        return traits
+
+    def _finish_early(self, delivery: Delivery, ended: Execution, child: Child) -> None:
+        """The message is acknowledged already (at most once): store the result, send the retry as a new message."""
+        self._tell(ended)
+        outcome = ended.outcome(delivery.tag, self._ttl)
+        if ended.record is not None:
+            child.store(outcome.task_id, ended.record, self._ttl, outcome.reply_to)
+        again = ended.retry if ended.kind is Kind.RETRY else ended.message if ended.kind is Kind.GIVE_BACK else None
+        if again is not None:
+            outgoing = Outgoing(again.encode(), outcome.task_id, ended.delay)
+            self._app.broker.publish(delivery.queue, [outgoing])
+
+    def _tell(self, ended: Execution) -> None:
+        """Log the end: failures and deaths always, the rest at DEBUG."""
+        level = _LEVELS.get(ended.kind, logging.DEBUG)
+        if ended.state == states.FAILURE and ended.kind is Kind.ACK:
+            level = logging.ERROR
+        if not log.isEnabledFor(level):
+            return
+        headers = ended.message.headers
+        extra: dict[str, Any] = {"task": headers["task"], "task_id": headers["id"], "state": ended.state}
+        if ended.exception is not None:
+            extra["error"] = repr(ended.exception)
+        if ended.runtime:
+            extra["runtime"] = round(ended.runtime, 6)
+        shown = ended.exception if level == logging.ERROR and ended.kind is Kind.ACK else None
+        log.log(level, f"task.{_WORDS.get(ended.kind, ended.state.lower())}", extra=extra, exc_info=shown)
+
+
+_LEVELS = {Kind.DEAD: logging.ERROR, Kind.GIVE_BACK: logging.WARNING, Kind.RETRY: logging.INFO}
+_WORDS = {Kind.DEAD: "dead", Kind.GIVE_BACK: "given_back", Kind.RETRY: "retry"}
+
+
+def lost_too_often(lost: int, bound: int) -> WorkerLostError:
+    """Return the error of a message whose processes died too often."""
+    return WorkerLostError(
+        f"the process that ran this task died {lost} times (max_deliveries is {bound}): look at the worker's logs for a "
+        "crash or for running out of memory"
+    )

@@ -1,0 +1,91 @@
+"""The first steps of a child: its own signals, connections and owner, then work. Also the program of a child started anew."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import orjson
+
+from umbel.broker.base import OwnerInfo
+from umbel.ids import machine_id, new_owner_id
+from umbel.worker import linux
+from umbel.worker.child import Child
+from umbel.worker.desk import Desk
+from umbel.worker.link import Link
+from umbel.worker.options import WorkerOptions
+from umbel.worker.runner import Runner
+from umbel.worker.slots import Slots
+from umbel.worker.softlimit import SoftLimit
+
+#: How long a thread may keep the interpreter to itself, in seconds: the hand-over between a child's two threads.
+SWITCH_INTERVAL = 0.0005
+
+
+def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: int, slots: Slots) -> None:
+    """Run a child in this process until it is told to end.
+
+    Args:
+        message: the supervisor's order: index, hostname, worker, queues.
+        fd: this end of the link to the supervisor.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    signal.set_wakeup_fd(-1)
+    link = Link(socket.socket(fileno=os.dup(fd)))
+    link.send({"what": "hello", "pid": os.getpid()})
+    limit = SoftLimit()
+    limit.install()
+    queues = tuple((str(name), int(weight)) for name, weight in message["queues"])
+
+    def new_owner() -> OwnerInfo:
+        return OwnerInfo(
+            new_owner_id(),
+            [name for name, _ in queues],
+            worker=message["worker"],
+            hostname=message["hostname"],
+            pid=os.getpid(),
+            machine=machine_id(),
+            pool=os.environ.get("UMBEL_POOL", ""),
+            pod_uid=os.environ.get("UMBEL_POD_UID", ""),
+        )
+
+    def announce(owner: str) -> None:
+        link.send({"what": "owner", "id": owner})
+
+    broker = app.broker
+    desk = Desk(broker, [name for name, _ in queues], new_owner, announce)
+    runner = Runner(app, limit, message["hostname"])
+    child = Child(message["index"], desk, runner, broker, queues, slots, link)
+    app.child_started()
+    try:
+        child.run()
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _main() -> None:
+    """Be a child that was started anew: import the app here."""
+    handed = orjson.loads(sys.argv[1])
+    options = WorkerOptions.from_json(handed["options"])
+    linux.die_with_parent(handed["supervisor"])
+    from umbel.logs import setup_logging
+    from umbel.worker import zygote
+
+    zygote.deaf_to_terminal()
+    setup_logging(options.loglevel)
+    link = Link(socket.socket(fileno=os.dup(handed["fd"])))
+    app = zygote.load(options, link)
+    if app is None:
+        os._exit(1)
+    start_child(app, options, handed, handed["fd"], Slots(handed["slots"], handed["slots_fd"]))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,356 @@
+"""The supervisor: it starts and ends children, enforces hard limits, and keeps the worker's owners alive. No user code.
+
+Its main thread only waits and decides; what talks to the broker is done by `Pulse`, in a thread. Order at the start: the
+zygote is forked before there is any thread; the queues are known before the first child.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import time
+from typing import Any
+
+from umbel.broker.base import Broker, OwnerInfo
+from umbel.ids import machine_id
+from umbel.worker import linux
+from umbel.worker.link import Link
+from umbel.worker.options import WorkerOptions
+from umbel.worker.pulse import Pulse
+from umbel.worker.seat import Burial, Seat, Sentence, burial_of, pause_before_birth
+from umbel.worker.slots import Slots
+from umbel.worker.zygotes import ZygoteHandle
+
+log = logging.getLogger("umbel.worker")
+
+#: Seconds between two looks at the children's slots.
+LOOK = 0.1
+#: A child that lived shorter than this many seconds died early.
+EARLY = 5.0
+#: Seconds that a stopped process may take to stop.
+STOP_PATIENCE = 1.0
+#: Ids of one packet to a child.
+REVOKED_CHUNK = 2000
+
+
+class Supervisor:
+    """See the module.
+
+    Args:
+        options: of the command line.
+        broker: of the app.
+        zygote: imports the app and forks the children.
+        slots: shared with the children.
+        queues: names and weights.
+        hostname: of the worker.
+        result_ttl: seconds to keep records.
+    """
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        broker: Broker,
+        zygote: ZygoteHandle,
+        slots: Slots,
+        queues: tuple[tuple[str, int], ...],
+        hostname: str,
+        result_ttl: float,
+    ) -> None:
+        self._options = options
+        self._broker = broker
+        self._zygote = zygote
+        self._slots = slots
+        self._queues = queues
+        self._hostname = hostname
+        self._id = f"{machine_id()}:{os.getpid()}:{int(time.time() * 1000):x}"
+        self._seats = [Seat(index) for index in range(slots.count)]
+        self._pulse = Pulse(
+            broker,
+            self.owners,
+            self._hold,
+            self._revoked,
+            result_ttl=result_ttl,
+            queues=[name for name, _ in queues],
+            hostname=hostname,
+        )
+        self._draining = False
+        self._cold = False
+        self._drain_until = 0.0
+        self._terminate: list[str] = []
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._ticked = time.monotonic()
+
+    # What others ask
+
+    def live(self) -> bool:
+        """Whether the main loop turned within the last 30 seconds; nothing else, so neither Redis nor a task can fail it."""
+        return time.monotonic() - self._ticked < 30.0
+
+    def ready(self) -> str | None:
+        """Return None if the worker takes tasks, else why it does not."""
+        if self._draining:
+            return "draining"
+        if not self._pulse.connected:
+            return "the broker cannot be reached"
+        if not any(seat.owner for seat in self._seats):
+            return "no child has started yet"
+        return None
+
+    def owners(self) -> list[OwnerInfo]:
+        """Return the living owners of this worker and what they do; called by the pulse."""
+        names = [name for name, _ in self._queues]
+        now, wall = time.monotonic(), time.time()
+        found = []
+        for seat in self._seats:
+            if seat.owner and seat.pid:
+                activity = self._slots.read(seat.index)
+                info = OwnerInfo(seat.owner, names, worker=self._id, hostname=self._hostname, pid=seat.pid)
+                info.state = "draining" if self._draining else "running"
+                info.busy_since = wall - (now - activity.started) if activity.tag else 0.0
+                found.append(info)
+        return found
+
+    def command(self, message: dict[str, Any]) -> None:
+        """Take a command from the broker's control channel; called by the listener's thread."""
+        target = message.get("destination")
+        if target and self._hostname not in target and self._id not in target:
+            return
+        match message.get("command"):
+            case "revoke":
+                ids = [str(task_id) for task_id in message.get("ids", ())]
+                self._tell_children({"what": "revoked", "ids": ids})
+                if message.get("terminate"):
+                    self._terminate.extend(ids)
+                    self._wake()
+            case "shutdown":
+                log.warning("worker.shutdown_requested")
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    # The main loop
+
+    def run(self) -> int:
+        """Work until told to end; return the exit code."""
+        self._take_signals()
+        linux.become_subreaper()
+        self._pulse.start()
+        listener = self._broker.listen(self.command)
+        while not (self._draining and not any(seat.pid or seat.link for seat in self._seats)):
+            self._ticked = now = time.monotonic()
+            self._births(now)
+            self._limits(now)
+            self._terminations()
+            if self._draining and now >= self._drain_until:
+                self._end_of_patience()
+            self._listen(LOOK)
+            self._deaths()
+        listener.stop()
+        self._pulse.stop()
+        self._pulse.join(15.0)
+        listener.join(2.0)
+        log.info("worker.stopped", extra={"worker": self._hostname})
+        return 0
+
+    def _take_signals(self) -> None:
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, self._asked_to_end)
+
+    def _asked_to_end(self, number: int, frame: object) -> None:
+        if number == signal.SIGQUIT or self._draining:
+            self._cold = True
+            self._drain_until = 0.0
+        if not self._draining:
+            self._draining = True
+            if not self._cold:
+                self._drain_until = time.monotonic() + self._options.drain_timeout
+            log.warning("worker.draining", extra={"seconds": 0 if self._cold else self._options.drain_timeout})
+        else:
+            log.warning("worker.cold_shutdown")
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"x")
+        except BlockingIOError:
+            pass
+
+    def _births(self, now: float) -> None:
+        if self._zygote.lost and not self._draining:
+            self._zygote.begin_anew(self._options, self._slots)
+        for seat in self._seats:
+            if self._draining:
+                if seat.link is not None and not seat.draining:
+                    seat.draining = seat.link.send({"what": "drain"})
+            elif seat.link is None and not seat.pid and now >= seat.next_birth and not self._zygote.lost:
+                self._give_birth(seat, now)
+
+    def _give_birth(self, seat: Seat, now: float) -> None:
+        ours, theirs = Link.pair()
+        self._slots.clear(seat.index)
+        sent = self._zygote.spawn(
+            {
+                "index": seat.index,
+                "worker": self._id,
+                "hostname": self._hostname,
+                "queues": self._queues,
+                "supervisor": os.getpid(),
+            },
+            theirs,
+        )
+        theirs.close()
+        if not sent:
+            ours.close()
+            return
+        seat.link, seat.born = ours, now
+
+    def _listen(self, timeout: float) -> None:
+        """Wait for signals and for what the children say."""
+        links = {seat.link.fileno(): seat for seat in self._seats if seat.link is not None}
+        readable, _, _ = select.select([self._wake_read, *links, *self._zygote.filenos()], [], [], timeout)
+        for fd in readable:
+            if fd == self._wake_read:
+                os.read(self._wake_read, 4096)
+            elif fd in links:
+                self._hear(links[fd])
+            else:
+                self._zygote.hear()
+
+    def _hear(self, seat: Seat) -> None:
+        while seat.link is not None:
+            something, message = seat.link.receive_waiting()
+            if not something:
+                return
+            if message is None:
+                # The end of the link comes before the end of the process, or instead of its birth.
+                if not seat.pid:
+                    self._vacate(seat, None)
+                else:
+                    seat.link.close()
+                    seat.link = None
+                return
+            match message["what"]:
+                case "hello":
+                    seat.pid = message["pid"]
+                case "owner":
+                    if seat.owner:
+                        self._pulse.bury(Burial(seat.owner))
+                    seat.owner = message["id"]
+                    self._pulse.read_revoked()
+                case "failed":
+                    log.error("child.failed", extra={"error": message["error"]})
+
+    def _deaths(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._zygote.pid:
+                self._zygote.died()
+                log.error("zygote.died", extra={"status": status})
+                continue
+            for seat in self._seats:
+                if seat.pid == pid:
+                    if seat.link is not None:
+                        self._hear(seat)  # an owner that it announced last
+                    self._vacate(seat, status)
+
+    def _vacate(self, seat: Seat, status: int | None) -> None:
+        """A child is gone: bury its owner, and note when the next one may be born."""
+        tag = self._slots.read(seat.index).tag
+        burial = burial_of(seat, tag)
+        if burial is not None:
+            self._pulse.bury(burial)
+        expected = self._draining or seat.sentence is not None
+        if not expected:
+            code = None if status is None else os.waitstatus_to_exitcode(status)
+            log.error(
+                "child.died", extra={"pid": seat.pid, "exit": code, "task_running": bool(tag), "hint": _hint(code)}
+            )
+        now = time.monotonic()
+        seat.deaths = seat.deaths + 1 if not expected and now - seat.born < EARLY else 0
+        seat.next_birth = now + pause_before_birth(seat.deaths)
+        seat.vacate()
+
+    # Limits, revocations, the end
+
+    def _limits(self, now: float) -> None:
+        for seat in self._seats:
+            if seat.pid and seat.sentence is None:
+                activity = self._slots.read(seat.index)
+                if activity.tag and activity.deadline and now >= activity.deadline:
+                    limit = activity.deadline - activity.started
+                    self._kill(seat, Sentence("time-limit", activity.tag, activity.queue, limit))
+
+    def _kill(self, seat: Seat, sentence: Sentence) -> None:
+        """Stop the child, look again, and kill it only if it is still at the task that is meant."""
+        try:
+            os.kill(seat.pid, signal.SIGSTOP)
+            until = time.monotonic() + STOP_PATIENCE
+            while not _is_stopped(seat.pid) and time.monotonic() < until:
+                time.sleep(0.0005)
+            if sentence.tag and self._slots.read(seat.index).tag != sentence.tag:
+                os.kill(seat.pid, signal.SIGCONT)
+                return
+            seat.sentence = sentence
+            os.kill(seat.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def _terminations(self) -> None:
+        """Kill the children that run a task which is to be terminated."""
+        if not self._terminate:
+            return
+        ids, self._terminate = set(self._terminate), []
+        for owner, queue, tag in self._pulse.running(ids):
+            for seat in self._seats:
+                if seat.owner == owner and self._slots.read(seat.index).tag == tag:
+                    self._kill(seat, Sentence("revoked", tag, queue))
+
+    def _end_of_patience(self) -> None:
+        """The time to drain is over: hand back what runs (or fail it, where that is asked for)."""
+        why = "drain-fail" if self._options.drain_on_timeout == "fail" and not self._cold else "cold"
+        for seat in self._seats:
+            if seat.pid and seat.sentence is None:
+                activity = self._slots.read(seat.index)
+                log.warning(
+                    "worker.hands_back", extra={"pid": seat.pid, "task_running": bool(activity.tag), "how": why}
+                )
+                self._kill(seat, Sentence(why, 0 if why == "cold" else activity.tag, activity.queue))
+
+    def _hold(self, hold: bool) -> None:
+        if hold != self._slots.is_held():
+            self._slots.hold(hold)
+            log.warning("worker.holding" if hold else "worker.goes_on")
+
+    def _revoked(self, ids: set[str]) -> None:
+        some = list(ids)
+        for start in range(0, len(some), REVOKED_CHUNK):
+            self._tell_children({"what": "revoked", "ids": some[start : start + REVOKED_CHUNK]})
+
+    def _tell_children(self, message: dict[str, Any]) -> None:
+        for seat in self._seats:
+            link = seat.link
+            if link is not None:
+                link.send(message)
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in ("T", "t", "Z", "X")
+    except OSError:
+        return True
+
+
+def _hint(code: int | None) -> str:
+    if code == -signal.SIGKILL:
+        return "killed by SIGKILL: perhaps out of memory"
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return "it exited by itself: a task called os._exit, or the child could not start"

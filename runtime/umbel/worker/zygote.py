@@ -1,0 +1,143 @@
+"""The zygote: imports the app once, freezes what the collector need not look at, and forks the children.
+
+It has no thread and talks to nobody but the supervisor. A child is forked twice: the process in between ends at once, so
+that the child becomes the supervisor's, which alone learns how it ends. Where importing the app leaves threads behind, a
+fork would copy locks that nobody holds; then the children are started anew and import the app themselves.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import traceback
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+import orjson
+
+from umbel.worker import linux
+from umbel.worker.link import Link
+from umbel.worker.options import WorkerOptions
+from umbel.worker.slots import Slots
+
+
+def main(options: WorkerOptions, link: Link, slots: Slots, supervisor: int) -> NoReturn:
+    """Be the zygote until the supervisor goes. Never returns."""
+    try:
+        linux.die_with_parent(supervisor)
+        deaf_to_terminal()
+        app = load(options, link)
+        if app is None:
+            os._exit(1)
+        threads = linux.thread_count()
+        link.send({"what": "hello", "threads": threads, **describe(app)})
+        gc.collect()
+        gc.freeze()
+        while True:
+            message, fd = link.receive()
+            if message is None:
+                os._exit(0)
+            if message["what"] == "spawn" and fd is not None:
+                if message["anew"]:
+                    _execute(options, message, fd, slots)
+                else:
+                    _fork(app, options, message, fd, slots, supervisor, link)
+                os.close(fd)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def load(options: WorkerOptions, link: Link) -> Any:
+    """Import the app; on failure tell the supervisor in one sentence and return None."""
+    from umbel.errors import UmbelError
+    from umbel.imports import find_app
+
+    try:
+        if options.workdir:
+            os.chdir(options.workdir)
+        app = find_app(options.app)
+        if options.broker:
+            app.conf.update(broker_url=options.broker)
+        app.prepare_worker(options.include)
+        return app
+    except UmbelError as error:
+        link.send({"what": "failed", "error": str(error)})
+    except Exception as error:
+        trace = traceback.format_exc()
+        link.send({"what": "failed", "error": f"importing {options.app!r} failed: {error!r}", "trace": trace})
+    return None
+
+
+def describe(app: Any) -> dict[str, Any]:
+    """Return what the supervisor has to know of the app, which it never imports."""
+    conf = app.conf
+    return {
+        "name": app.main,
+        "broker_url": conf.broker_url,
+        "key_prefix": conf.key_prefix,
+        "concurrency": conf.worker_concurrency,
+        "queues": sorted(app.queue_names()),
+        "tasks": sorted(app.tasks),
+        "result_expires": conf.result_expires,
+        "beat_schedule": len(conf.beat_schedule),
+    }
+
+
+def deaf_to_terminal() -> None:
+    """Leave Ctrl-C and SIGTERM to the supervisor. A no-op handler, not SIG_IGN, which programs started here would inherit."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+
+
+def _fork(
+    app: Any, options: WorkerOptions, message: dict[str, Any], fd: int, slots: Slots, supervisor: int, own: Link
+) -> None:
+    between = os.fork()
+    if between:
+        os.waitpid(between, 0)
+        return
+    if os.fork():
+        os._exit(0)
+    try:
+        own.close()
+        linux.die_with_parent(supervisor)
+        from umbel.worker.start import start_child
+
+        start_child(app, options, message, fd, slots)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def _execute(options: WorkerOptions, message: dict[str, Any], fd: int, slots: Slots) -> None:
+    """Start a child as a new program that imports the app itself."""
+    between = os.fork()
+    if between:
+        os.waitpid(between, 0)
+        return
+    if os.fork():
+        os._exit(0)
+    os.set_inheritable(fd, True)
+    os.set_inheritable(slots.fd, True)
+    handed = orjson.dumps({**message, "options": asdict(options), "slots": slots.count, "slots_fd": slots.fd, "fd": fd})
+    os.execv(sys.executable, [sys.executable, "-m", "umbel.worker.start", handed.decode()])
+
+
+def _main() -> None:
+    """Be a zygote that was begun anew, as a program."""
+    from umbel.logs import setup_logging
+
+    handed = orjson.loads(sys.argv[1])
+    options = WorkerOptions.from_json(handed["options"])
+    setup_logging(options.loglevel)
+    link = Link(socket.socket(fileno=handed["fd"]))
+    main(options, link, Slots(handed["slots"], handed["slots_fd"]), handed["supervisor"])
+
+
+if __name__ == "__main__":
+    _main()
