@@ -152,6 +152,7 @@ class Api:
             resource.path(namespace, name, subresource),
             what=f"{verb} {resource.plural}{suffix} {place}".rstrip(),
             plural=resource.plural + suffix,
+            verb=verb,
             query=query or {},
             body=body,
             content_type=content_type,

@@ -23,8 +23,9 @@ class Request:
     path: str
     #: The request in words, for messages: `patch deployments shop/mail-worker`.
     what: str
-    #: The resource's plural name, for metrics.
+    #: The resource's plural name, and the verb where it is not the method, for metrics.
     plural: str = ""
+    verb: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
@@ -107,7 +108,7 @@ class Transport:
             raise TemporaryError(f"{request.what}: no answer from {self.server}: {said}") from error
         finally:
             if self._observer is not None:
-                self._observer(request.method.lower(), request.plural, status)
+                self._observer(request.verb or request.method.lower(), request.plural, status)
 
     async def _log_in_again(self) -> bool:
         if self._reload is None or time.monotonic() - self._reloaded_at < 10:

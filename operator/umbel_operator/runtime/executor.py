@@ -20,7 +20,7 @@ from umbel_operator.kube.events import Recorder
 from umbel_operator.kube.resources import MADE_BY_US, resource_of
 from umbel_operator.plan.model import Action, Apply, Delete, Failure, FailureReason, Manifest, Patch, Ref
 from umbel_operator.runtime.cache import Cache
-from umbel_operator.runtime.ledger import Ledger
+from umbel_operator.runtime.ledger import Ledger, differs
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Executor:
         else:
             live = None
         answer = await (self._create(owner, wanted) if live is None else self._update(wanted, live))
-        changed = live is None or answer["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]
+        changed = live is None or differs(live, answer)
         self._ledger.note(wanted, answer)
         self._take(answer)
         if changed and action.event is not None:

@@ -55,6 +55,11 @@ class Goners:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def join(self) -> None:
+        """Wait until everything noted so far was sent or given up."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
     async def stop(self) -> None:
         """Drop what was not sent: it is a hint only."""
         for task in list(self._tasks):

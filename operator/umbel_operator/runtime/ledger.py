@@ -45,6 +45,14 @@ class Ledger:
         self._applied.pop(ref, None)
 
 
+def differs(before: Manifest, after: Manifest) -> bool:
+    """Tell whether anything but bookkeeping (status, managedFields) differs between two states of a child."""
+    parts = ("labels", "annotations", "ownerReferences")
+    return _content(before) != _content(after) or any(
+        before["metadata"].get(part) != after["metadata"].get(part) for part in parts
+    )
+
+
 def _content(live: Manifest) -> Any:
     generation = live["metadata"].get("generation")
     if generation is not None:
