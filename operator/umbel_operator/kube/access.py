@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from umbel_operator.api.names import GROUP, VERSION
 from umbel_operator.kube.client import Api
-from umbel_operator.kube.errors import ApiError, ForbiddenError, GoneError
+from umbel_operator.kube.errors import ApiError, GoneError
 from umbel_operator.kube.resources import ACCESS_REVIEWS, OWN
 from umbel_operator.kube.transport import Request
 
@@ -56,11 +56,11 @@ async def check_server(api: Api) -> str:
     """Ask the API server for its version; raise NotReadyError where none answers or it does not let us in."""
     try:
         answer = await api.transport.send(Request("GET", "/version", what="get the server's version", seconds=10))
-    except ForbiddenError as error:
-        raise NotReadyError(
-            f"The API server {api.transport.server} refuses this account: {error.message}. Check the credentials."
-        ) from error
     except ApiError as error:
+        if error.status in (401, 403):
+            raise NotReadyError(
+                f"The API server {api.transport.server} refuses this account: {error.message}. Check the credentials."
+            ) from error
         raise NotReadyError(
             f"No cluster is reachable: {error.message}. Check that the cluster runs and that KUBECONFIG points to it."
         ) from error

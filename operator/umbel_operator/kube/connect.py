@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import yaml
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException
 from kubernetes.aio.config.incluster_config import load_incluster_config
@@ -35,7 +36,7 @@ async def load_configuration() -> Configuration:
                 "No Kubernetes cluster is configured: KUBECONFIG is not set, there is no ~/.kube/config, and this is "
                 "no pod with a service account. Set KUBECONFIG to a kubeconfig file."
             )
-    except (ConfigException, OSError, ValueError, TypeError) as error:
+    except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as error:
         where = f"KUBECONFIG={kubeconfig}" if kubeconfig else "the connection settings"
         raise NoClusterError(
             f"Cannot read {where}: {error}. Check that the file exists and is a kubeconfig."

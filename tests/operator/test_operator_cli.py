@@ -1,0 +1,135 @@
+"""What the command says when the operator cannot start: one sentence, no traceback."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from click.testing import CliRunner
+
+from umbel_operator.cli import main
+
+RUN = ["run", "--beat-image", "umbel:test", "--health-port", "0"]
+
+
+@pytest.fixture(autouse=True)
+def outside_of_a_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+
+
+def said(*arguments: str) -> str:
+    result = CliRunner().invoke(main, [*RUN, *arguments])
+    assert result.exit_code != 0
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def kubeconfig(path: Path, server: str) -> str:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "x",
+        "clusters": [{"name": "x", "cluster": {"server": server}}],
+        "users": [{"name": "x", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+    }
+    (path / "config").write_text(yaml.safe_dump(config))
+    return str(path / "config")
+
+
+@pytest.mark.parametrize("arguments", [[], ["-A", "--namespace", "shop"]])
+def test_it_must_be_said_which_namespaces_are_served(arguments: list[str]) -> None:
+    assert "either --namespace NAME (repeatedly) or -A for all" in said(*arguments)
+
+
+def test_no_cluster_is_configured() -> None:
+    output = said("-A")
+    assert output.startswith("umbel-operator: No Kubernetes cluster is configured")
+    assert "Set KUBECONFIG to a kubeconfig file." in output
+
+
+@pytest.mark.parametrize("content", [None, "{}", "not: [yaml"])
+def test_a_kubeconfig_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "broken"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    assert f"Cannot read KUBECONFIG={path}" in said("-A")
+
+
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path, "http://127.0.0.1:1"))
+    output = said("-A")
+    assert "No cluster is reachable" in output
+    assert "http://127.0.0.1:1" in output
+
+
+def served(script: Callable[[str, Any], dict[str, Any] | int], tmp_path: Path, *arguments: str) -> str:
+    """Run the command in a process of its own against a server that answers by a script."""
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.json() if request.can_read_body else None
+        answer = script(request.path, body)
+        if isinstance(answer, int):
+            return web.json_response({"kind": "Status", "message": "no"}, status=answer)
+        return web.json_response(answer)
+
+    async def run() -> str:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", handle)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        config = kubeconfig(tmp_path, f"http://127.0.0.1:{runner.addresses[0][1]}")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "from umbel_operator.cli import main; main()",
+            *RUN,
+            *arguments,
+            env={"PATH": "/usr/bin:/bin", "KUBECONFIG": config, "HOME": str(tmp_path)},
+            stderr=subprocess.PIPE,
+        )
+        _, err = await asyncio.wait_for(process.communicate(), 30)
+        await runner.cleanup()
+        assert process.returncode == 1
+        return err.decode()
+
+    return asyncio.run(run())
+
+
+KINDS = {"resources": [{"name": name} for name in ("brokers", "taskqueues", "workerpools", "schedules")]}
+
+
+def test_kinds_that_are_not_installed_are_named_with_the_remedy(tmp_path: Path) -> None:
+    def script(path: str, body: Any) -> dict[str, Any] | int:
+        return {"gitVersion": "v1.34.0"} if path == "/version" else 404
+
+    output = served(script, tmp_path, "-A")
+    assert "The cluster does not know brokers.umbel.dev, taskqueues.umbel.dev" in output
+    assert "kubectl apply --server-side -f crds/" in output
+    assert "Traceback" not in output
+
+
+def test_rights_that_are_missing_are_named_in_one_line(tmp_path: Path) -> None:
+    def script(path: str, body: Any) -> dict[str, Any] | int:
+        if path == "/version":
+            return {"gitVersion": "v1.34.0"}
+        if path.startswith("/apis/umbel.dev"):
+            return KINDS
+        asked = body["spec"]["resourceAttributes"]
+        assert asked["namespace"] == "shop"
+        return {"status": {"allowed": (asked["resource"], asked["verb"]) not in {("pods", "watch"), ("pods", "patch")}}}
+
+    output = served(script, tmp_path, "--namespace", "shop")
+    (line,) = [line for line in output.splitlines() if "may not" in line]
+    assert "may not: watch/patch pods in shop. Grant these" in line
+    assert "Traceback" not in output
