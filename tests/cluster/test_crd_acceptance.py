@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from tests.cluster.crd_cases import CASES, Case, at
+
 from umbel_operator.api.kinds import BY_NAME
 
 pytestmark = [
