@@ -1,0 +1,1 @@
+"""The command line: ``umbel -A module[:app] COMMAND``."""

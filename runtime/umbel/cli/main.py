@@ -1,0 +1,127 @@
+"""The entry point: global options, and commands that are imported only when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from umbel import __version__
+from umbel.cli.exits import HELP, INTERRUPTED, as_failure
+from umbel.cli.session import Session
+
+#: command -> (where it is, its line in the list of commands)
+COMMANDS: Final = {
+    "worker": ("umbel.cli.worker:worker", "Start a worker."),
+    "beat": ("umbel.cli.beat:beat", "Start beat, which sends periodic tasks."),
+    "status": ("umbel.cli.inspect:status", "Show which workers are there."),
+    "inspect": ("umbel.cli.inspect:inspect", "Look at workers: ping, active, reserved, stats."),
+    "control": ("umbel.cli.control:control", "Tell workers: revoke, shutdown."),
+    "call": ("umbel.cli.call:call", "Send a task by its name; print its id."),
+    "result": ("umbel.cli.call:result", "Show the result of a task."),
+    "purge": ("umbel.cli.queues:purge", "Drop waiting tasks."),
+    "queues": ("umbel.cli.queues:queues", "List queues and what waits in them."),
+    "dead": ("umbel.cli.dead:dead", "Look at dead letters: list, show."),
+    "report": ("umbel.cli.report:report", "Show versions, settings and the broker, for bug reports."),
+}
+ENTRY_POINTS: Final = "umbel.commands"
+
+
+class Commands(click.Group):
+    """The commands of Umbel, and those that other distributions add by the entry-point group ``umbel.commands``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names: ours first, in the order of a day's work."""
+        return [*COMMANDS, *sorted(point.name for point in self._added() if point.name not in COMMANDS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name in COMMANDS:
+            module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return command
+        for point in self._added():
+            if point.name == cmd_name:
+                loaded: click.Command = point.load()
+                return loaded
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        added = [
+            (p.name, f"(from {p.dist.name if p.dist else p.value})") for p in self._added() if p.name not in COMMANDS
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl([*((name, line) for name, (_, line) in COMMANDS.items()), *sorted(added)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; propose the nearest name for one that is not there."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []
+            if near and not isinstance(error, click.NoSuchOption):
+                raise click.UsageError(f"There is no command {args[0]!r}; did you mean {near[0]!r}?", ctx) from None
+            raise
+
+    def _added(self) -> list[Any]:
+        return list(entry_points(group=ENTRY_POINTS))
+
+
+@click.group(cls=Commands, epilog=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-A", "--app", "app_name", envvar="UMBEL_APP", metavar="MODULE[:APP]", help="The app. [env: UMBEL_APP]")
+@click.option("-b", "--broker", metavar="URL", help="The broker, in place of the app's. [env: UMBEL_BROKER_URL]")
+@click.option("--result-backend", "backend", metavar="URL", help="The result backend, in place of the app's.")
+@click.option("--workdir", type=click.Path(file_okay=False, path_type=Path), help="Change to this folder first.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only what was asked for.")
+@click.option("-C", "--no-color", is_flag=True, help="Print without colors. [env: NO_COLOR]")
+@click.version_option(__version__, prog_name="umbel")
+@click.pass_context
+def umbel(
+    ctx: click.Context,
+    app_name: str | None,
+    broker: str | None,
+    backend: str | None,
+    workdir: Path | None,
+    quiet: bool,
+    no_color: bool,
+) -> None:
+    """Umbel: tasks for Python, on Kubernetes and anywhere else."""
+    if workdir is not None and not workdir.is_dir():
+        raise click.BadParameter(f"there is no folder {workdir}", ctx, param_hint="--workdir")
+    color = not (no_color or os.environ.get("NO_COLOR"))
+    ctx.obj = Session(app_name, broker, backend, workdir, quiet, color)
+
+
+def main() -> None:
+    """Run the command line; errors of ours end with one sentence and an exit code, see `umbel.cli.exits`."""
+    try:
+        code = umbel.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Aborted.", err=True)
+        code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        failure = as_failure(error)
+        if failure is None:
+            raise
+        failure.show()
+        code = failure.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

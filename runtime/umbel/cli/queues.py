@@ -1,0 +1,97 @@
+"""``umbel queues`` and ``umbel purge``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from umbel.cli.exits import USAGE, Fail
+from umbel.cli.session import Session, json_option, pass_session
+from umbel.cli.table import ago, columns
+
+if TYPE_CHECKING:
+    from umbel.broker.base import QueueInfo
+
+HEADER = ("queue", "ready", "delayed", "running", "dead", "oldest", "state")
+
+
+def split(names: str | None) -> list[str]:
+    """Return the names in ``a,b``."""
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
+
+
+def warn_of_unknown(session: Session, names: list[str]) -> None:
+    """Say which queues neither the app nor the broker knows: most often a slip of the pen."""
+    known = set(session.app.broker.queues()) | _configured(session)
+    for name in names:
+        if name not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            click.echo(
+                f"Warning: the queue {name!r} is neither configured nor known to the broker (known: {listed})", err=True
+            )
+
+
+def _configured(session: Session) -> set[str]:
+    if session.app_name is None:
+        return set()
+    session.app.import_modules()
+    return session.app.queue_names()
+
+
+@click.command()
+@click.option("-Q", "--queues", "names", metavar="A,B", help="Only these.")
+@json_option
+@pass_session
+def queues(session: Session, names: str | None, as_json: bool) -> None:
+    """List queues, and what waits in them: those of the app (with -A) and all that the broker has seen."""
+    wanted = split(names)
+    if wanted:
+        warn_of_unknown(session, wanted)
+    else:
+        wanted = sorted(set(session.app.broker.queues()) | _configured(session))
+    found = [session.app.broker.info(name) for name in wanted]
+    if as_json:
+        session.json([asdict(info) for info in found])
+        return
+    if not found:
+        session.say("No queue is there yet: a queue exists from its first task on.")
+        return
+    for line in columns(HEADER, [_row(info) for info in found]):
+        session.out(line)
+
+
+def _row(info: QueueInfo) -> tuple[object, ...]:
+    state = [word for word, true in (("held", info.held), ("closed", not info.intake_open)) if true]
+    oldest = ago(info.oldest_age) if info.ready else None
+    return info.name, info.ready, info.delayed, info.in_flight, info.dead, oldest, ",".join(state) or "open"
+
+
+@click.command()
+@click.option("-Q", "--queues", "names", metavar="A,B", help="These queues; the app's unless given.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@json_option
+@pass_session
+def purge(session: Session, names: str | None, force: bool, as_json: bool) -> None:
+    """Drop all tasks that wait or are delayed. Running tasks and dead letters are not touched."""
+    wanted = split(names)
+    if wanted:
+        warn_of_unknown(session, wanted)
+    elif session.app_name is None:
+        raise Fail("purge which queues? Name them with -Q a,b, or the app with -A module[:app]", USAGE)
+    else:
+        wanted = sorted(_configured(session))
+    broker = session.app.broker
+    waiting = sum(info.ready + info.delayed for info in map(broker.info, wanted))
+    if not force:
+        if not sys.stdin.isatty():
+            raise Fail("purge asks before it drops tasks, and there is no terminal to ask at: give --force", USAGE)
+        click.confirm(f"Drop {waiting} tasks from {', '.join(wanted)}?", abort=True)
+    dropped = {name: broker.purge(name) for name in wanted}
+    if as_json:
+        session.json({"purged": sum(dropped.values()), "queues": dropped})
+        return
+    total = sum(dropped.values())
+    session.say(f"Dropped {total} task{'s' if total != 1 else ''} from {', '.join(wanted)}.")

@@ -1,0 +1,121 @@
+"""``umbel worker``. The app is imported by the worker's own processes, never in this one."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from umbel.cli.exits import USAGE, Fail
+from umbel.cli.session import Session, pass_session
+from umbel.logs import LEVELS, setup_logging
+
+
+class Queues(click.ParamType[tuple[tuple[str, int], ...]]):
+    """``mail=2,reports``: names of queues, with weights where they are not 1."""
+
+    name = "queues"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return ((name, weight), …)."""
+        if isinstance(value, tuple):
+            return value
+        found: dict[str, int] = {}
+        for part in str(value).split(","):
+            queue, equals, weight = part.strip().partition("=")
+            if not queue:
+                self.fail("give names separated by commas, with weights where wanted: mail=2,reports", param, ctx)
+            if equals and (not weight.isdecimal() or not 1 <= int(weight) <= 1000):
+                self.fail(f"the weight of {queue!r} is {weight!r}; give a whole number from 1 to 1000", param, ctx)
+            if queue in found:
+                self.fail(f"the queue {queue!r} is named twice", param, ctx)
+            found[queue] = int(weight) if equals else 1
+        return tuple(found.items())
+
+
+def expand_hostname(pattern: str) -> str:
+    """Return a worker's name with %h (host name), %n (its first part), %d (the rest) and %% filled in."""
+    host = socket.gethostname()
+    first, _, domain = host.partition(".")
+    parts = {"h": host, "n": first, "d": domain, "%": "%"}
+    out, rest = "", pattern
+    while rest:
+        before, percent, rest = rest.partition("%")
+        out += before
+        if percent:
+            out += parts.get(rest[:1], "%" + rest[:1])
+            rest = rest[1:]
+    return out
+
+
+@click.command()
+@click.option("-c", "--concurrency", type=click.IntRange(1), help="Tasks at once. [default: the app's, or the CPUs]")
+@click.option("-Q", "--queues", type=Queues(), metavar="A=2,B", help="Queues and weights. [default: the app's]")
+@click.option(
+    "-l",
+    "--loglevel",
+    default="INFO",
+    show_default=True,
+    type=click.Choice(LEVELS, case_sensitive=False),
+    help="The lowest level to log. UMBEL_LOG_FORMAT=json for JSON.",
+)
+@click.option("-n", "--hostname", metavar="NAME", help="The worker's name; %h %n %d stand for the host. [default: %h]")
+@click.option("--health-port", type=click.IntRange(0, 65535), envvar="UMBEL_HEALTH_PORT", help="Serve /livez, /readyz.")
+@click.option("--strict-queues", is_flag=True, help="Refuse queues that neither the app nor the broker knows.")
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0),
+    envvar="UMBEL_DRAIN_TIMEOUT",
+    metavar="SECONDS",
+    help="After SIGTERM, wait so long for running tasks.",
+)
+@click.option("-I", "--include", multiple=True, metavar="MODULE", help="Import this module too; may be repeated.")
+@click.option("-P", "--pool", default="prefork", hidden=True)
+@pass_session
+def worker(
+    session: Session,
+    concurrency: int | None,
+    queues: tuple[tuple[str, int], ...] | None,
+    loglevel: str,
+    hostname: str | None,
+    health_port: int | None,
+    strict_queues: bool,
+    drain_timeout: float | None,
+    include: tuple[str, ...],
+    pool: str,
+) -> None:
+    """Start a worker: processes that run the tasks of some queues.
+
+    Ends on SIGTERM, SIGINT, or `umbel control shutdown`: it stops fetching, gives back what has not begun, finishes what runs.
+    A second signal ends it at once; what ran goes back to the queue.
+    """
+    app = session.require_app("worker")
+    if pool not in ("prefork", "processes", "solo"):
+        raise Fail(f"there is no pool {pool!r}: workers run one process per slot; leave --pool out", USAGE)
+    from umbel.worker.main import run
+    from umbel.worker.options import WorkerOptions
+
+    setup_logging(loglevel)
+
+    given: dict[str, Any] = {"drain_timeout": drain_timeout}
+    options = WorkerOptions(
+        app=app,
+        queues=queues,
+        concurrency=1 if pool == "solo" and concurrency is None else concurrency,
+        hostname=expand_hostname(hostname) if hostname else None,
+        loglevel=loglevel.upper(),
+        health_port=health_port,
+        strict_queues=strict_queues,
+        broker=session.broker,
+        workdir=_folder(session.workdir),
+        include=tuple(name.strip() for names in include for name in names.split(",") if name.strip()),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    sys.exit(run(options))
+
+
+def _folder(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
