@@ -71,12 +71,17 @@ def _enforce(spec: dict[str, Any], enforced: Enforced) -> None:
     spec["terminationGracePeriodSeconds"] = max(grace, enforced.grace_seconds)
     if not spec.get("serviceAccountName"):
         spec["automountServiceAccountToken"] = False
+    spec["containers"] = [
+        {**container, "env": _env(container, enforced)} if container["name"] == enforced.container else container
+        for container in spec["containers"]
+    ]
+
+
+def _env(container: Mapping[str, Any], enforced: Enforced) -> list[dict[str, Any]]:
     names = {variable["name"] for variable in enforced.env}
-    for container in spec["containers"]:
-        if container["name"] == enforced.container:
-            own = [variable for variable in container.get("env", []) if variable["name"] not in names]
-            # Ours come first: a user's variable may refer to them by $(NAME).
-            container["env"] = [*(dict(variable) for variable in enforced.env), *own]
+    own = [variable for variable in container.get("env", []) if variable["name"] not in names]
+    # Ours come first: a user's variable may refer to them by $(NAME).
+    return [*(dict(variable) for variable in enforced.env), *own]
 
 
 def _labels(template: PodTemplate | None) -> Mapping[str, str]:
