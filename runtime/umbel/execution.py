@@ -117,13 +117,7 @@ def _attempt(
 
 def _with_handlers(task: Task[..., Any], request: Request) -> Any:
     task.before_start(request.id or "", request.args, request.kwargs)
-    return task(*request.args, **request.kwargs) if _calls_itself(task) else task.run(*request.args, **request.kwargs)
-
-
-def _calls_itself(task: Task[..., Any]) -> bool:
-    from umbel.task import Task
-
-    return type(task).__call__ is not Task.__call__
+    return task(*request.args, **request.kwargs) if task.overrides_call else task.run(*request.args, **request.kwargs)
 
 
 def _success(

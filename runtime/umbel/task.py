@@ -85,6 +85,8 @@ class Task(Generic[P, R]):
     is_async: bool = False
     #: Whether a subclass overrides a handler (``on_success``, …) or ``__call__``.
     has_handlers: bool = False
+    #: Whether a subclass overrides ``__call__``.
+    overrides_call: bool = False
 
     _app: Umbel | None = None
     _plan: Plan | None = None
@@ -126,6 +128,7 @@ class Task(Generic[P, R]):
         self.origin = (code.co_filename if code else source.__module__, getattr(source, "__qualname__", self.name))
         self.is_async = inspect.iscoroutinefunction(source)
         cls = type(self)
+        self.overrides_call = cls.__call__ is not Task.__call__
         self.has_handlers = any(getattr(cls, name) is not getattr(Task, name) for name in _HANDLERS)
 
     def bind(self, app: Umbel) -> None:

@@ -75,12 +75,12 @@ def _main() -> None:
     options = WorkerOptions.from_json(handed["options"])
     linux.die_with_parent(handed["supervisor"])
     from umbel.logs import setup_logging
-    from umbel.worker import zygote
+    from umbel.worker.loading import deaf_to_terminal, load
 
-    zygote.deaf_to_terminal()
+    deaf_to_terminal()
     setup_logging(options.loglevel)
     link = Link(socket.socket(fileno=os.dup(handed["fd"])))
-    app = zygote.load(options, link)
+    app = load(options, link)
     if app is None:
         os._exit(1)
     start_child(app, options, handed, handed["fd"], Slots(handed["slots"], handed["slots_fd"]))

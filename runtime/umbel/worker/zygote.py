@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 import sys
 import traceback
@@ -20,8 +19,10 @@ import orjson
 
 from umbel.worker import linux
 from umbel.worker.link import Link
+from umbel.worker.loading import deaf_to_terminal, describe, load
 from umbel.worker.options import WorkerOptions
 from umbel.worker.slots import Slots
+from umbel.worker.start import start_child
 
 
 def main(options: WorkerOptions, link: Link, slots: Slots, supervisor: int) -> NoReturn:
@@ -51,48 +52,6 @@ def main(options: WorkerOptions, link: Link, slots: Slots, supervisor: int) -> N
         os._exit(1)
 
 
-def load(options: WorkerOptions, link: Link) -> Any:
-    """Import the app; on failure tell the supervisor in one sentence and return None."""
-    from umbel.errors import UmbelError
-    from umbel.imports import find_app
-
-    try:
-        if options.workdir:
-            os.chdir(options.workdir)
-        app = find_app(options.app)
-        if options.broker:
-            app.conf.update(broker_url=options.broker)
-        app.prepare_worker(options.include)
-        return app
-    except UmbelError as error:
-        link.send({"what": "failed", "error": str(error)})
-    except Exception as error:
-        trace = traceback.format_exc()
-        link.send({"what": "failed", "error": f"importing {options.app!r} failed: {error!r}", "trace": trace})
-    return None
-
-
-def describe(app: Any) -> dict[str, Any]:
-    """Return what the supervisor has to know of the app, which it never imports."""
-    conf = app.conf
-    return {
-        "name": app.main,
-        "broker_url": conf.broker_url,
-        "key_prefix": conf.key_prefix,
-        "concurrency": conf.worker_concurrency,
-        "queues": sorted(app.queue_names()),
-        "tasks": sorted(app.tasks),
-        "result_expires": conf.result_expires,
-        "beat_schedule": len(conf.beat_schedule),
-    }
-
-
-def deaf_to_terminal() -> None:
-    """Leave Ctrl-C and SIGTERM to the supervisor. A no-op handler, not SIG_IGN, which programs started here would inherit."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)
-
-
 def _fork(
     app: Any, options: WorkerOptions, message: dict[str, Any], fd: int, slots: Slots, supervisor: int, own: Link
 ) -> None:
@@ -105,8 +64,6 @@ def _fork(
     try:
         own.close()
         linux.die_with_parent(supervisor)
-        from umbel.worker.start import start_child
-
         start_child(app, options, message, fd, slots)
     except BaseException:
         traceback.print_exc()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from umbel import __version__
 from umbel.broker.base import DeadLetter, Outgoing, OwnerInfo, QueueInfo
 from umbel.broker.memory.bell import MemoryBell
 from umbel.broker.memory.consumer import MemoryConsumer
@@ -113,7 +112,7 @@ class MemoryBroker:
         return self._store.commands.listen(handle)
 
     def ping(self) -> dict[str, Any]:
-        return {"version": __version__, "maxmemory_policy": "noeviction", "run_id": self._store.generation}
+        return {"version": "memory", "maxmemory_policy": "noeviction", "run_id": self._store.generation}
 
     def close(self) -> None:
         """Nothing to drop: the store stays for the others of its name."""

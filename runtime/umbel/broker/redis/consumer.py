@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import orjson
 
 from umbel.broker.base import Batch, ConnectionLost, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
+from umbel.broker.redis.burial import bury_all
 from umbel.errors import LayoutError
 from umbel.record import Record
 from umbel.redis import keys, scripts
@@ -126,8 +127,6 @@ class RedisConsumer:
 
     def leave(self) -> None:
         """See the port."""
-        from umbel.broker.redis.liveness import bury_all
-
         try:
             connection = self._connection if self._certain and self._connection else self._connect()
             bury_all(connection, self._prefix, self.owner.id, self.owner.queues)

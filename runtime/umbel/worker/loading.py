@@ -1,0 +1,52 @@
+"""What zygote and children that are started anew do first: import the app, tell of it, leave the terminal's signals alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from typing import Any
+
+from umbel.errors import UmbelError
+from umbel.imports import find_app
+from umbel.worker.link import Link
+from umbel.worker.options import WorkerOptions
+
+
+def load(options: WorkerOptions, link: Link) -> Any:
+    """Import the app; on failure tell the supervisor in one sentence and return None."""
+    try:
+        if options.workdir:
+            os.chdir(options.workdir)
+        app = find_app(options.app)
+        if options.broker:
+            app.conf.update(broker_url=options.broker)
+        app.prepare_worker(options.include)
+        return app
+    except UmbelError as error:
+        link.send({"what": "failed", "error": str(error)})
+    except Exception as error:
+        trace = traceback.format_exc()
+        link.send({"what": "failed", "error": f"importing {options.app!r} failed: {error!r}", "trace": trace})
+    return None
+
+
+def describe(app: Any) -> dict[str, Any]:
+    """Return what the supervisor has to know of the app, which it never imports."""
+    conf = app.conf
+    return {
+        "name": app.main,
+        "broker_url": conf.broker_url,
+        "key_prefix": conf.key_prefix,
+        "concurrency": conf.worker_concurrency,
+        "queues": sorted(app.queue_names()),
+        "tasks": sorted(app.tasks),
+        "result_expires": conf.result_expires,
+        "beat_schedule": len(conf.beat_schedule),
+    }
+
+
+def deaf_to_terminal() -> None:
+    """Leave Ctrl-C and SIGTERM to the supervisor. A no-op handler, not SIG_IGN, which programs started here would inherit."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
