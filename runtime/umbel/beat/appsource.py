@@ -1,0 +1,98 @@
+"""From an app's ``beat_schedule`` to entries."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from umbel.beat.entry import Call, Entry, RunIds, fingerprint_of
+from umbel.errors import ImproperlyConfigured
+from umbel.message import Message
+from umbel.schedules import Cron, Every, crontab
+from umbel.schedules.slots import Rules
+from umbel.schedules.trigger import Trigger
+
+#: Makes a message: (task name, args, kwargs, options of ``apply_async``) -> queue, message, delay in seconds.
+MakeMessage = Callable[[str, Any, Any, Mapping[str, Any]], tuple[str, Message, float]]
+
+_KNOWN = frozenset({"task", "schedule", "args", "kwargs", "options", "relative"})
+
+
+def entries_of(app_name: str, schedule: Mapping[str, Any], zone: str, make: MakeMessage) -> dict[str, Entry]:
+    """Return the entries of an app's ``beat_schedule``, by uid.
+
+    Args:
+        app_name: the app's main name, part of each uid.
+        schedule: name -> ``{task, schedule, args, kwargs, options, relative}``.
+        zone: in which a crontab without a zone is read.
+        make: makes a message.
+
+    Raises:
+        ImproperlyConfigured: an entry cannot be used; all are checked before anything runs.
+    """
+    entries = {}
+    for name, body in schedule.items():
+        try:
+            entry = _entry(app_name, str(name), body, zone, make)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ImproperlyConfigured(f"beat_schedule[{name!r}]: {error}") from error
+        entries[entry.uid] = entry
+    return entries
+
+
+def trigger_of(schedule: object, zone: str, *, relative: bool = False) -> Trigger:
+    """Return the trigger that the field ``schedule`` of an entry means.
+
+    Args:
+        schedule: seconds, a timedelta, a crontab, or anything with ``next_after``.
+        zone: in which a crontab without a zone is read.
+        relative: round intervals down to their unit.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(schedule, crontab):
+        return schedule.in_zone(zone)
+    if isinstance(schedule, int | float | timedelta) and not isinstance(schedule, bool):
+        return Every(schedule, relative=relative, zone=zone)
+    if isinstance(schedule, str):
+        return Cron(schedule, zone)
+    if callable(getattr(schedule, "next_after", None)):
+        return schedule  # type: ignore[return-value] # it has the one method that a Trigger has
+    raise ValueError(f"schedule must be a number of seconds, a timedelta or a crontab, not {schedule!r}")
+
+
+def _entry(app_name: str, name: str, body: Any, zone: str, make: MakeMessage) -> Entry:
+    if not isinstance(body, Mapping):
+        raise ValueError(f"must be a dict with task and schedule, not {body!r}")
+    unknown = sorted(map(str, set(body) - _KNOWN))
+    if unknown:
+        raise ValueError(f"has no field {', '.join(unknown)}; there are {', '.join(sorted(_KNOWN))}")
+    task = body.get("task")
+    if not isinstance(task, str):
+        task = getattr(task, "name", None)
+    if not isinstance(task, str) or not task:
+        raise ValueError("task must be the name of a task")
+    if "schedule" not in body:
+        raise ValueError("schedule is missing: give a number of seconds, a timedelta or a crontab")
+    trigger = trigger_of(body["schedule"], zone, relative=bool(body.get("relative", False)))
+    args, kwargs, options = tuple(body.get("args") or ()), dict(body.get("kwargs") or {}), body.get("options") or {}
+    make(task, args, kwargs, options)  # refuse now what could not be sent later
+
+    def build(ids: RunIds, uid: str) -> Call:
+        queue, message, delay = make(task, args, kwargs, {**options, "task_id": ids.task})
+        message.headers.update(schedule=uid, run=ids.run)
+        message.headers.pop("reply_to", None)
+        return Call(queue, message.encode(), delay)
+
+    uid = hashlib.sha1(f"beat_schedule/{app_name}/{name}".encode(), usedforsecurity=False).hexdigest()
+    return Entry(
+        uid=uid,
+        name=name,
+        trigger=trigger,
+        rules=Rules("Latest"),
+        build=build,
+        fingerprint=fingerprint_of([str(trigger), bool(body.get("relative", False))]),
+    )

@@ -1,0 +1,218 @@
+"""The heart of beat: one source of schedules, and what of it is due now."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from umbel.beat.entry import Entry, to_ms
+from umbel.beat.lease import Lease
+from umbel.beat.runs import LeadLost, Outcome, QueueSide, Runs
+from umbel.beat.track import CLOCK_JUMP, Track, due_moment, note_end, take_up
+from umbel.clock import Clock
+from umbel.redis.schedules import ScheduleStore
+from umbel.schedules.slots import due_slots
+
+log = logging.getLogger("umbel.beat")
+
+#: Seconds between two looks at the clock, at the most.
+MAX_SLEEP = 1.0
+#: Seconds after which the time to live of every schedule's state is renewed, and how many at once.
+REFRESH_EVERY = 86400.0
+REFRESH_CHUNK = 50
+
+
+class Dispatcher:
+    """Runs one source of schedules while this beat leads it. `tick` belongs to one thread, `replace` to any.
+
+    Args:
+        source: names the lock.
+        store: Redis.
+        broker: the queues.
+        clock: wall clock and monotonic time.
+        lock_ttl: seconds after which another beat may take over from a dead one.
+        max_sleep: seconds between two looks at the clock, at the most.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        store: ScheduleStore,
+        broker: QueueSide,
+        clock: Clock,
+        lock_ttl: float = 15.0,
+        max_sleep: float = MAX_SLEEP,
+    ) -> None:
+        self.lease = Lease(store, source, lock_ttl, clock)
+        #: How many slots came to what, since the start.
+        self.counts: dict[Outcome | str, int] = {}
+        self._store = store
+        self._clock = clock
+        self._runs = Runs(store, broker, self.lease)
+        self._max_sleep = max_sleep
+        self._incoming: Mapping[str, Entry] = {}
+        self._entries: Mapping[str, Entry] = {}
+        self._tracks: dict[str, Track] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._epoch = 0
+        self._last_look = (clock.time(), clock.monotonic())
+        self._to_refresh: list[str] = []
+        self._refreshed = clock.monotonic()
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """The newest definitions, by uid."""
+        return self._incoming
+
+    @property
+    def leading(self) -> bool:
+        """Whether this beat leads the source."""
+        return self.lease.valid
+
+    def replace(self, entries: Mapping[str, Entry]) -> None:
+        """Hand in new definitions, by uid; the next tick takes them up."""
+        self._incoming = entries
+
+    def tick(self) -> float:
+        """Do what is due; return how many seconds to sleep.
+
+        Raises:
+            OperationalError: Redis cannot be reached; nothing is lost, call again.
+        """
+        if not self.lease.hold():
+            self._forget()
+            return min(self._max_sleep, self.lease.ttl / 3)
+        try:
+            if self._epoch != self.lease.epoch or self._entries is not self._incoming:
+                self._take_up()
+            self._look_at_clock()
+            self._run_due()
+            self._refresh()
+        except LeadLost:
+            self._forget()
+            return 0.0
+        until = self._heap[0][0] - self._clock.time() if self._heap else self._max_sleep
+        return max(0.0, min(self._max_sleep, until, self.lease.ttl / 3))
+
+    def stop(self) -> None:
+        """Give up the lead, so that another beat takes over at once.
+
+        Raises:
+            OperationalError: Redis cannot be reached; the lock ends by itself.
+        """
+        self.lease.release()
+
+    def _forget(self) -> None:
+        """Another beat leads: what this one remembers grows old."""
+        self._epoch = 0
+        self._tracks = {}
+
+    def _take_up(self) -> None:
+        entries = self._incoming
+        now = self._now()
+        states = self._store.load(entries)
+        tracks = {}
+        for uid, entry in entries.items():
+            track = take_up(entry, states[uid], self._tracks.get(uid), now)
+            stored = states[uid].number("cursor")
+            if track.changes or stored != to_ms(track.cursor):
+                self._write(entry, track, {})
+            tracks[uid] = track
+        self._tracks, self._entries, self._epoch = tracks, entries, self.lease.epoch
+        self._rebuild()
+        log.info("beat.schedules", extra={"source": self.lease.source, "schedules": len(entries)})
+        for uid, entry in entries.items():
+            if entry.manual is not None and entry.manual != tracks[uid].handled:
+                self._run_manual(entry, tracks[uid], entry.manual)
+
+    def _rebuild(self) -> None:
+        self._heap = []
+        for uid, entry in self._entries.items():
+            self._push(entry, self._tracks[uid])
+
+    def _push(self, entry: Entry, track: Track) -> None:
+        slot = track.next_slot(entry)
+        if slot is not None:
+            heapq.heappush(self._heap, (due_moment(entry, slot), entry.uid))
+
+    def _look_at_clock(self) -> None:
+        wall, monotonic = self._clock.time(), self._clock.monotonic()
+        drift = (wall - self._last_look[0]) - (monotonic - self._last_look[1])
+        self._last_look = (wall, monotonic)
+        if abs(drift) > CLOCK_JUMP.total_seconds():
+            log.warning("beat.clock_jumped", extra={"seconds": round(drift, 3)})
+            self._rebuild()
+
+    def _run_due(self) -> None:
+        while self._heap and self._heap[0][0] <= self._clock.time():
+            uid = self._heap[0][1]
+            entry, track = self._entries[uid], self._tracks[uid]
+            self._run(entry, track)  # where Redis is away, the schedule stays due
+            heapq.heappop(self._heap)
+            self._push(entry, track)
+            if not self.lease.hold():
+                raise LeadLost
+
+    def _run(self, entry: Entry, track: Track) -> None:
+        due = due_slots(entry.trigger_from(track.cursor), track.cursor, self._now(), entry.rules)
+        memory, missed = track.memory(entry), due.missed
+        fields: dict[str, str | int | None] = {}
+        for slot in due.run:
+            if entry.stop.after is not None and slot > entry.stop.after:
+                track.stopped = fields["stopped"] = "AfterTime"
+                break
+            outcome, detail = self._runs.enqueue_slot(entry, slot, memory)
+            self._count(outcome, entry, slot)
+            if outcome is Outcome.STOPPED:
+                track.stopped = fields["stopped"] = detail
+                break
+            if outcome in (Outcome.ENQUEUED, Outcome.DEDUPLICATED):
+                fields.update(last=to_ms(slot), enqueued=to_ms(self._now()), task=detail)
+            elif outcome is not Outcome.FORBIDDEN:
+                missed += 1
+        if due.missed:
+            self._count("missed", entry, due.cursor, due.missed)
+        track.cursor = due.cursor
+        if note_end(entry, track):
+            fields["stopped"] = track.stopped
+        self._write(entry, track, fields, missed)
+
+    def _run_manual(self, entry: Entry, track: Track, token: str) -> None:
+        outcome, detail = self._runs.enqueue_manual(entry, token, track.memory(entry))
+        self._count(outcome, entry, self._now())
+        fields: dict[str, str | int | None] = {"handled": token}
+        if outcome in (Outcome.ENQUEUED, Outcome.DEDUPLICATED):
+            fields.update(enqueued=to_ms(self._now()), task=detail)
+        track.handled = token
+        self._write(entry, track, fields)
+
+    def _write(self, entry: Entry, track: Track, fields: dict[str, str | int | None], missed: int = 0) -> None:
+        """Write the mirror. It comes after what it mirrors: lost with a crash, it makes a run be asked for twice, no more."""
+        self._store.advance(
+            entry.uid, to_ms(track.cursor), {**track.changes, **fields}, ttl=track.memory(entry), missed=missed
+        )
+        track.changes = {}
+
+    def _refresh(self) -> None:
+        """Renew the time to live of what Redis keeps of each schedule, a few at a time."""
+        if not self._to_refresh:
+            if self._clock.monotonic() - self._refreshed < REFRESH_EVERY:
+                return
+            self._refreshed = self._clock.monotonic()
+            self._to_refresh = list(self._entries)
+        for uid in self._to_refresh[-REFRESH_CHUNK:]:
+            if uid in self._entries:
+                self._write(self._entries[uid], self._tracks[uid], {})
+        del self._to_refresh[-REFRESH_CHUNK:]
+
+    def _count(self, outcome: Outcome | str, entry: Entry, slot: datetime, number: int = 1) -> None:
+        self.counts[outcome] = self.counts.get(outcome, 0) + number
+        level = logging.INFO if outcome == Outcome.ENQUEUED else logging.WARNING
+        level = logging.DEBUG if outcome == Outcome.DEDUPLICATED else level
+        extra = {"schedule": entry.name, "slot": slot.isoformat(), "number": number}
+        log.log(level, f"schedule.{outcome}", extra=extra)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.time(), UTC)

@@ -1,0 +1,61 @@
+"""What beat does for the queues: bury dead owners and promote delayed tasks. With no worker alive nobody else would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from umbel.broker.base import Broker, Liveness
+from umbel.clock import Clock
+from umbel.control.reaper import Reaper
+
+#: Seconds between two looks at one queue, and at the owners, at the most.
+LOOK_EVERY = 1.0
+#: Seconds after which the names of all queues are read again.
+NAMES_EVERY = 5.0
+
+
+class Janitor:
+    """See the module. `look` belongs to one thread, `hint` to any.
+
+    Args:
+        broker: whose queues are looked after.
+        clock: its monotonic time counts.
+    """
+
+    def __init__(self, broker: Broker, clock: Clock) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._liveness: Liveness = broker.liveness()
+        self._reaper = Reaper(self._liveness, clock)
+        self._names: list[str] = []
+        self._named = float("-inf")
+        self._reaped = float("-inf")
+        self._next: dict[str, float] = {}
+
+    def hint(self, pod_uids: Iterable[str]) -> None:
+        """Somebody saw these pods vanish."""
+        self._reaper.hint(pod_uids)
+
+    def look(self) -> float:
+        """Look once; return how many seconds to wait.
+
+        Raises:
+            OperationalError, ConnectionLost: Redis is away.
+        """
+        now = self._clock.monotonic()
+        if now - self._named >= NAMES_EVERY:
+            self._names, self._named = self._broker.queues(), now
+            self._next = {name: self._next.get(name, now) for name in self._names}
+        for name in self._names:
+            if self._next[name] <= now:
+                due = self._broker.promote(name)
+                self._next[name] = now + (LOOK_EVERY if due is None else min(due, LOOK_EVERY))
+        if now - self._reaped >= LOOK_EVERY:
+            self._reaped = now
+            self._reaper.look()
+        soonest = min(self._next.values(), default=now + LOOK_EVERY)
+        return max(0.01, min(soonest, self._reaped + LOOK_EVERY) - self._clock.monotonic())
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._liveness.close()

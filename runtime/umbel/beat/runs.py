@@ -1,0 +1,153 @@
+"""Enqueue one run of a schedule, once: note it, push it in the queue's slot, and say what came of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from umbel.beat.entry import Call, Entry, RunIds, run_ids, slot_ids, task_of, to_ms
+from umbel.beat.lease import Lease
+from umbel.broker.base import QueueInfo
+from umbel.redis.schedules import ScheduleStore
+
+log = logging.getLogger("umbel.beat")
+
+#: Milliseconds after which a run that is noted, and of which its empty queue knows nothing, counts as gone.
+LOST_AFTER_MS = 10_000
+
+
+class Outcome(StrEnum):
+    """What came of a slot."""
+
+    ENQUEUED = "enqueued"
+    DEDUPLICATED = "deduplicated"  #: it had been enqueued before
+    FORBIDDEN = "skipped_forbid"  #: another run has not ended
+    CLOSED = "closed"  #: the queue takes no new tasks
+    STOPPED = "stopped"  #: the schedule has ended by itself
+    UNSENDABLE = "unsendable"  #: its message could not be made
+
+
+class LeadLost(Exception):
+    """Another beat leads now: drop everything, and begin again from Redis."""
+
+
+class QueueSide(Protocol):
+    """What of a broker runs need besides the store."""
+
+    def info(self, queue: str) -> QueueInfo: ...
+
+    def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int: ...
+
+
+class Runs:
+    """Enqueues runs in the name of one leader.
+
+    Args:
+        store: Redis.
+        broker: for Replace, and to see whether a queue is empty.
+        lease: the lead in whose name runs are enqueued.
+    """
+
+    def __init__(self, store: ScheduleStore, broker: QueueSide, lease: Lease) -> None:
+        self._store = store
+        self._broker = broker
+        self._lease = lease
+
+    def enqueue_slot(self, entry: Entry, slot: datetime, memory: float) -> tuple[Outcome, str]:
+        """Enqueue the run for a slot; ``memory`` in seconds.
+
+        Returns: what came of it, and the task's id (for STOPPED: the reason).
+
+        Raises:
+            LeadLost: another beat leads.
+            OperationalError: Redis cannot be reached; to be repeated.
+        """
+        ids = slot_ids(entry.uid, slot)
+        return self._enqueue(entry, ids, to_ms(slot), memory, counted=True)
+
+    def enqueue_manual(self, entry: Entry, token: str, memory: float) -> tuple[Outcome, str]:
+        """Enqueue the run that a manual token asks for, whatever else is active; see `enqueue_slot`."""
+        ids = run_ids(entry.uid, "manual", token)
+        return self._enqueue(entry, ids, int(time.time() * 1000), memory, counted=False)
+
+    def _enqueue(
+        self, entry: Entry, ids: RunIds, scheduled_ms: int, memory: float, *, counted: bool
+    ) -> tuple[Outcome, str]:
+        try:
+            call = entry.build(ids, entry.uid)
+        except Exception:
+            log.exception("beat.message_failed", extra={"schedule": entry.name})
+            return Outcome.UNSENDABLE, ids.task
+        noted = self._note(entry, ids, scheduled_ms, memory, counted, call.queue)
+        if noted is not None:
+            return noted
+        if not self._lease.valid:
+            raise LeadLost
+        answer = self._store.enqueue(
+            call.queue,
+            ids.run,
+            call.payload,
+            source=self._lease.source,
+            epoch=self._lease.epoch,
+            task_id=ids.task,
+            ttl=memory,
+            delay=call.delay,
+        )
+        if answer.status == "stale":
+            self._step_back(entry, ids, call, answer.highest, counted)
+        if answer.status == "closed":
+            self._store.drop(entry.uid, [ids.run], counted=counted)
+            log.warning("beat.queue_closed", extra={"schedule": entry.name, "queue": call.queue})
+            return Outcome.CLOSED, ids.task
+        return (Outcome.ENQUEUED if answer.status == "ok" else Outcome.DEDUPLICATED), ids.task
+
+    def _note(
+        self, entry: Entry, ids: RunIds, scheduled_ms: int, memory: float, counted: bool, queue: str
+    ) -> tuple[Outcome, str] | None:
+        """Note the run with its schedule; return what came of it where it is not to be enqueued."""
+        for attempt in (1, 2):
+            begun = self._store.begin(
+                entry.uid,
+                ids.run,
+                {"task": ids.task, "scheduled": scheduled_ms, "begun": int(time.time() * 1000)},
+                ttl=memory,
+                policy=entry.policy if counted else "Allow",
+                counted=counted,
+                max_runs=entry.stop.max_runs,
+                max_failures=entry.stop.max_failures,
+            )
+            if begun.status != "forbidden" or attempt == 2 or not self._drop_lost(entry, queue):
+                break
+        if begun.status == "forbidden":
+            return Outcome.FORBIDDEN, ids.task
+        if begun.status == "stopped":
+            return Outcome.STOPPED, begun.details[0]
+        if begun.status == "ended":
+            return Outcome.DEDUPLICATED, ids.task
+        if begun.status == "begun" and entry.policy == "Replace" and counted and begun.details:
+            self._broker.revoke([task_of(run) for run in begun.details], terminate=True)
+        return None
+
+    def _drop_lost(self, entry: Entry, queue: str) -> bool:
+        """Forget noted runs that cannot be anywhere: their queue is empty (it was purged). Return whether there were any."""
+        info = self._broker.info(queue)
+        if info.ready or info.delayed or info.in_flight:
+            return False
+        before = int(time.time() * 1000) - LOST_AFTER_MS
+        lost = [run for run, note in self._store.active(entry.uid).items() if int(note.get("begun", 0)) < before]
+        if not lost:
+            return False
+        log.warning("beat.runs_lost", extra={"schedule": entry.name, "runs": lost})
+        self._store.drop(entry.uid, lost)
+        return True
+
+    def _step_back(self, entry: Entry, ids: RunIds, call: Call, highest: int, counted: bool) -> None:
+        """A queue has seen a later leader: take the note back unless that leader enqueued the run."""
+        if not self._store.was_enqueued(call.queue, ids.run):
+            self._store.drop(entry.uid, [ids.run], counted=counted)
+        self._lease.overtaken(highest)
+        raise LeadLost
