@@ -93,13 +93,18 @@ class Desk:
             log.warning("owner.lost", extra={"owner": self._consumer.owner.id})
             self.enter()
             return
+        # Looked at first: when the main thread ends a task, it adds the outcome before it forgets what ran.
+        running = self.running
         for queue, messages in held.items():
+            outcomes = self._outcomes[queue]
             # An outcome whose tag is gone was taken; one whose tag still stands was not, and goes out again.
-            self._outcomes[queue] = [outcome for outcome in self._outcomes[queue] if outcome.tag in messages]
-            known = {outcome.tag for outcome in self._outcomes[queue]}
+            for outcome in list(outcomes):
+                if outcome.tag not in messages:
+                    outcomes.remove(outcome)
+            known = {outcome.tag for outcome in outcomes}
             known.update(delivery.tag for delivery in self.ready if delivery.queue == queue)
-            if self.running is not None and self.running.queue == queue:
-                known.add(self.running.tag)
+            if running is not None and running.queue == queue:
+                known.add(running.tag)
             for tag, payload in messages.items():
                 if tag not in known:
                     self.ready.append(Delivery(queue, tag, payload))
@@ -119,10 +124,12 @@ class Desk:
         """
         assert self._consumer is not None
         outcomes = self._outcomes[queue]
+        # The main thread may add to the list while the helper waits for the answer: drop only what was sent.
+        sent = list(outcomes)
         self._certain = False
-        batch = self._consumer.cycle(queue, outcomes, want)
+        batch = self._consumer.cycle(queue, sent, want)
         self._certain = True
-        self._outcomes[queue] = []
+        del outcomes[: len(sent)]
         self._offset = batch.now - time.monotonic()
         self.max_deliveries[queue] = batch.max_deliveries
         if batch.lost_tags:
