@@ -311,3 +311,9 @@ def record_run(connection: RedisConnection, prefix: str, uid: str, run_id: str, 
     """
     names = keys.schedule(prefix, uid)
     return bool(_record(connection, names, (run_id, state, int(KEEP_STATE * 1000))) == 1)
+
+
+def record_runs(connection: RedisConnection, prefix: str, runs: Iterable[tuple[str, str, str]]) -> None:
+    """Write the ends of several runs, each (schedule uid, run id, final state); see `record_run`."""
+    for uid, run_id, state in runs:
+        record_run(connection, prefix, uid, run_id, state)

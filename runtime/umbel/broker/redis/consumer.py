@@ -12,6 +12,7 @@ from umbel.errors import LayoutError
 from umbel.record import Record
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection, ServerRefused
+from umbel.redis.schedules import record_runs
 
 #: Seconds within which Redis has to connect, and to answer a cycle.
 CONNECT_TIMEOUT = 2.0
@@ -80,7 +81,10 @@ class RedisConsumer:
             raise ConnectionLost("the last cycle's answer is missing: resume first")
         names, arguments = pack_outcomes(self._prefix, outcomes)
         packed = scripts.cycle.pack((*self._keys[queue], *names), (want, len(outcomes), *arguments))
+        runs = [outcome.run for outcome in outcomes if outcome.run is not None]
         try:
+            if runs:  # before the acknowledgement: the schedule learns of every end, of some twice
+                record_runs(connection, self._prefix, runs)
             connection.send(packed, ANSWER_TIMEOUT)
             answer = scripts.cycle.receive(connection, packed, ANSWER_TIMEOUT)
         except (ConnectionBroken, ServerRefused) as error:

@@ -15,6 +15,7 @@ from umbel.errors import OperationalError
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
 from umbel.redis.pool import Pool
+from umbel.redis.schedules import record_runs
 
 T = TypeVar("T")
 
@@ -107,7 +108,13 @@ class RedisLiveness:
             own.dead,
             *own.ready,
         )
-        answer = self._run(lambda connection: scripts.cycle(connection, (*fixed, *names), (0, 1, *arguments)))
+
+        def work(connection: RedisConnection) -> Any:
+            if outcome.run is not None:
+                record_runs(connection, self._prefix, [outcome.run])
+            return scripts.cycle(connection, (*fixed, *names), (0, 1, *arguments))
+
+        answer = self._run(work)
         return bool(answer[0] == b"ok" and not answer[7])
 
     def close(self) -> None:
