@@ -237,7 +237,9 @@ CONDITIONS: Final[dict[str, Table]] = {
             Reason.PAYLOAD_TOO_LARGE: _no("The task with its arguments is larger than 64 KiB."),
             Reason.BEAT_NOT_READY: _no("beat does not run, or has not loaded this Schedule yet."),
         },
-        Condition.ACCEPTED: _ACCEPTED,
+        Condition.ACCEPTED: {
+            reason: meaning for reason, meaning in _ACCEPTED.items() if reason is not Reason.NOT_YET_SUPPORTED
+        },
         Condition.LOADED: {
             Reason.LOADED: _yes("beat works with this generation."),
             Reason.PENDING: _no("beat does not work with this generation yet."),
