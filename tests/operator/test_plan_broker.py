@@ -122,6 +122,10 @@ CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
         running(sample=sample(SERIAL, leader=False)),
         {"Ready": "NoLeader", "BeatAvailable": "NoLeader"},
     ),
+    "the standby answered": (
+        running(broker(beat={"replicas": 2}), sample=sample(SERIAL, leader=False)),
+        {"Ready": "Ready", "BeatAvailable": "BeatReady"},
+    ),
     "nothing loaded yet": (
         running(sample=sample(None)),
         {"Ready": "Pending", "ConfigLoaded": "Pending"},
@@ -134,8 +138,12 @@ CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
         running(broker(status=LAGGING), sample=sample(SERIAL - 1)),
         {"Ready": "Pending", "ConfigLoaded": "Pending"},
     ),
+    "files arrive one by one": (
+        running(broker(status=LATELY), sample=sample(SERIAL - 1, loadErrors=CONFIG_ERROR)),
+        {"Ready": "Ready", "ConfigLoaded": "Pending"},
+    ),
     "beat cannot read the configuration": (
-        running(sample=sample(SERIAL - 1, loadErrors=CONFIG_ERROR)),
+        running(broker(status=LAGGING), sample=sample(SERIAL - 1, loadErrors=CONFIG_ERROR)),
         {"Ready": "LoadFailed", "ConfigLoaded": "LoadFailed"},
     ),
     "one bad Schedule does not spoil the Broker": (

@@ -131,7 +131,9 @@ CONDITIONS: Final[dict[str, Table]] = {
             Reason.BEAT_NOT_READY: _no("No beat pod is ready."),
             Reason.NO_LEADER: _no("No beat holds the lock in Redis."),
             Reason.PENDING: _no("beat has not loaded its first configuration, or lags for more than five minutes."),
-            Reason.LOAD_FAILED: _no("beat cannot load the configuration."),
+            Reason.LOAD_FAILED: _no(
+                "beat cannot load the configuration, for more than five minutes or from the start."
+            ),
             Reason.STATUS_STALE: _unknown("beat has not answered for three polls."),
         },
         Condition.ACCEPTED: _ACCEPTED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from umbel_operator.api import base
 from umbel_operator.api.broker import Broker, BrokerStatus
 from umbel_operator.api.conditions import Condition, Reason
 from umbel_operator.build.connection import key_prefix
@@ -16,6 +17,8 @@ from umbel_operator.plan.unsupported import set_accepted
 
 #: Seconds that beat may lag behind a new configuration before the Broker counts as not ready.
 LAG_SECONDS = 300
+#: Seconds for which shards and index may not match while the kubelet brings them.
+TORN_SECONDS = 120
 
 _REDIS_REASONS = {
     "ConnectionRefused": Reason.CONNECTION_REFUSED,
@@ -104,7 +107,8 @@ def _set_beat_available(conditions: Conditions, state: State[Broker], facts: Bro
         trouble = pod_trouble(state.pods)
         text = f"no beat pod is ready; {trouble.message}" if trouble is not None else "no beat pod is ready"
         conditions.set(Condition.BEAT_AVAILABLE, Reason.BEAT_NOT_READY, text)
-    elif sample is not None and not sample.stale and not sample.leader:
+    elif sample is not None and not sample.stale and not sample.leader and facts.rollout.replicas == 1:
+        # Of several pods the one that answered may be the standby, and then says nothing about the lead.
         conditions.set(
             Condition.BEAT_AVAILABLE, Reason.NO_LEADER, f"{ready} beat pods are ready, but none holds the lock in Redis"
         )
@@ -122,10 +126,20 @@ def _set_config_loaded(conditions: Conditions, state: State[Broker], facts: Brok
         refused = len(sample.load_errors)
         note = f"; beat refuses {refused} entries, see their own conditions" if refused else ""
         conditions.set(Condition.CONFIG_LOADED, Reason.LOADED, f"beat works with the newest configuration{note}")
-    elif (broken := next((e for e in sample.load_errors if not e.uid), None)) is not None:
+    elif (broken := next((e for e in sample.load_errors if not e.uid), None)) is not None and _lasts(conditions, state):
         conditions.set(Condition.CONFIG_LOADED, Reason.LOAD_FAILED, f"{broken.reason}: {broken.message}")
     else:
         conditions.set(Condition.CONFIG_LOADED, Reason.PENDING, "beat has not loaded the newest configuration yet")
+
+
+def _lasts(conditions: Conditions, state: State[Broker]) -> bool:
+    """Tell whether the newest configuration is missing for longer than files take that arrive one by one."""
+    before = conditions.previous(Condition.CONFIG_LOADED)
+    return before is not None and before.status == "False" and _seconds_since(before, state) > TORN_SECONDS
+
+
+def _seconds_since(condition: base.Condition, state: State[Broker]) -> float:
+    return (state.now - condition.last_transition_time).total_seconds()
 
 
 def _set_ready(conditions: Conditions, state: State[Broker], facts: BrokerFacts) -> None:
@@ -162,10 +176,7 @@ def _unhealthy(conditions: Conditions, state: State[Broker]) -> tuple[Reason, st
         conditions.get(type) for type in (Condition.REACHABLE, Condition.BEAT_AVAILABLE, Condition.CONFIG_LOADED)
     )
     lagging = config.status != "True" and (
-        config.reason == Reason.LOAD_FAILED
-        or state.sample is None
-        or state.sample.loaded_revision is None
-        or (state.now - config.last_transition_time).total_seconds() > LAG_SECONDS
+        state.sample is None or state.sample.loaded_revision is None or _seconds_since(config, state) > LAG_SECONDS
     )
     if reachable.status == "False":
         return Reason(reachable.reason), reachable.message

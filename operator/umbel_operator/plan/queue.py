@@ -42,7 +42,7 @@ def plan_queue(state: State[TaskQueue]) -> Plan:
         released = _release(state, waits, progress)
         if released is not None:
             patch = finalizer_patch(queue, FINALIZER_QUEUE, wanted=False)
-            return Plan(actions=(patch,) if patch is not None else (), events=released)
+            return Plan(actions=(patch,), events=released) if patch is not None else Plan()
     finalizer = finalizer_patch(queue, FINALIZER_QUEUE, wanted=waits)
     pools = [pool for pool in state.view.pools.values() if _serves(pool, queue)]
     conditions = Conditions("TaskQueue", queue.generation, queue.status.conditions or (), state.now)
