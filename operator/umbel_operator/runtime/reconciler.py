@@ -75,15 +75,16 @@ class Reconciler:
 
     async def _finish(self, key: Key, owner: Json, plan: Plan, outcome: Outcome) -> Done:
         again = plan.requeue_after
+        wait = 0.0
         if plan.status is not None:
             # An action may have written the resource itself (a finalizer): the newest is what to compare with.
             wait = await self._writer.write(key, self._world.owner(key) or owner, plan.status)
-            if wait:
-                again = min(wait, again or wait)
-            else:
-                # Each event tells of a difference to the written status, so it is told once that is written.
-                for event in plan.events:
-                    self._recorder.record(owner, event.type, event.reason, event.message)
+        if wait:
+            again = min(wait, again or wait)
+        else:
+            # Each event tells of a difference to the written status, so it is told once that is written.
+            for event in plan.events:
+                self._recorder.record(owner, event.type, event.reason, event.message)
         result = "failed" if outcome.failures else "changed" if outcome.changed else "unchanged"
         return Done(result, again, outcome.retry, outcome.retry_after)
 
