@@ -13,6 +13,7 @@ from tests.cluster.crd_cases import CASES, Case
 from umbel_operator.api.base import camel
 from umbel_operator.api.conditions import CONDITIONS
 from umbel_operator.api.crd import build_crd, root_schema, to_yaml
+from umbel_operator.api.gaps import GAPS
 from umbel_operator.api.generate import generated_files, main
 from umbel_operator.api.kinds import BY_NAME, KINDS
 from umbel_operator.api.parse import parse_strict
@@ -151,6 +152,7 @@ def test_reference_tells_every_field_and_reason() -> None:
         for path, _ in nodes(root_schema(kind)["properties"]["spec"], "spec"):
             shown = path.replace(".items", "[]").split(".additionalProperties")[0].removesuffix("[]")
             assert shown == "spec" or f"`{shown}`" in section, shown
+        assert all(f"| `{gap.field}` | {gap.instead} |" in section for gap in GAPS[kind.kind_name()])
         for condition, found in CONDITIONS[kind.kind_name()].items():
             for reason in found:
                 assert f"| {condition} | `{reason}` |" in section

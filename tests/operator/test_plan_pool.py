@@ -184,7 +184,7 @@ def test_conditions(case: str) -> None:
         ({"concurrency": {"maxMemory": "1Gi"}}, "spec.concurrency.maxMemory is not acted on yet"),
         (
             {"replicas": 3, "autoscaling": {"type": "Queue", "queue": {"maxReplicas": 9}}},
-            "spec.autoscaling.type Queue is not acted on yet: the number of pods stays spec.replicas (3)",
+            "spec.autoscaling.type Queue is not acted on yet: the number of pods stays spec.replicas",
         ),
     ],
     ids=["Thread", "Async", "prefetch", "maxTasksPerProcess", "maxMemory", "autoscaling Queue"],

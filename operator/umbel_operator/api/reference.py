@@ -8,6 +8,7 @@ from typing import Any
 from umbel_operator.api.base import Resource
 from umbel_operator.api.conditions import CONDITIONS
 from umbel_operator.api.crd import root_schema
+from umbel_operator.api.gaps import GAPS
 from umbel_operator.api.kinds import KINDS
 from umbel_operator.api.names import API_VERSION
 
@@ -41,6 +42,13 @@ def _kind(kind: type[Resource]) -> Iterator[str]:
     for path, rule in _rules(schema, ""):
         yield f"* `{path or 'object'}`: {rule['message']}"
     yield ""
+    if GAPS[kind.kind_name()]:
+        yield f"### {kind.kind_name()} fields that are not acted on yet\n"
+        yield "| field | what happens instead |"
+        yield "|---|---|"
+        for gap in GAPS[kind.kind_name()]:
+            yield f"| `{gap.field}` | {gap.instead} |"
+        yield ""
     yield f"### {kind.kind_name()} conditions\n"
     yield "| condition | reason | status | meaning |"
     yield "|---|---|---|---|"
@@ -63,11 +71,16 @@ def _fields(schema: Mapping[str, Any], path: str) -> Iterator[str]:
     for name, field in schema.get("properties", {}).items():
         here = f"{path}.{name}"
         default = "required" if name in required else _default(field)
-        yield f"| `{here}` | {_type(field)} | {default} | {field.get('description', '')} |"
+        yield f"| `{here}` | {_type(field)} | {default} | {_text(field)} |"
         if name == "conditions":
             continue
         inner, suffix = (field["items"], "[]") if field.get("type") == "array" else (field, "")
         yield from _fields(inner, here + suffix)
+
+
+def _text(field: Mapping[str, Any]) -> str:
+    """Return the description, with what a browser would take for a tag written out."""
+    return str(field.get("description", "")).replace("<", "&lt;").replace("|", "\\|")
 
 
 def _rules(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, str]]]:

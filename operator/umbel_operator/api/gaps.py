@@ -1,0 +1,93 @@
+"""The fields that this release does not act on, with what happens instead: for conditions and for the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A field, or a value of one, that is accepted and not acted on."""
+
+    field: str
+    instead: str
+    #: Tells whether a resource's spec makes use of it.
+    used: Callable[[Any], bool]
+
+    def __str__(self) -> str:
+        return f"{self.field} is not acted on yet: {self.instead}"
+
+
+def _connection(kind: str) -> Gap:
+    return Gap(
+        f"spec.connection.type {kind}",
+        "nothing is deployed for this Broker and its WorkerPools, and what runs is left as it is; use Standalone",
+        lambda spec: spec.connection.type == kind,
+    )
+
+
+def _model(name: str) -> Gap:
+    return Gap(
+        f"spec.concurrency.model {name}",
+        "each slot is a process, as with Process",
+        lambda spec: spec.concurrency.model == name,
+    )
+
+
+GAPS: Final[dict[str, tuple[Gap, ...]]] = {
+    "Broker": (_connection("Sentinel"), _connection("Cluster")),
+    "TaskQueue": (
+        Gap(
+            "spec.rateLimit",
+            "tasks leave the queue as fast as workers take them",
+            lambda spec: spec.rate_limit is not None,
+        ),
+        Gap(
+            "spec.maxLength with spec.overflowPolicy",
+            "the queue grows without a bound",
+            lambda spec: spec.max_length is not None,
+        ),
+        Gap(
+            "spec.deadLetter.policy Forward",
+            "dead tasks are kept with this queue, as with Keep",
+            lambda spec: spec.dead_letter.policy == "Forward",
+        ),
+        Gap(
+            "spec.taskDefaults",
+            "tasks use the options of their own code",
+            lambda spec: spec.task_defaults is not None,
+        ),
+        Gap(
+            "spec.deletionPolicy Purge",
+            "tasks stay in Redis when this object is deleted, as with Retain",
+            lambda spec: spec.deletion_policy == "Purge",
+        ),
+    ),
+    "WorkerPool": (
+        _model("Thread"),
+        _model("Async"),
+        Gap(
+            "spec.concurrency.prefetch",
+            "workers choose how many tasks they hold ahead",
+            lambda spec: spec.concurrency.prefetch is not None,
+        ),
+        Gap(
+            "spec.concurrency.maxTasksPerProcess",
+            "processes are not replaced by count",
+            lambda spec: spec.concurrency.max_tasks_per_process is not None,
+        ),
+        Gap(
+            "spec.concurrency.maxMemory",
+            "processes are not replaced by memory",
+            lambda spec: spec.concurrency.max_memory is not None,
+        ),
+        Gap(
+            "spec.autoscaling.type Queue",
+            "the number of pods stays spec.replicas",
+            lambda spec: spec.autoscaling.type == "Queue",
+        ),
+    ),
+    "Schedule": (),
+}
