@@ -5,6 +5,7 @@ import logging
 import socket
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
@@ -13,7 +14,8 @@ from umbel_operator.handlers import run as run_app
 from umbel_operator.kube.access import NotReadyError, check_kinds, check_server, missing_rights, say_missing
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.connect import NoClusterError, load_configuration, own_namespace
-from umbel_operator.kube.errors import ApiError
+from umbel_operator.kube.errors import ApiError, Json
+from umbel_operator.kube.putting import BadFileError, put, read_resources
 from umbel_operator.kube.transport import Transport
 from umbel_operator.runtime.app import App, Options
 from umbel_operator.runtime.logs import configure
@@ -82,6 +84,31 @@ def run(
     except (NoClusterError, NotReadyError, ApiError) as error:
         click.echo(f"umbel-operator: {error}", err=True)
         sys.exit(1)
+
+
+@main.command()
+@click.option("--filename", "-f", required=True, type=click.Path(path_type=Path), help="YAML file with the resources.")
+@click.option("--wait", type=float, default=60, show_default=True, help="Seconds to wait until the cluster is ready.")
+@click.option("--manager", default="umbel-apply", show_default=True, help="Field manager to apply as.")
+def apply(filename: Path, wait: float, manager: str) -> None:
+    """Create or change Umbel's resources from a file, as soon as the cluster serves their kinds.
+
+    The chart's job runs this: Helm cannot create a Broker in the step that creates the Broker's CRD.
+    """
+    configure("text")
+    try:
+        asyncio.run(_apply(read_resources(filename), wait, manager))
+    except (BadFileError, NoClusterError, NotReadyError, ApiError) as error:
+        click.echo(f"umbel-operator: {error}", err=True)
+        sys.exit(1)
+
+
+async def _apply(resources: list[Json], wait: float, manager: str) -> None:
+    transport = Transport(await load_configuration(), reload=load_configuration)
+    try:
+        await put(Api(transport), resources, manager=manager, seconds=wait)
+    finally:
+        await transport.close()
 
 
 async def _run(options: Options) -> None:

@@ -46,13 +46,14 @@ class Api:
         answer = await self._send("POST", resource, namespace, None, named=name, query=query, body=obj)
         return answer.body
 
-    async def apply(self, obj: Json) -> Json:
+    async def apply(self, obj: Json, *, manager: str = FIELD_MANAGER) -> Json:
         """Apply an object server-side, taking fields that others hold.
 
         It is all or nothing: a manifest that the API server refuses leaves the stored object as it was.
+        manager: whose fields these become.
         """
         resource, namespace, name = _target(obj)
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": manager, "force": "true"}
         return (await self._send("PATCH", resource, namespace, name, query=query, body=obj, content_type=_APPLY)).body
 
     async def own_created_fields(self, resource: Resource, live: Json) -> Json:

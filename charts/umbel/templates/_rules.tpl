@@ -1,0 +1,44 @@
+{{- /*
+The operator's rights: no Secrets, no exec, no Roles. `umbel.rules` is what it needs in each namespace that it serves;
+`umbel.clusterRules` is what it needs besides to serve all of them.
+*/}}
+{{- define "umbel.rules" -}}
+- apiGroups: [umbel.dev]
+  resources: [brokers, taskqueues, workerpools, schedules]
+  verbs: [get, list, watch, patch]
+- apiGroups: [umbel.dev]
+  resources: [brokers/status, taskqueues/status, workerpools/status, schedules/status]
+  verbs: [get, patch]
+- apiGroups: [umbel.dev]
+  resources: [workerpools/scale]
+  verbs: [get, patch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+{{- if .Values.networkPolicy.enabled }}
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{- define "umbel.clusterRules" -}}
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get, list, watch]
+{{- end }}
