@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.beat.inprocess import Bench
 from tests.integration.beat.mounted import MountedConfig
 from tests.integration.beat.process import BeatProcess
 from tests.redis_server import RedisServer
@@ -37,3 +38,11 @@ def start_beat(tmp_path: Path, prefix: str, mounted: MountedConfig) -> Iterator[
         if beat.process.poll() is None:
             assert beat.end() == 0, beat.text()
         assert "Traceback" not in beat.text(), beat.text()
+
+
+@pytest.fixture
+def bench(redis_server: RedisServer, prefix: str) -> Iterator[Bench]:
+    """Beats in this process, on a clock that the test moves."""
+    made = Bench(redis_server, prefix)
+    yield made
+    made.close()

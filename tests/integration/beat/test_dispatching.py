@@ -1,0 +1,239 @@
+"""What is enqueued when: catching up, clock jumps, edits, two leaders, lost mirrors. On a clock that the test moves."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.beat.inprocess import Bench, schedule
+
+LATEST = {"policy": "Latest"}
+
+
+def cron(expression: str) -> dict[str, object]:
+    return {"type": "Cron", "cron": {"expression": expression}}
+
+
+def test_a_new_schedule_begins_with_the_next_slot(bench: Bench) -> None:
+    beat = bench.beat(schedule("s1", every=10))
+    beat.tick()
+    bench.run(beat, 35)
+    assert bench.slots() == [10, 20, 30]
+
+
+def test_it_sleeps_until_the_next_slot_and_a_second_at_the_most(bench: Bench) -> None:
+    beat = bench.beat(schedule("s1", every=10))
+    assert beat.tick() == 1.0
+    bench.clock.advance(9.75)
+    assert beat.tick() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "expected"),
+    [
+        ({"policy": "Skip"}, []),
+        ({"policy": "Latest"}, [3600]),
+        ({"policy": "All", "maxRuns": 3}, [2400, 3000, 3600]),
+    ],
+)
+def test_slots_that_passed_without_beat(bench: Bench, catch_up: dict[str, object], expected: list[int]) -> None:
+    body = schedule("s1", every=600, catchUp=catch_up)
+    bench.beat(body).tick()
+    bench.clock.advance(3600 + 100)
+    bench.beat(body, ttl=5.0).lease  # noqa: B018 - a beat that never ticks changes nothing
+    bench.client.delete(f"{bench.prefix}:{{beat:config:test}}:lock")
+    bench.beat(body).tick()
+    assert bench.slots() == expected
+    assert bench.state().get("missed", "0") == str(6 - len(expected))
+
+
+def test_a_deadline_drops_what_is_too_late(bench: Bench) -> None:
+    body = schedule("s1", every=600, catchUp={"policy": "All", "maxRuns": 100}, startingDeadlineSeconds=700)
+    beat = bench.beat(body)
+    beat.tick()
+    bench.clock.advance(3600 + 10)
+    beat.tick()
+    assert bench.slots() == [3000, 3600]
+
+
+def test_a_clock_set_back_repeats_nothing_and_goes_on_later(bench: Bench) -> None:
+    beat = bench.beat(schedule("s1", every=10))
+    beat.tick()
+    bench.run(beat, 30)
+    bench.clock.jump(-25)
+    bench.run(beat, 25)
+    assert bench.slots() == [10, 20, 30]
+    bench.run(beat, 20)
+    assert bench.slots() == [10, 20, 30, 40, 50]
+
+
+def test_a_clock_set_forward_is_caught_up_by_the_policy(bench: Bench) -> None:
+    beat = bench.beat(schedule("s1", every=10, catchUp=LATEST))
+    beat.tick()
+    bench.run(beat, 10)
+    bench.clock.jump(1000)
+    beat.tick()
+    bench.run(beat, 10)
+    assert bench.slots() == [10, 1010, 1020]
+
+
+def test_two_beats_that_both_believe_to_lead_enqueue_each_slot_once(bench: Bench) -> None:
+    first, second = bench.beat(schedule("s1", every=10)), bench.beat(schedule("s1", every=10))
+    first.tick()
+    bench.run(first, 20)
+    bench.client.delete(f"{bench.prefix}:{{beat:config:test}}:lock")  # Redis has lost the lock, the first does not know
+    second.tick()
+    for _ in range(30):
+        bench.clock.advance(1)
+        first.lease._renewed = bench.clock.monotonic()  # it does not even look
+        first.tick()
+        second.tick()
+    assert bench.slots() == [10, 20, 30, 40, 50]
+    assert first.lease.epoch == 0
+    assert second.leading
+
+
+def test_a_leader_that_was_replaced_cannot_enqueue_what_its_successor_skipped(bench: Bench) -> None:
+    old = bench.beat(schedule("s1", every=10, catchUp=LATEST))
+    old.tick()
+    bench.clock.advance(25)
+    bench.client.delete(f"{bench.prefix}:{{beat:config:test}}:lock")
+    new = bench.beat(schedule("s1", every=10, catchUp=LATEST))
+    new.tick()
+    assert bench.slots() == [20]
+    entry = new.entries["s1"]
+    old.lease._renewed = bench.clock.monotonic()
+    from datetime import UTC, datetime
+
+    from tests.integration.beat.inprocess import NOON
+
+    from umbel.beat.runs import LeadLost
+
+    with pytest.raises(LeadLost):
+        old._runs.enqueue_slot(entry, datetime.fromtimestamp(NOON + 10, UTC), 86400)
+    assert bench.slots() == [20]
+    assert bench.store.active("s1").keys() == {bench.mail.runs()[0]}, "the run that was refused is not noted"
+
+
+def test_a_leader_whose_epochs_were_lost_gets_ahead_of_the_queues(bench: Bench) -> None:
+    beat = bench.beat(schedule("s1", every=10))
+    beat.tick()
+    bench.run(beat, 10)
+    bench.client.hset(f"{bench.prefix}:{{mail}}:meta", "epoch:config:test", 57)
+    bench.run(beat, 12)
+    assert bench.slots() == [10, 20]
+    assert beat.lease.epoch == 58
+
+
+def test_a_death_between_enqueueing_and_the_mirror_repeats_nothing(bench: Bench) -> None:
+    first = bench.beat(schedule("s1", every=10))
+    first.tick()
+    before = bench.client.dump(f"{bench.prefix}:{{s1}}:sched")
+    bench.run(first, 10)
+    assert bench.slots() == [10]
+    bench.client.restore(f"{bench.prefix}:{{s1}}:sched", 60_000, before, replace=True)  # the mirror was not written
+    bench.client.delete(f"{bench.prefix}:{{beat:config:test}}:lock")
+    second = bench.beat(schedule("s1", every=10))
+    second.tick()
+    bench.run(second, 10)
+    assert bench.slots() == [10, 20]
+    assert bench.state()["last"] == str(1000 * int(bench.clock.time()))
+
+
+def test_a_death_between_noting_and_enqueueing_loses_nothing(bench: Bench) -> None:
+    first = bench.beat(schedule("s1", every=10, concurrencyPolicy="Forbid"))
+    first.tick()
+    from tests.integration.beat.inprocess import NOON
+
+    from umbel.beat.entry import run_ids
+
+    bench.store.begin("s1", run_ids("s1", int(NOON) + 10).run, {"task": "t"}, ttl=100, policy="Forbid")
+    bench.run(first, 10)
+    assert bench.slots() == [10]
+
+
+def test_an_edit_drops_what_was_missed(bench: Bench) -> None:
+    bench.beat(schedule("s1", every=600)).tick()
+    bench.clock.advance(3000)
+    beat = bench.beat(schedule("s1", every=600, jitterSeconds=0, task={"name": "other"}))
+    bench.client.delete(f"{bench.prefix}:{{beat:config:test}}:lock")
+    beat.tick()
+    bench.run(beat, 600, step=60)
+    assert bench.slots() == [3600]
+
+
+def test_a_new_history_limit_is_no_edit(bench: Bench) -> None:
+    bench.beat(schedule("s1", every=600)).tick()
+    bench.clock.advance(1200)
+    bench.client.delete(f"{bench.prefix}:{{beat:config:test}}:lock")
+    bench.beat(schedule("s1", every=600, generation=9, failedRunsHistoryLimit=7)).tick()
+    assert bench.slots() == [600, 1200]
+    assert bench.state()["keep_failed"] == "7"
+
+
+def test_a_resume_makes_up_inside_an_explicit_deadline_only(bench: Bench) -> None:
+    plain, bounded = schedule("s1", every=60), schedule("s2", every=60, startingDeadlineSeconds=150)
+    beat = bench.beat(plain, bounded)
+    beat.tick()
+    bench.define(beat, {**plain, "suspend": True}, {**bounded, "suspend": True})
+    bench.run(beat, 600, step=30)
+    assert bench.slots("s1") == bench.slots("s2") == []
+    bench.define(beat, plain, bounded)
+    beat.tick()
+    assert bench.slots("s1") == []
+    assert bench.slots("s2") == [480, 540, 600]
+
+
+def test_once_runs_once_also_when_it_comes_late(bench: Bench) -> None:
+    body = schedule("s1", trigger={"type": "Once", "once": {"time": "2026-06-01T11:58:20Z"}}, catchUp=LATEST)
+    beat = bench.beat(body)
+    beat.tick()
+    bench.run(beat, 5)
+    assert bench.slots() == [-100]
+    bench.client.delete(f"{bench.prefix}:{{beat:config:test}}:lock")
+    again = bench.beat({**body, "task": {"name": "edited"}})
+    again.tick()
+    assert bench.slots() == [-100]
+
+
+def test_jitter_delays_the_message_and_not_the_slot(bench: Bench) -> None:
+    beat = bench.beat(schedule("s1", every=600, jitterSeconds=500))
+    beat.tick()
+    bench.run(beat, 600)
+    assert bench.slots() == []
+    bench.run(beat, 500)
+    assert bench.slots() == [600]
+    assert bench.state()["last"] == str(int((bench.clock.time() - 500) * 1000))
+
+
+def test_cron_in_its_zone(bench: Bench) -> None:
+    trigger = {"type": "Cron", "cron": {"expression": "1 14 * * *", "timeZone": "Europe/Berlin"}}
+    beat = bench.beat(schedule("s1", trigger=trigger), schedule("s2", trigger=cron("1 12 * * *")))
+    beat.tick()
+    bench.run(beat, 61)
+    assert bench.slots("s1") == bench.slots("s2") == [60]
+
+
+def test_every_key_has_a_ttl_or_stays_for_a_reason(bench: Bench) -> None:
+    from umbel.redis.keys import is_permanent
+
+    beat = bench.beat(schedule("s1", every=10), schedule("s2", every=10, suspend=True))
+    beat.tick()
+    bench.run(beat, 20)
+    for message in bench.take():
+        bench.end(message)
+    names = [name.decode() for name in bench.client.scan_iter(f"{bench.prefix}:*")]
+    assert len(names) > 5
+    for name in names:
+        assert is_permanent(name) or name.endswith(":bell") or bench.client.pttl(name) > 0, name
+
+
+def test_five_thousand_schedules_start_quickly(bench: Bench) -> None:
+    import time
+
+    bodies = [schedule(f"u{n}", every=3600, queue="mail") for n in range(5000)]
+    beat = bench.beat(*bodies)
+    began = time.perf_counter()
+    beat.tick()
+    assert time.perf_counter() - began < 20
+    again = time.perf_counter()
+    beat.tick()
+    assert time.perf_counter() - again < 0.2
