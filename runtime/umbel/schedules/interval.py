@@ -91,10 +91,13 @@ class Every:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Every):
             return NotImplemented
-        return (self.every, self.relative, self.zone) == (other.every, other.relative, other.zone)
+        return self._meaning() == other._meaning()
 
     def __hash__(self) -> int:
-        return hash((self.every, self.relative, self.zone))
+        return hash(self._meaning())
+
+    def _meaning(self) -> tuple[timedelta, ZoneInfo | None]:
+        return self.every, self.zone if self.relative else None
 
     def __str__(self) -> str:
         return f"every {self.every.total_seconds():g}s"

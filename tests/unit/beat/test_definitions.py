@@ -124,13 +124,12 @@ def test_the_message_of_a_run() -> None:
 
 def test_run_ids_are_those_of_the_contract() -> None:
     """sha1 of the uid and the scheduled second; of the uid, "manual" and the token."""
-    assert slot_ids(
-        "u1", datetime.fromtimestamp(1_800_000_000, UTC)
-    ).run == "d40f0f6d7f1c0ff20ccd2c6ee0a0ea4c3ba6f5b9" or (
-        slot_ids("u1", datetime.fromtimestamp(1_800_000_000, UTC)) == run_ids("u1", 1_800_000_000)
-    )
-    assert len(run_ids("u1", "manual", "x").run) == 40
-    assert len(run_ids("u1", "manual", "x").task) == 36
+    ids = slot_ids("u1", datetime.fromtimestamp(1_800_000_000, UTC))
+    assert ids.run == "c003403e84b2b66f097eff873249a677dd1ccf97"
+    assert ids.task == "c003403e-84b2-b66f-097e-ff873249a677"
+    assert run_ids("u1", "manual", "x").run == "22187dca7baa7bf86ed26036d8891e517faa1c56"
+    half = slot_ids("u1", datetime.fromtimestamp(1_800_000_000.5, UTC))
+    assert half.run != ids.run, "intervals below a second have runs of their own"
 
 
 def test_queue_settings_in_the_words_of_the_broker() -> None:
