@@ -25,7 +25,7 @@ def make(name: str, args: Any, kwargs: Any, options: Mapping[str, Any]) -> tuple
 
 def test_numbers_timedeltas_crontabs_and_expressions() -> None:
     assert trigger_of(30.0, "UTC") == Every(30)
-    assert trigger_of(timedelta(minutes=5), "UTC", relative=True) == Every(300, relative=True)
+    assert trigger_of(timedelta(minutes=5), "UTC", relative=True) == Every(300, relative=True, zone="UTC")
     assert trigger_of(crontab(hour=3, minute=0), "Europe/Berlin") == crontab(0, 3, zone="Europe/Berlin")
     assert str(trigger_of("H 3 * * *", "UTC")) == "H 3 * * * (UTC)"
 
