@@ -7,16 +7,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, WithJsonSchema
 
+from umbel_operator.api.autoscaling import Autoscaling
 from umbel_operator.api.base import (
     AGE_COLUMN,
     INT32,
     READY_COLUMN,
     REASON_COLUMN,
-    Bytes,
     Column,
     DNSLabel,
     Image,
-    IntOrPercent,
     Model,
     OpenObject,
     PodTemplate,
@@ -27,7 +26,9 @@ from umbel_operator.api.base import (
     Time,
     immutable,
 )
+from umbel_operator.api.concurrency import Concurrency
 from umbel_operator.api.names import DEFAULT_BROKER
+from umbel_operator.api.rollout import Disruption, Drain, Rollout
 
 EnvVar = Annotated[
     OpenObject,
@@ -54,190 +55,6 @@ class QueueShare(Model):
         le=100,
         json_schema_extra=INT32,
         description="Share of fetches that this queue gets beside the others while all have tasks.",
-    )
-
-
-class Concurrency(Model):
-    """How a worker runs several tasks at once."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.model == 'Process' || !has(self.maxTasksPerProcess)",
-            "maxTasksPerProcess is only for model Process",
-            lambda c: c.model == "Process" or c.max_tasks_per_process is None,
-        ),
-    )
-
-    model: Literal["Process", "Thread", "Async"] = Field(
-        default="Process", description="What runs a task: a process, a thread, or an asyncio task."
-    )
-    slots: int = Field(
-        default=1, ge=1, le=1000, json_schema_extra=INT32, description="Number of tasks that one pod runs at once."
-    )
-    prefetch: int | None = Field(
-        default=None,
-        ge=0,
-        le=1000,
-        json_schema_extra=INT32,
-        description="Tasks that a worker may hold beyond its slots; left out, as few as hide the round trip; 0, none.",
-    )
-    max_tasks_per_process: int | None = Field(
-        default=None,
-        ge=1,
-        json_schema_extra=INT32,
-        description="Number of tasks after which a process is replaced, for model Process.",
-    )
-    max_memory: Bytes | None = Field(
-        default=None, description="Resident memory of a process above which it is replaced, e.g. 512Mi."
-    )
-
-
-class QueueScaling(Model):
-    """Settings of the built-in scaler."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.minReplicas <= self.maxReplicas",
-            "minReplicas must not be greater than maxReplicas",
-            lambda s: s.min_replicas <= s.max_replicas,
-        ),
-    )
-
-    min_replicas: int = Field(
-        default=1, ge=0, le=10_000, json_schema_extra=INT32, description="Least number of pods; 0 lets the pool sleep."
-    )
-    max_replicas: int = Field(ge=1, le=10_000, json_schema_extra=INT32, description="Greatest number of pods.")
-    tasks_per_replica: int | None = Field(
-        default=None,
-        ge=1,
-        le=100_000,
-        json_schema_extra=INT32,
-        description="Waiting and running tasks that one pod is meant for; left out, concurrency.slots.",
-    )
-    startup_lead_seconds: int = Field(
-        default=30,
-        ge=0,
-        le=3600,
-        json_schema_extra=INT32,
-        description="Seconds ahead for which delayed tasks and due Schedules count as load.",
-    )
-    sample_period_seconds: int = Field(
-        default=15, ge=5, le=300, json_schema_extra=INT32, description="Seconds between two looks at the load."
-    )
-    scale_down_stabilization_seconds: int = Field(
-        default=300,
-        ge=0,
-        le=3600,
-        json_schema_extra=INT32,
-        description="Seconds for which fewer pods must have been enough before some are removed.",
-    )
-    idle_seconds_to_zero: int = Field(
-        default=300,
-        ge=30,
-        le=86_400,
-        json_schema_extra=INT32,
-        description="Seconds without any load after which the last pod goes, where minReplicas is 0.",
-    )
-
-
-class Autoscaling(Model):
-    """Who sets the number of pods."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.type == 'Queue' ? has(self.queue) : !has(self.queue)",
-            "queue is required when type is Queue and forbidden otherwise",
-            lambda a: (a.type == "Queue") == (a.queue is not None),
-        ),
-    )
-
-    type: Literal["None", "Queue", "External"] = Field(
-        default="None",
-        description=(
-            "Who sets spec.replicas: None, you; Queue, the built-in scaler by the load of the queues; External, an HPA "
-            "or KEDA object that targets this WorkerPool."
-        ),
-    )
-    queue: QueueScaling | None = Field(
-        default=None, description="Settings of the built-in scaler, for type Queue and only for that."
-    )
-
-
-class Drain(Model):
-    """How a worker leaves."""
-
-    timeout_seconds: int = Field(
-        default=300,
-        ge=0,
-        le=86_400,
-        json_schema_extra=INT32,
-        description="Seconds that running tasks get after the pod is asked to stop; its grace period is 15 s longer.",
-    )
-    on_timeout: Literal["Requeue", "Fail"] = Field(
-        default="Requeue",
-        description="What happens to a task that runs longer: back to the queue without charge, or a failure.",
-    )
-
-
-class Rollout(Model):
-    """How pods are replaced when their template changes."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.strategy != 'Recreate' || (!has(self.maxSurge) && !has(self.maxUnavailable))",
-            "maxSurge and maxUnavailable are only for RollingUpdate",
-            lambda r: r.strategy != "Recreate" or (r.max_surge is None and r.max_unavailable is None),
-        ),
-        Rule(
-            "self.progressDeadlineSeconds > self.minReadySeconds",
-            "progressDeadlineSeconds must be greater than minReadySeconds",
-            lambda r: r.progress_deadline_seconds > r.min_ready_seconds,
-        ),
-    )
-
-    strategy: Literal["RollingUpdate", "Recreate"] = Field(
-        default="RollingUpdate",
-        description="RollingUpdate starts new pods before old ones stop; Recreate stops all old pods first.",
-    )
-    max_surge: IntOrPercent | None = Field(
-        default=None,
-        description="Pods above the wanted number during a rollout, as number or percentage; built as 25%.",
-    )
-    max_unavailable: IntOrPercent | None = Field(
-        default=None, description="Pods below the wanted number during a rollout, as number or percentage; built as 0."
-    )
-    min_ready_seconds: int = Field(
-        default=0,
-        ge=0,
-        le=3600,
-        json_schema_extra=INT32,
-        description="Seconds for which a new pod must be ready before it counts as available.",
-    )
-    progress_deadline_seconds: int = Field(
-        default=600,
-        ge=30,
-        le=86_400,
-        json_schema_extra=INT32,
-        description="Seconds without progress after which a rollout is reported as failed.",
-    )
-
-
-class Disruption(Model):
-    """How many pods an eviction may take at once."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "has(self.minAvailable) != has(self.maxUnavailable)",
-            "set exactly one of minAvailable and maxUnavailable",
-            lambda d: (d.min_available is None) != (d.max_unavailable is None),
-        ),
-    )
-
-    min_available: IntOrPercent | None = Field(
-        default=None, description="Pods that must stay during an eviction, as number or percentage."
-    )
-    max_unavailable: IntOrPercent | None = Field(
-        default=None, description="Pods that an eviction may take at once, as number or percentage."
     )
 
 

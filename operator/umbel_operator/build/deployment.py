@@ -7,7 +7,8 @@ from typing import Any
 
 from umbel_operator.api.broker import Broker
 from umbel_operator.api.names import ANNOTATION_RESTARTED_AT, ANNOTATION_TEMPLATE_HASH
-from umbel_operator.api.workerpool import Rollout, WorkerPool
+from umbel_operator.api.rollout import Rollout
+from umbel_operator.api.workerpool import WorkerPool
 from umbel_operator.build import labels, names
 from umbel_operator.build.canonical import short_hash
 from umbel_operator.build.connection import broker_mounts, broker_volumes, client_env
