@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from umbel.broker.base import Batch, Delivery, Outcome, OwnerInfo, OwnerLost
 from umbel.clock import Clock
+from umbel.memory import head
 from umbel.memory import outcomes as memory_outcomes
 from umbel.memory.queue import Holding
 from umbel.memory.store import Store
@@ -72,7 +73,8 @@ class MemoryConsumer:
             for queue in store.queues.values():
                 holding = queue.holdings.pop(self.owner.id, None)
                 if holding is not None:
-                    queue.put_front(queue.release_all(holding))
+                    messages = queue.release_all(holding)
+                    queue.put_front([head.raise_counts(message, attempt=1) for message in messages])
                     store.ring_if_takeable(queue)
             store.owners.pop(self.owner.id, None)
 
