@@ -32,7 +32,8 @@ class Arguments:
                 )
             if parameters[0].kind in _POSITIONAL:
                 parameters = parameters[1:]
-        self._signature = signature.replace(parameters=parameters)
+        bare = [parameter.replace(annotation=parameter.empty) for parameter in parameters]
+        self._signature = signature.replace(parameters=bare, return_annotation=signature.empty)
         positional = [p for p in parameters if p.kind in _POSITIONAL]
         self._names = [p.name for p in positional]
         self._least = sum(p.default is p.empty for p in positional)

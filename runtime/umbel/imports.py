@@ -110,10 +110,11 @@ def import_object(name: str, *, purpose: str = "") -> Any:
         return import_module(name, purpose=purpose)
     except ModuleMissing:
         parent, dot, last = name.rpartition(".")
-        if not dot:
-            raise
-        module = import_module(parent, purpose=purpose)
-        if not hasattr(module, last):
+        try:
+            module = import_module(parent, purpose=purpose) if dot else None
+        except ModuleMissing:
+            module = None
+        if module is None or not hasattr(module, last):
             raise
         return getattr(module, last)
 

@@ -64,8 +64,10 @@ class Plan:
         conf = app.conf
         self.app = app
         self.serial = conf.serial
-        self.queue, self._priority = _destination(app, task.name, task)
         self.usable = is_static(conf.task_routes) and not conf.task_always_eager and task.expires is None
+        if not self.usable:
+            return
+        self.queue, self._priority = _destination(app, task.name, task)
         codec = serialization.by_name(task.serializer or conf.task_serializer)
         headers = static_headers(task, conf, codec)
         self.ignore_result = bool(headers.get("ignore_result"))

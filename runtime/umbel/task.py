@@ -111,8 +111,9 @@ class Task(Generic[P, R]):
         Raises:
             TypeError, ValueError: see `umbel.options.check_task_options`.
         """
+        check_task_options(self.name, {name: getattr(self, name) for name in _OPTIONS} | dict(options))
         for name, value in options.items():
-            if name not in ("name", "base") and not (value is None and getattr(Task, name) is not None):
+            if name not in ("name", "base"):
                 setattr(self, name, value)
         if function is not None:
             self.run = MethodType(function, self) if bind else function  # type: ignore[method-assign]
@@ -122,7 +123,6 @@ class Task(Generic[P, R]):
             self.__qualname__ = getattr(function, "__qualname__", self.name)
             self.__wrapped__ = function
         source = function if function is not None else type(self).run
-        check_task_options(self.name, {name: getattr(self, name) for name in _OPTIONS} | dict(options))
         self.arguments = Arguments(source, skip_first=bind or function is None) if self.typing else None
         code = getattr(inspect.unwrap(source), "__code__", None)
         self.origin = (code.co_filename if code else source.__module__, getattr(source, "__qualname__", self.name))
@@ -217,6 +217,8 @@ class Task(Generic[P, R]):
         from umbel.eager import apply
 
         args, kwargs = check_arguments(self.name, args, kwargs)
+        if self.arguments is not None:
+            self.arguments.check(self.name, args, kwargs)
         return apply(self, args, kwargs, throw=throw, retries=retries, options=options)
 
     def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802 - Celery's name
