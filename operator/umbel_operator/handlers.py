@@ -1,13 +1,13 @@
 """The only file that imports kopf: it watches, and hands every event to the operator."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 import kopf
-from kubernetes.aio.client import Configuration
 
-from umbel_operator.kube.connect import load_configuration
 from umbel_operator.kube.resources import MADE_BY_US, OWN, Resource
+from umbel_operator.kube.transport import Transport
 from umbel_operator.runtime.app import App
 
 #: Seconds after which the server, then the client, ends a watch that looks alive; kopf adds one for silence (70 s).
@@ -35,8 +35,8 @@ def registry_of(app: App) -> kopf.OperatorRegistry:
     """Register the login and one observer for each kind that is watched."""
     registry = kopf.OperatorRegistry()
 
-    async def log_in(**_: Any) -> kopf.ConnectionInfo:
-        return connection_of(await load_configuration())
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        return await session_for_kopf(app.transport)
 
     async def observe(event: kopf.RawEvent, **_: Any) -> None:
         app.observe(event["type"], dict(event["object"]))
@@ -47,23 +47,16 @@ def registry_of(app: App) -> kopf.OperatorRegistry:
     return registry
 
 
-def connection_of(configuration: Configuration) -> kopf.ConnectionInfo:
-    """Tell kopf of the connection that our own client uses."""
-    token = str((configuration.api_key or {}).get("BearerToken") or "").partition(" ")[2]
-    return kopf.ConnectionInfo(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        ca_data=configuration.ca_cert_data,
-        insecure=not configuration.verify_ssl,
-        username=configuration.username or None,
-        password=configuration.password or None,
-        scheme="Bearer" if token else None,
-        token=token or None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-        proxy_url=configuration.proxy,
+async def session_for_kopf(transport: Transport) -> kopf.AiohttpSession:
+    """Make kopf a session with the TLS settings and the newest credentials of our own client."""
+    await transport.log_in()
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=transport.ssl_context),
+        headers=transport.authorization(),
+        proxy=transport.configuration.proxy,
         trust_env=True,
     )
+    return kopf.AiohttpSession(server=transport.server, aiohttp_session=session)
 
 
 async def run(app: App) -> None:
@@ -77,6 +70,8 @@ async def run(app: App) -> None:
             clusterwide=namespaces is None,
             namespaces=namespaces or (),
             standalone=True,
+            # kopf would ask for the name of the user, which a container's user seldom has.
+            identity=cast(Any, app.options.instance),
         )
     finally:
         await app.stop()

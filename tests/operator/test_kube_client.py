@@ -42,6 +42,7 @@ def against(script: Script, use: Callable[[Api, Server], Awaitable[None]], **opt
         await site.start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         transport = Transport(configuration(url), **{k: v(url) if k == "reload" else v for k, v in options.items()})
+        transport._loaded_at -= 11
         try:
             await use(Api(transport), server)
         finally:

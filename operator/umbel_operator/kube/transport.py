@@ -1,6 +1,7 @@
 """One HTTP request to the API server through the official client, its answer decoded and its failure typed."""
 
 import json
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 
 from umbel_operator.kube.errors import Json, TemporaryError, error_of
+
+#: Seconds after which a client with former credentials has no request on its way any more.
+FORMER_SECONDS = 60.0
 
 #: Called after each request with verb, plural, and HTTP status (0 = no answer).
 Observer = Callable[[str, str, int], None]
@@ -58,7 +62,8 @@ class Transport:
         self._observer = observer
         self._user_agent = user_agent
         self._client = self._connect(configuration)
-        self._reloaded_at = float("-inf")
+        self._loaded_at = time.monotonic()
+        self._former: list[tuple[float, ApiClient]] = []
         #: The connection settings that are in use.
         self.configuration = configuration
 
@@ -67,9 +72,21 @@ class Transport:
         """Tell the URL of the API server."""
         return str(self.configuration.host)
 
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """Hand out what TLS connections to the API server are made with."""
+        context: ssl.SSLContext = self._client.rest_client.ssl_context
+        return context
+
+    def authorization(self) -> dict[str, str]:
+        """Make the header that carries the token; none where a certificate is used."""
+        token = (self.configuration.api_key or {}).get("BearerToken")
+        return {"Authorization": str(token)} if token else {}
+
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.close()
+        for client in (self._client, *(former for _, former in self._former)):
+            await client.close()
 
     async def send(self, request: Request) -> Answer:
         """Send one request; raise one of the errors of `kube.errors` unless it succeeds."""
@@ -84,7 +101,7 @@ class Transport:
         Raises TemporaryError where none comes.
         """
         answer = await self._once(request)
-        if answer.status == 401 and await self._log_in_again():
+        if answer.status == 401 and await self.log_in():
             return await self._once(request)
         return answer
 
@@ -110,13 +127,20 @@ class Transport:
             if self._observer is not None:
                 self._observer(request.verb or request.method.lower(), request.plural, status)
 
-    async def _log_in_again(self) -> bool:
-        if self._reload is None or time.monotonic() - self._reloaded_at < 10:
+    async def log_in(self) -> bool:
+        """Load the credentials anew; tell whether that was possible, and not done moments ago."""
+        now = time.monotonic()
+        if self._reload is None or now - self._loaded_at < 10:
             return False
-        self._reloaded_at = time.monotonic()
+        self._loaded_at = now
         self.configuration = await self._reload()
-        stale, self._client = self._client, self._connect(self.configuration)
-        await stale.close()
+        # Requests may still be on their way through the former client.
+        self._former.append((now, self._client))
+        self._client = self._connect(self.configuration)
+        for at, former in list(self._former):
+            if now - at > FORMER_SECONDS:
+                self._former.remove((at, former))
+                await former.close()
         return True
 
     def _connect(self, configuration: Configuration) -> ApiClient:

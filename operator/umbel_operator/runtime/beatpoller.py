@@ -125,11 +125,15 @@ class BeatPoller:
     async def _run(self, name: BrokerName, poll: _Poll) -> None:
         while True:
             poll.wake.clear()
-            difference = await self.poll_once(name, poll.polled)
-            if difference:
-                self._report(name, difference)
-            if difference.revision:
-                poll.eager = 0
+            try:
+                difference = await self.poll_once(name, poll.polled)
+                if difference:
+                    self._report(name, difference)
+                if difference.revision:
+                    poll.eager = 0
+            except Exception:
+                # An answer that we cannot make sense of must not end the polls of this beat for good.
+                logger.exception("poll_crashed", extra={"broker": "/".join(name)})
             poll.eager = max(0, poll.eager - 1)
             wait = self._rng(*(EAGER_PERIOD if poll.eager else PERIOD))
             try:

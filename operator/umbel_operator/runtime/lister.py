@@ -102,6 +102,10 @@ class Lister:
                 logger.warning("list_failed", extra={"resource": resource.plural, "error": error.message})
                 await asyncio.sleep(max(wait, error.retry_after or 0.0))
                 wait = min(RETRY_LAST, 2 * wait)
+            except Exception:
+                # A fault of ours with one object must not end the lists of its kind for good.
+                logger.exception("list_crashed", extra={"resource": resource.plural})
+                await asyncio.sleep(RETRY_LAST)
             else:
                 self._listed(resource, periodic)
                 return
