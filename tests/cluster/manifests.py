@@ -1,0 +1,174 @@
+"""What the tests put into the cluster, as plain objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.cluster.kubectl import IMAGE, REDIS_IMAGE
+
+API = "umbel.dev/v1alpha1"
+USER = 65532
+
+TASKS = '''
+"""The tasks of the tests; a ConfigMap carries them into the pods."""
+import os
+import time
+
+from umbel import Umbel
+
+app = Umbel("shop")
+
+
+@app.task
+def count_words(text):
+    return len(text.split())
+
+
+@app.task
+def where():
+    return os.environ.get("UMBEL_POD_NAME", os.uname().nodename)
+
+
+@app.task
+def doze(seconds):
+    time.sleep(seconds)
+    return os.environ.get("UMBEL_POD_NAME")
+
+
+@app.task
+def tick():
+    return "tock"
+'''
+
+PRODUCER = '''
+"""Send tasks from a pod that is no worker, and print what comes back."""
+import sys
+import time
+
+from tasks import count_words
+
+deadline = time.monotonic() + 120
+while True:
+    try:
+        result = count_words.apply_async(args=["five words sent from outside"], queue=sys.argv[1])
+        print("result", result.get(timeout=60), flush=True)
+        break
+    except Exception as error:
+        print("failed", type(error).__name__, error, flush=True)
+        if time.monotonic() > deadline:
+            raise
+        time.sleep(1)
+while True:
+    time.sleep(3600)
+'''
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """Make a namespace that admits only restricted pods."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", "umbel.dev/test": "true"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def resource(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    """Make one of our resources."""
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+
+
+def broker(name: str = "default", address: str = "redis:6379", **connection: Any) -> dict[str, Any]:
+    """Make a Broker."""
+    return resource("Broker", name, {"connection": {"addresses": [address], **connection}})
+
+
+def queue(name: str, **spec: Any) -> dict[str, Any]:
+    """Make a TaskQueue."""
+    return resource("TaskQueue", name, spec)
+
+
+def pool(name: str, *queues: str, **spec: Any) -> dict[str, Any]:
+    """Make a WorkerPool whose workers find the tasks in a ConfigMap."""
+    template = {
+        "spec": {
+            "volumes": [{"name": "tasks", "configMap": {"name": "tasks"}}],
+            "containers": [
+                {
+                    "name": "worker",
+                    "env": [{"name": "PYTHONPATH", "value": "/tasks"}],
+                    "volumeMounts": [{"name": "tasks", "mountPath": "/tasks"}],
+                }
+            ],
+        }
+    }
+    defaults = {"app": "tasks:app", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "template": template}
+    return resource("WorkerPool", name, {"queues": [{"name": q} for q in queues], **defaults, **spec})
+
+
+def schedule(name: str, queue_name: str, task: str = "tasks.tick", **spec: Any) -> dict[str, Any]:
+    """Make a Schedule; every two seconds unless a trigger is given."""
+    every = {"type": "Interval", "interval": {"everySeconds": 2}}
+    return resource(
+        "Schedule", name, {"queueRef": {"name": queue_name}, "task": {"name": task}, "trigger": every, **spec}
+    )
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    """Make a ConfigMap."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def redis(name: str = "redis", password: str | None = None) -> list[dict[str, Any]]:
+    """Make a Redis: Deployment and Service."""
+    args = ["--protected-mode", "no", "--save", "", "--dir", "/data"]
+    args += ["--requirepass", password] if password is not None else []
+    container = {
+        "name": "redis",
+        "image": REDIS_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["redis-server"],
+        "args": args,
+        "ports": [{"containerPort": 6379}],
+        "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": {"app": name}, "ports": [{"port": 6379}]},
+    }
+    return [deployment(name, container, volumes=[{"name": "data", "emptyDir": {}}]), service]
+
+
+def producer(name: str, queue_name: str, broker_name: str = "default") -> dict[str, Any]:
+    """Make a Deployment that is no worker: it finds the broker by envFrom, and sends."""
+    container = {
+        "name": "producer",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "/tasks/producer.py", queue_name],
+        "env": [{"name": "PYTHONPATH", "value": "/tasks"}],
+        "envFrom": [{"configMapRef": {"name": f"{broker_name}-client"}}],
+        "volumeMounts": [{"name": "tasks", "mountPath": "/tasks"}],
+    }
+    return deployment(name, container, volumes=[{"name": "tasks", "configMap": {"name": "tasks"}}])
+
+
+def deployment(name: str, container: dict[str, Any], **pod: Any) -> dict[str, Any]:
+    """Make a Deployment of one restricted container."""
+    context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    spec = {
+        "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "seccompProfile": {"type": "RuntimeDefault"}},
+        "terminationGracePeriodSeconds": 5,
+        "containers": [{**container, "securityContext": context}],
+        **pod,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
+        },
+    }
