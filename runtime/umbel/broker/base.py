@@ -180,6 +180,9 @@ class Consumer(Protocol):
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
         """Write a record outside of a cycle (STARTED, progress); False if a later attempt or a final state stands there."""
 
+    def note_run(self, run: tuple[str, str, str]) -> None:
+        """Note the end of a scheduled run whose message was acknowledged before it ran; see `Outcome`."""
+
     def leave(self) -> None:
         """Give back what is still held, without charge, and end this owner."""
 

@@ -223,6 +223,14 @@ class Child:
             log.warning("record.lost", extra={"task_id": task_id, "state": record.state, "error": str(error)})
             return False
 
+    def note_run(self, run: tuple[str, str, str]) -> None:
+        """Tell a schedule how a run ended that was acknowledged before; a broker that is away does not hear it."""
+        try:
+            with self._desk.lock:
+                self._desk.note_run(run)
+        except ConnectionLost as error:
+            log.warning("run.unnoted", extra={"schedule": run[0], "run": run[1], "error": str(error)})
+
     def now(self) -> float:
         """Return the broker's time in seconds since the epoch."""
         return self._desk.now()

@@ -174,6 +174,15 @@ class Desk:
         assert self._consumer is not None
         return self._consumer.store(task_id, record, ttl, reply_to)
 
+    def note_run(self, run: tuple[str, str, str]) -> None:
+        """Note the end of a scheduled run outside of a cycle; with the lock held.
+
+        Raises:
+            ConnectionLost: as `cycle`.
+        """
+        assert self._consumer is not None
+        self._consumer.note_run(run)
+
     def leave(self) -> None:
         """End this owner; what it still holds goes back.
 

@@ -68,6 +68,9 @@ class MemoryConsumer:
         with self._store.locked() as store:
             return store.records.store(task_id, record.encode(), ttl, self._clock.time(), guarded=True)
 
+    def note_run(self, run: tuple[str, str, str]) -> None:
+        """beat needs Redis: there are no schedules here."""
+
     def leave(self) -> None:
         with self._store.locked() as store:
             for queue in store.queues.values():

@@ -129,6 +129,16 @@ class RedisConsumer:
         except (ConnectionBroken, ServerRefused) as error:
             raise self._lose(error) from error
 
+    def note_run(self, run: tuple[str, str, str]) -> None:
+        """See the port."""
+        connection = self._connection
+        if connection is None or not self._certain:
+            raise ConnectionLost("not connected: resume first")
+        try:
+            record_runs(connection, self._prefix, [run])
+        except (ConnectionBroken, ServerRefused) as error:
+            raise self._lose(error) from error
+
     def leave(self) -> None:
         """See the port."""
         try:
