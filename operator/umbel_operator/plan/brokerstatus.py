@@ -167,7 +167,7 @@ def _obstacle(conditions: Conditions, state: State[Broker], facts: BrokerFacts) 
     if facts.template_problem is not None:
         return Reason.TEMPLATE_INVALID, facts.template_problem
     if (refusal := failure_of(state, "TemplateInvalid", "Forbidden", "QuotaExceeded")) is not None:
-        return Reason.TEMPLATE_INVALID, f"the API server refuses it: {refusal.message}"
+        return Reason.TEMPLATE_INVALID, f"the API server refuses it, correct the spec: {refusal.message}"
     return _unhealthy(conditions, state)
 
 

@@ -180,7 +180,7 @@ def _obstacle(state: State[WorkerPool], findings: _Findings) -> _Blocked | None:
     if (conflict := failure_of(state, "ResourceConflict")) is not None:
         return _Blocked(Reason.RESOURCE_CONFLICT, conflict.message)
     if (refusal := failure_of(state, "TemplateInvalid", "Forbidden")) is not None:
-        return _Blocked(Reason.TEMPLATE_INVALID, f"the API server refuses it: {refusal.message}")
+        return _Blocked(Reason.TEMPLATE_INVALID, f"the API server refuses it, correct the spec: {refusal.message}")
     if (quota := failure_of(state, "QuotaExceeded")) is not None:
         return _Blocked(Reason.QUOTA_EXCEEDED, quota.message)
     if state.resource.effective_replicas == 0:

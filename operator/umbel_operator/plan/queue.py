@@ -142,9 +142,13 @@ def _gave_up(why: str) -> Event:
 
 
 def _left(state: State[TaskQueue]) -> str:
-    numbers = state.sample.queues.get(state.resource.effective_name, {}) if state.sample is not None else {}
-    counts = ", ".join(f"{numbers.get(key, '?')} {word}" for key, word in (("ready", "ready"), ("delayed", "delayed")))
-    return f"new tasks are refused until none is left: {counts}, {numbers.get('inFlight', '?')} in flight"
+    numbers = state.sample.queues.get(state.resource.effective_name) if state.sample is not None else None
+    if numbers is None:
+        return "new tasks are refused until none is left; how many there are is not known yet"
+    counts = (
+        f"{numbers.get('ready', 0)} ready, {numbers.get('delayed', 0)} delayed, {numbers.get('inFlight', 0)} in flight"
+    )
+    return f"new tasks are refused until none is left: {counts}"
 
 
 def _status(state: State[TaskQueue], pools: list[WorkerPool], conditions: Conditions) -> dict[str, Any]:
