@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import orjson
 
-from umbel.errors import DecodeError
+from umbel.errors import DecodeError, EncodeError
 from umbel.ids import new_nonce
 
 VERSION: Final = 1
@@ -35,6 +35,7 @@ HEAD: Final = struct.Struct(">BBBHHHHQ8sH")
 HEAD_SIZE: Final = HEAD.size
 DEFAULT_PRIORITY: Final = 5
 MAX_PRIORITY: Final = 9
+MAX_HEADERS: Final = 65535
 
 
 @dataclass(slots=True)
@@ -58,8 +59,17 @@ class Message:
     nonce: bytes = field(default_factory=new_nonce)
 
     def encode(self) -> bytes:
-        """Return the bytes for the wire."""
+        """Return the bytes for the wire.
+
+        Raises:
+            EncodeError: the headers are too long for the head.
+        """
         headers = orjson.dumps(self.headers)
+        if len(headers) > MAX_HEADERS:
+            raise EncodeError(
+                f"the headers of a message may take {MAX_HEADERS} bytes, these take {len(headers)}: "
+                "hand large data to the task as an argument"
+            )
         head = HEAD.pack(
             VERSION,
             self.flags,

@@ -67,6 +67,6 @@ def decode(raw: bytes) -> Record:
     try:
         meta = orjson.loads(raw[HEAD.size : end]) if length else {}
         state = states.NAMES[code] if code else str(meta.pop("state"))
-    except (orjson.JSONDecodeError, KeyError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise DecodeError(f"the meta data of a result record cannot be read: {error!r}") from error
     return Record(state, raw[end:], attempt, done_ms, meta)
