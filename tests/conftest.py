@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.redis_server import RedisServer
+from tests.workers import Worker
+
+from umbel import Umbel
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +50,33 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests do not see the UMBEL_* variables of the shell they run in."""
     for name in [name for name in os.environ if name.startswith("UMBEL_") and not name.endswith("_IMAGE")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Start workers of `tests.sample_app`; all of them are gone after the test."""
+    started: list[Worker] = []
+
+    def start(server: RedisServer, prefix: str, *arguments: str, **options: Any) -> Worker:
+        worker = Worker(server.url, prefix, tmp_path, *arguments, **options)
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.remove()
+
+
+@pytest.fixture
+def producer(prefix: str) -> Iterator[Callable[..., Umbel]]:
+    """Make apps that send the tasks of `tests.sample_app` by name."""
+    made: list[Umbel] = []
+
+    def make(server: RedisServer, **settings: Any) -> Umbel:
+        app = Umbel("producer", broker=server.url, key_prefix=prefix, **settings)
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        app.close()

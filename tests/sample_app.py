@@ -1,0 +1,129 @@
+"""The app whose workers the tests start, kill and freeze. What a task did is written outside Redis: one line a run."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from umbel import Umbel
+
+app = Umbel("sample", result_expires=600)
+
+
+def _note(line: str) -> None:
+    """Append a line to the ledger in one write, so that lines of several processes never mix."""
+    ledger = os.environ.get("SAMPLE_LEDGER")
+    if ledger:
+        fd = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(fd, f"{line}\n".encode())
+        finally:
+            os.close(fd)
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def work(number: int, seconds: float = 0.0) -> int:
+    """Take some time, then note that it was done."""
+    if seconds:
+        time.sleep(seconds)
+    _note(f"ran {number}")
+    return number
+
+
+@app.task
+def hold(number: int, folder: str, seconds: float = 60.0) -> int:
+    """Say that it runs by a file, and wait until a file allows it to end."""
+    _note(f"began {number}")
+    Path(folder, f"running-{number}").write_text(str(os.getpid()))
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not Path(folder, "go").exists():
+        time.sleep(0.02)
+    _note(f"ran {number}")
+    return number
+
+
+@app.task(time_limit=1)
+def too_long() -> None:
+    time.sleep(60)
+
+
+@app.task(soft_time_limit=0.3)
+def asked_to_end() -> str:
+    try:
+        time.sleep(60)
+    except Exception as error:
+        return type(error).__name__
+    return "slept"
+
+
+@app.task(bind=True, max_retries=3)
+def fails_twice(self: Any) -> int:
+    """Succeed at the third attempt."""
+    if self.request.retries < 2:
+        raise self.retry(countdown=0.05, exc=ValueError("not yet"))
+    return int(self.request.retries)
+
+
+@app.task(bind=True, max_retries=1)
+def never_succeeds(self: Any) -> None:
+    raise self.retry(countdown=0.05, exc=ValueError("never"))
+
+
+@app.task
+def exits() -> None:
+    os._exit(7)
+
+
+@app.task(acks_late=False)
+def exits_acknowledged() -> None:
+    """At most once: what dies here is not run again."""
+    _note("exits_acknowledged")
+    os._exit(7)
+
+
+@app.task(track_started=True)
+def tracked(folder: str) -> str:
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not Path(folder, "go").exists():
+        time.sleep(0.02)
+    return "done"
+
+
+@app.task(bind=True)
+def progresses(self: Any, folder: str) -> str:
+    self.update_state(state="PROGRESS", meta={"percent": 40})
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not Path(folder, "go").exists():
+        time.sleep(0.02)
+    return "done"
+
+
+@app.task(bind=True)
+def who(self: Any) -> dict[str, Any]:
+    return {
+        "id": self.request.id,
+        "hostname": self.request.hostname,
+        "retries": self.request.retries,
+        "pid": os.getpid(),
+    }
+
+
+@app.task
+async def later(seconds: float) -> str:
+    import asyncio
+
+    await asyncio.sleep(seconds)
+    return "awaited"
+
+
+@app.task(ignore_result=True)
+def silent(number: int) -> int:
+    _note(f"ran {number}")
+    return number
