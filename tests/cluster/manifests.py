@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from tests.cluster.kubectl import IMAGE, REDIS_IMAGE
 
 API = "umbel.dev/v1alpha1"
 USER = 65532
+
+CLASS_LABEL = "umbel.dev/operator-class"
+#: The operator under test serves this class alone, so that one which the cluster has already is not in its way.
+OPERATOR_CLASS = f"test-{uuid4().hex[:6]}"
 
 TASKS = '''
 """The tasks of the tests; a ConfigMap carries them into the pods."""
@@ -69,9 +74,19 @@ def namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
-def resource(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+def resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Make one of our resources."""
-    return {"apiVersion": API, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+    meta = {"name": name, "labels": {CLASS_LABEL: OPERATOR_CLASS}}
+    return {"apiVersion": API, "kind": kind, "metadata": meta, "spec": spec}
+
+
+def of_class(name: str, *resources: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give resources of ours to the operator of another class; others stay as they are."""
+    labels = {CLASS_LABEL: name}
+    return [
+        {**obj, "metadata": {**obj["metadata"], "labels": labels}} if obj["apiVersion"] == API else obj
+        for obj in resources
+    ]
 
 
 def broker(name: str = "default", address: str = "redis:6379", **connection: Any) -> dict[str, Any]:

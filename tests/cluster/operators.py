@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.kubectl import IMAGE, KUBECONFIG, Kubectl, wait
-from tests.cluster.manifests import deployment
+from tests.cluster.manifests import OPERATOR_CLASS, deployment
 
 READ = ["get", "list", "watch"]
 WRITE = [*READ, "create", "patch", "delete"]
@@ -49,7 +49,7 @@ def install(kubectl: Kubectl, name: str) -> None:
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "command": ["umbel-operator", "run", "-A", "--beat-image", IMAGE, "--log-format", "json"],
-        "args": ["--beat-image-pull-policy", "IfNotPresent"],
+        "args": ["--beat-image-pull-policy", "IfNotPresent", "--operator-class", OPERATOR_CLASS],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 2},
         "livenessProbe": {"httpGet": {"path": "/livez", "port": 8080}, "periodSeconds": 10},
     }

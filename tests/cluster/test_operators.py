@@ -8,20 +8,15 @@ from typing import Any
 
 import pytest
 from tests.cluster.kubectl import Kubectl, wait
-from tests.cluster.manifests import broker, pool, queue, redis, schedule
+from tests.cluster.manifests import broker, of_class, pool, queue, redis, schedule
 from tests.cluster.operators import outside
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-CLASS = {"umbel.dev/operator-class": "outside"}
 
-
-def everything(labels: dict[str, str] | None = None) -> list[dict[str, Any]]:
+def everything() -> list[dict[str, Any]]:
     """Make one of each kind, and a Redis."""
-    ours = [broker(), queue("mail"), pool("mailers", "mail"), schedule("heartbeat", "mail")]
-    if labels:
-        ours = [{**obj, "metadata": {**obj["metadata"], "labels": labels}} for obj in ours]
-    return [*redis(), *ours]
+    return [*redis(), broker(), queue("mail"), pool("mailers", "mail"), schedule("heartbeat", "mail")]
 
 
 def succeeded(kubectl: Kubectl) -> str | None:
@@ -32,7 +27,7 @@ def succeeded(kubectl: Kubectl) -> str | None:
 
 
 def test_an_operator_outside_of_the_cluster_reaches_beat_through_the_api_server(bare: Kubectl, tmp_path: Path) -> None:
-    bare.apply(*everything(CLASS))
+    bare.apply(*of_class("outside", *everything()))
     log = tmp_path / "operator.log"
     try:
         with outside(bare.namespace, "outside", log):
@@ -45,12 +40,10 @@ def test_an_operator_outside_of_the_cluster_reaches_beat_through_the_api_server(
 
 
 def test_resources_of_another_class_are_left_alone(shop: Kubectl) -> None:
-    foreign = queue("foreign")
-    foreign["metadata"]["labels"] = {"umbel.dev/operator-class": "nobody"}
-    shop.apply(foreign, queue("ours"))
+    shop.apply(*of_class("nobody", queue("foreign")), queue("ours"))
     shop.wait_condition("taskqueue", "ours", "Ready", "True")
     assert "status" not in (shop.get("taskqueue", "foreign") or {})
-    shop("label", "taskqueue/foreign", "umbel.dev/operator-class-")
+    shop.apply(queue("foreign"))
     shop.wait_condition("taskqueue", "foreign", "Ready", "True")
     shop("delete", "taskqueue/foreign", "taskqueue/ours")
 
