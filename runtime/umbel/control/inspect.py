@@ -148,14 +148,14 @@ class Inspect:
 
     def _ping(self, liveness: Liveness, timeout: float) -> dict[str, dict[str, str]]:
         workers = self._workers(liveness)
-        before = {owner.id: owner.last_beat for worker in workers for owner in worker.owners}
+        before = liveness.scores()
         waiting = {worker.name: {owner.id for owner in worker.owners} for worker in workers}
         answered: dict[str, dict[str, str]] = {}
         deadline = time.monotonic() + timeout
         while waiting and time.monotonic() < deadline:
             scores = liveness.scores()
             for name, owners in list(waiting.items()):
-                if any(owner in scores and scores[owner] > before[owner] * 1000.0 + 0.5 for owner in owners):
+                if any(owner in scores and scores[owner] != before.get(owner) for owner in owners):
                     answered[name] = {"ok": "pong"}
                     del waiting[name]
             if waiting:

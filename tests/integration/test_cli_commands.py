@@ -1,0 +1,193 @@
+"""The command line at work: a real worker, a real Redis, each command as a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.integration.cli_project import Project, wait_until
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture
+def project(tmp_path: Path, redis_server: RedisServer, prefix: str) -> Iterator[Project]:
+    project = Project(tmp_path, redis_server.url, prefix)
+    yield project
+    project.stop()
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory, shared_redis: RedisServer) -> Iterator[Project]:
+    """A project with a worker of two slots, one of which runs a task that waits for a file."""
+    project = Project(tmp_path_factory.mktemp("busy"), shared_redis.url, f"test-{uuid.uuid4().hex[:12]}")
+    try:
+        project.start_worker("-c", "2", "-n", "w1@%n", "-Q", "default=2,mail")
+        wait_until(lambda: _slots(project) == 2)
+        path = project.folder / "go"
+        project.run("-A", "tasks", "call", "tasks.wait_for", "-a", f'["{path}"]')
+        wait_until((project.folder / "go.started").exists)
+        wait_until(lambda: project.json("status")[0]["busy"] == 1)
+        yield project
+        path.touch()
+    finally:
+        project.stop()
+
+
+def _slots(project: Project) -> int:
+    done = [worker["slots"] for worker in _status(project)]
+    return int(sum(done))
+
+
+def _status(project: Project) -> list[dict[str, object]]:
+    import json
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "umbel.cli.main", "status", "--json"],
+        env=project.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    found: list[dict[str, object]] = json.loads(done.stdout)
+    return found
+
+
+def test_status(busy: Project) -> None:
+    (worker,) = busy.json("status")
+    assert worker["name"].startswith("w1@")
+    assert (worker["state"], worker["slots"], worker["busy"], worker["queues"]) == (
+        "running",
+        2,
+        1,
+        ["default", "mail"],
+    )
+    text = busy.run("-A", "tasks", "status").stdout
+    assert "1 worker online." in text
+    assert "1 worker online." not in busy.run("-q", "status").stdout
+
+
+def test_inspect(busy: Project) -> None:
+    name = busy.json("status")[0]["name"]
+    assert busy.json("inspect", "ping") == {name: {"ok": "pong"}}
+    assert f"{name}: OK, pong" in busy.run("inspect", "ping").stdout
+    (task,) = busy.json("inspect", "active")[name]
+    assert (task["name"], task["queue"], task["args"]) == ("tasks.wait_for", "default", [str(busy.folder / "go")])
+    assert task["time_start"] > 1_600_000_000
+    assert "tasks.wait_for" in busy.run("inspect", "active", "-d", name).stdout
+    assert busy.json("inspect", "reserved") == {name: []}
+    assert busy.run("inspect", "reserved").stdout == "No task is reserved.\n"
+    stats = busy.json("inspect", "stats")[name]
+    assert (stats["slots"], stats["busy"], len(stats["pids"])) == (2, 1, 2)
+    assert "slots: 2" in busy.run("inspect", "stats").stdout
+
+
+def test_call_and_result(busy: Project) -> None:
+    done = busy.run("-A", "tasks", "call", "tasks.add", "-a", "[20]", "-k", '{"y": 3}').stdout.strip()
+    assert busy.run("-A", "tasks", "result", done, "--wait", "20").stdout == "23\n"
+    assert busy.json("result", done)["result"] == 23
+    failed = busy.json("call", "tasks.fail", "-a", '["no luck"]')["id"]
+    shown = busy.run("-A", "tasks", "result", failed, "--wait", "20", "--traceback", code=1).stdout
+    assert shown.splitlines()[-1] == "FAILURE: ValueError: no luck"
+    assert "raise ValueError(text)" in shown
+    told = busy.json("result", failed, code=1)
+    assert (told["state"], told["result"]) == ("FAILURE", {"type": "ValueError", "message": "no luck"})
+    assert busy.run("result", "unknown", code=3).stdout == "PENDING\n"
+
+
+def test_queues_and_purge(busy: Project) -> None:
+    for _ in range(3):
+        busy.run("call", "x", "--queue", "nobody", "--countdown", "60")
+    busy.run("call", "x", "--queue", "nobody", "--priority", "9", "--expires", "2100-01-01T00:00:00+00:00")
+    (queue,) = busy.json("queues", "-Q", "nobody")
+    assert (queue["name"], queue["ready"], queue["delayed"]) == ("nobody", 1, 3)
+    names = {queue["name"] for queue in busy.json("queues")}
+    assert {"default", "mail", "nobody"} <= names
+    header, *lines = busy.run("queues").stdout.splitlines()
+    assert header.split() == ["QUEUE", "READY", "DELAYED", "RUNNING", "DEAD", "OLDEST", "STATE"]
+    assert ["default", "0", "0", "1", "0", "-", "open"] in [line.split() for line in lines]
+    assert busy.json("purge", "-f", "-Q", "nobody") == {"purged": 4, "queues": {"nobody": 4}}
+    assert busy.run("purge", "-f", "-Q", "nobody").stdout == "Dropped 0 tasks from nobody.\n"
+
+
+def test_report(busy: Project) -> None:
+    found = busy.json("report")
+    assert found["broker"]["version"]
+    assert found["tasks"] == ["tasks.add", "tasks.fail", "tasks.refuse", "tasks.wait_for"]
+    text = busy.run("-A", "tasks", "report").stdout
+    assert "tasks.refuse" in text
+    assert busy.run("report").returncode == 0
+
+
+def test_dead_letters(project: Project) -> None:
+    project.start_worker("-c", "1", UMBEL_UNKNOWN_TASK_GRACE="0")
+    unknown = project.run("-A", "tasks", "call", "tasks.gone", "--force", "-a", "[1]").stdout.strip()
+    refused = project.run("-A", "tasks", "call", "tasks.refuse").stdout.strip()
+    letters = wait_until(lambda: len(found := project.json("dead", "list")) == 2 and found)
+    reasons = {letter["id"]: letter["reason"]["reason"] for letter in letters}
+    assert reasons == {unknown: "UnknownTask", refused: "Rejected"}
+    text = project.run("dead", "list").stdout
+    assert "tasks.gone" in text
+    assert "UnknownTask" in text
+    shown = project.run("dead", "show", unknown).stdout
+    assert "no task is registered as 'tasks.gone'" in shown
+    assert project.json("dead", "show", refused)["reason"]["message"] == "not today"
+    assert "no dead letter has the id nope" in project.error("dead", "show", "nope", code=1)
+    # Nobody waits for ever for a dead task
+    assert "NotRegistered" in project.run("result", unknown, "--wait", "10", code=1).stdout
+
+
+def test_revoke_and_shutdown(project: Project) -> None:
+    # Given a worker with one slot, which is busy, and a task that waits behind
+    worker = project.start_worker("-c", "1")
+    wait_until(lambda: _slots(project) == 1)
+    path = project.folder / "go"
+    running = project.run("-A", "tasks", "call", "tasks.wait_for", "-a", f'["{path}"]').stdout.strip()
+    wait_until((project.folder / "go.started").exists)
+    waiting = project.run("-A", "tasks", "call", "tasks.add", "-a", "[1]").stdout.strip()
+    # When the one that waits is revoked, and the worker told to end
+    assert project.run("control", "revoke", waiting).stdout == "Revoked 1 task; 1 worker heard it.\n"
+    path.touch()
+    assert project.run("result", running, "--wait", "20").stdout == "seen\n"
+    assert (
+        project.run("result", waiting, "--wait", "20", code=1)
+        .stdout.splitlines()[-1]
+        .startswith("REVOKED: TaskRevoked")
+    )
+    assert project.json("control", "shutdown") == {"shutdown": None, "heard": 1}
+    # Then it ends by itself
+    assert worker.wait(20) == 0
+
+
+def test_revoke_with_terminate_ends_what_runs(project: Project) -> None:
+    project.start_worker("-c", "1")
+    running = project.run(
+        "-A", "tasks", "call", "tasks.wait_for", "-a", f'["{project.folder / "never"}"]'
+    ).stdout.strip()
+    wait_until((project.folder / "never.started").exists)
+    assert project.json("control", "revoke", running, "--terminate")["heard"] == 1
+    assert "REVOKED" in project.run("result", running, "--wait", "20", code=1).stdout
+
+
+def test_shutdown_of_a_worker_by_its_name(project: Project) -> None:
+    one, two = project.start_worker("-c", "1", "-n", "one"), project.start_worker("-c", "1", "-n", "two")
+    wait_until(lambda: _slots(project) == 2)
+    project.run("control", "shutdown", "-d", "one")
+    assert one.wait(20) == 0
+    assert [worker["name"] for worker in project.json("status")] == ["two"]
+    two.send_signal(signal.SIGINT)
+    assert two.wait(20) == 0
+
+
+def test_a_worker_includes_modules_and_logs_json(project: Project) -> None:
+    (project.folder / "more.py").write_text("from tasks import app\n\n@app.task\ndef extra():\n    return 'more'\n")
+    project.start_worker("-c", "1", "-I", "more", UMBEL_LOG_FORMAT="json")
+    done = project.run("call", "more.extra").stdout.strip()
+    assert project.run("result", done, "--wait", "20").stdout == "more\n"
+    first = (project.folder / "worker.log").read_text().splitlines()[0]
+    assert first.startswith('{"time":')
