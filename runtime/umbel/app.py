@@ -340,7 +340,7 @@ class Umbel:
             with self._lock:
                 if self._broker is None:
                     conf = self.conf
-                    url = self._broker_url()
+                    url = self.broker_url()
                     self._broker = make_broker(url, prefix=conf.key_prefix, publish_timeout=conf.publish_timeout)
         return self._broker
 
@@ -350,13 +350,18 @@ class Umbel:
         if self._results is None:
             with self._lock:
                 if self._results is None:
-                    url = self.conf.result_backend or self._broker_url()
+                    url = self.conf.result_backend or self.broker_url()
                     self._results = make_results(url, prefix=self.conf.key_prefix)
         return self._results
 
     backend = results
 
-    def _broker_url(self) -> str:
+    def broker_url(self) -> str:
+        """Return the broker's URL.
+
+        Raises:
+            ImproperlyConfigured: none is set.
+        """
         url: str | None = self.conf.broker_url
         if url is None:
             raise ImproperlyConfigured(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 
@@ -78,7 +79,7 @@ class AlreadyRegistered(TaskError):
     """Another function is registered under this task name."""
 
 
-class TimeoutError(TaskError, TimeoutError):
+class TimeoutError(TaskError, builtins.TimeoutError):
     """The result did not arrive in the given time."""
 
 

@@ -84,11 +84,13 @@ class Project:
         assert len(lines) == 1, done.stderr
         return lines[0]
 
-    def start_worker(self, *args: str, **environ: str) -> subprocess.Popen[bytes]:
+    def start_worker(
+        self, *args: str, options: tuple[str, ...] = ("-A", "tasks"), **environ: str
+    ) -> subprocess.Popen[bytes]:
         """Start a worker in the background, its log in ``worker.log``."""
         with (self.folder / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "umbel.cli.main", "-A", "tasks", "worker", *args],
+                [sys.executable, "-m", "umbel.cli.main", *options, "worker", *args],
                 cwd=self.folder,
                 env=self.environ | environ,
                 stdout=log,

@@ -184,6 +184,15 @@ def test_shutdown_of_a_worker_by_its_name(project: Project) -> None:
     assert two.wait(20) == 0
 
 
+def test_the_command_line_wins_over_the_environment(project: Project) -> None:
+    url = project.environ["UMBEL_BROKER_URL"]
+    project.environ["UMBEL_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    globals_ = ("-A", "tasks", "-b", url, "--result-backend", url)
+    project.start_worker("-c", "1", options=globals_)
+    done = project.run(*globals_, "call", "tasks.add", "-a", "[1]").stdout.strip()
+    assert project.run(*globals_, "result", done, "--wait", "20").stdout == "2\n"
+
+
 def test_a_worker_includes_modules_and_logs_json(project: Project) -> None:
     (project.folder / "more.py").write_text("from tasks import app\n\n@app.task\ndef extra():\n    return 'more'\n")
     project.start_worker("-c", "1", "-I", "more", UMBEL_LOG_FORMAT="json")

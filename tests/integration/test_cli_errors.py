@@ -50,7 +50,8 @@ def test_a_broker_that_is_none(project: Project, url: str) -> None:
 def test_nobody_said_which_broker(project: Project) -> None:
     project.environ.pop("UMBEL_BROKER_URL")
     assert "give the app (umbel -A module[:app]" in project.error("status", code=2)
-    assert "no broker is set: give Umbel(broker=" in project.error("-A", "tasks", "status", code=2)
+    for command in ("status", "worker"):
+        assert "no broker is set: give Umbel(broker=" in project.error("-A", "tasks", command, code=2)
 
 
 def test_a_worker_needs_an_app(project: Project) -> None:

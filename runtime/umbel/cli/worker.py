@@ -111,6 +111,7 @@ def worker(
         strict_queues=strict_queues,
         broker=session.broker,
         workdir=_folder(session.workdir),
+        settings=() if session.backend is None else (("result_backend", session.backend),),
         include=tuple(name.strip() for names in include for name in names.split(",") if name.strip()),
         **{name: value for name, value in given.items() if value is not None},
     )

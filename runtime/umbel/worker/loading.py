@@ -19,9 +19,9 @@ def load(options: WorkerOptions, link: Link) -> Any:
         if options.workdir:
             os.chdir(options.workdir)
         app = find_app(options.app)
-        if options.broker:
-            app.conf.update(broker_url=options.broker)
+        app.conf.set_command_line({"broker_url": options.broker or None, **dict(options.settings)})
         app.prepare_worker(options.include)
+        app.broker_url()
         return app
     except UmbelError as error:
         link.send({"what": "failed", "error": str(error)})
@@ -36,12 +36,12 @@ def describe(app: Any) -> dict[str, Any]:
     conf = app.conf
     return {
         "name": app.main,
-        "broker_url": conf.broker_url,
+        "broker_url": app.broker_url(),
         "key_prefix": conf.key_prefix,
         "concurrency": conf.worker_concurrency,
         "queues": sorted(app.queue_names()),
         "tasks": sorted(app.tasks),
-        "result_expires": conf.result_expires,
+        "result_ttl": conf.result_ttl,
         "beat_schedule": len(conf.beat_schedule),
     }
 

@@ -45,7 +45,7 @@ def run(options: WorkerOptions) -> int:
             extra={"entries": app["beat_schedule"], "hint": "umbel beat runs them, once for all workers"},
         )
     bury_predecessors(broker)
-    supervisor = Supervisor(options, broker, zygote, slots, queues, hostname, float(app["result_expires"] or 0))
+    supervisor = Supervisor(options, broker, zygote, slots, queues, hostname, app["result_ttl"])
     health = start_health(supervisor, options.health_port)
     log.info(
         "worker.started",

@@ -65,7 +65,7 @@ class Runner:
         self._app = app
         self._limit = limit
         self._hostname = hostname
-        self._ttl = float(app.conf.result_expires or 0)
+        self._ttl = app.conf.result_ttl
         self._traits: dict[str, Traits] = {}
 
     def run(self, delivery: Delivery, child: Child) -> Outcome | None:
