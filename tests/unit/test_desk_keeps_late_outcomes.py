@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from umbel.broker.base import Batch, Delivery, Kind, Outcome, OwnerInfo
 from umbel.worker.desk import Desk
 
