@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,14 @@ def never_succeeds(self: Any) -> None:
 @app.task
 def exits() -> None:
     os._exit(7)
+
+
+@app.task
+def kills_worker() -> None:
+    """Kill the whole worker, as running out of memory does in a pod."""
+    _note("poison")
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(10)
 
 
 @app.task(acks_late=False)

@@ -8,7 +8,7 @@ the broker answered all the time. Scores are compared for change, never with a c
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from umbel.broker.base import Charge, ConnectionLost, Liveness, OwnerInfo
@@ -89,19 +89,30 @@ class Reaper:
             if seconds >= PATIENCE or info.pod_uid in self._hinted:
                 workers.setdefault(info.worker or owner, []).append(owner)
         for worker, owners in workers.items():
-            moved += self._bury_worker(worker, owners)
+            moved += bury_worker(self._liveness, worker, {owner: self._watched[owner].score for owner in owners})
+            for owner in owners:
+                self._watched.pop(owner, None)
         return moved
 
-    def _bury_worker(self, worker: str, owners: list[str]) -> int:
-        """Bury the owners of one worker that died as a whole: who was alone in it is charged, a crowd is suspect."""
-        held = {owner: self._liveness.held(owner) for owner in owners}
-        tags = [tag for queues in held.values() for messages in queues.values() for tag in messages]
-        charge, guilty = (Charge.LOST, tags[0]) if len(tags) == 1 else (Charge.SUSPECT, None)
-        moved = 0
-        for owner in owners:
-            back = self._liveness.bury(owner, seen=self._watched[owner].score, charge=charge, guilty=guilty)
-            if back is not None:
-                log.warning("owner.buried", extra={"owner": owner, "worker": worker, "messages": back})
-                moved += back
-            self._watched.pop(owner, None)
-        return moved
+
+def bury_worker(liveness: Liveness, worker: str, owners: Mapping[str, float | None]) -> int:
+    """Bury the owners of one worker that died as a whole: who was alone in it is charged, a crowd is suspect.
+
+    Args:
+        worker: for the log.
+        owners: with the score at which each fell silent, None for one that is dead beyond doubt.
+
+    Returns: how many messages went back.
+    """
+    held = {owner: liveness.held(owner) for owner in owners}
+    tags = [tag for queues in held.values() for messages in queues.values() for tag in messages]
+    charge, guilty = (Charge.LOST, tags[0]) if len(tags) == 1 else (Charge.SUSPECT, None)
+    moved = 0
+    for owner, seen in owners.items():
+        back = liveness.bury(owner, seen=seen, charge=charge, guilty=guilty)
+        if back is not None:
+            log.warning(
+                "owner.buried", extra={"owner": owner, "worker": worker, "messages": back, "charge": charge.value}
+            )
+            moved += back
+    return moved

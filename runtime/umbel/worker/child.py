@@ -20,6 +20,7 @@ from umbel.record import Record
 from umbel.worker.desk import Desk
 from umbel.worker.link import Link
 from umbel.worker.prefetch import Estimate
+from umbel.worker.quarantine import PATIENCE as ISOLATION_PATIENCE
 from umbel.worker.runner import Runner
 from umbel.worker.slots import Slots
 from umbel.worker.turns import Turns
@@ -66,6 +67,10 @@ class Child:
         self._link = link
         self._estimate = Estimate()
         self.draining = False
+        self._paused = False  # a neighbour runs a suspect, alone in this worker
+        self._isolated = False
+        self._verdict: bool | None = None  # the supervisor's answer to `isolate`
+        self._answered = threading.Event()
         self._stopped = False
         self._started = 0.0  # when the running task started, 0 = none
         self._busy = True  # not waiting for a bell
@@ -82,6 +87,8 @@ class Child:
         helper.start()
         self._reach(self._desk.enter)
         while not self.draining:
+            if self._paused:
+                self._stand_by()
             self._turn()
             while self._desk.ready and not self.draining:
                 self._run_next()
@@ -96,7 +103,8 @@ class Child:
             with self._desk.lock:
                 if not self._desk.certain:
                     raise ConnectionLost("the last answer is missing")
-                batch = self._desk.cycle(asked, self._estimate.want() if queue and not self._slots.is_held() else 0)
+                want = self._estimate.want() if queue and not self._paused and not self._slots.is_held() else 0
+                batch = self._desk.cycle(asked, want)
                 self._desk.flush(but=asked)
         except (ConnectionLost, OwnerLost) as error:
             self._lost(error)
@@ -106,8 +114,29 @@ class Child:
             self._turns.promising(asked)
             return
         self._turns.empty(asked)
-        if self._turns.next() is None and not self._desk.ready:
+        if self._turns.next() is None and not self._desk.ready and not self._paused:
             self._wait(batch.next_due)
+
+    def _stand_by(self) -> None:
+        """Report what is finished, then neither fetch nor wait for a bell, which would be swallowed."""
+        try:
+            with self._desk.lock:
+                self._desk.give_back()
+                self._desk.flush()
+        except (ConnectionLost, OwnerLost) as error:
+            self._lost(error)
+        self._busy = False
+        while self._paused and not self.draining:
+            select.select([self._wake_main], [], [], LOOK)
+            self._drain_wake()
+        self._busy = True
+        self._turns.all_promising()
+
+    def _drain_wake(self) -> None:
+        try:
+            os.eventfd_read(self._wake_main)
+        except BlockingIOError:
+            pass
 
     def _wait(self, next_due: float | None) -> None:
         """Wait for a bell. Every bell that was taken is answered by a cycle, and so is every timeout."""
@@ -115,10 +144,10 @@ class Child:
         self._busy = False
         try:
             self._bell.ask(self._names, timeout)
-            while not self.draining:
+            while not self.draining and not self._paused:
                 readable, _, _ = select.select([self._bell.fileno(), self._wake_main], [], [], timeout + 5.0)
                 if self._wake_main in readable:
-                    os.eventfd_read(self._wake_main)
+                    self._drain_wake()
                     continue
                 rung = self._bell.answer()
                 if rung is None:
@@ -126,7 +155,7 @@ class Child:
                 else:
                     self._turns.promising(rung)
                 return
-            # Draining: the bell may have been taken in this moment; ring it again for the others by leaving (bury rings).
+            # Draining or paused: a bell that was taken in this moment is lost; the others look by themselves soon.
             self._bell.close()
         except ConnectionLost as error:
             self._turns.all_promising()
@@ -184,6 +213,9 @@ class Child:
         finally:
             self._slots.end(self._index, self._done + 1)
             self._started = 0.0
+            if self._isolated:
+                self._isolated = False
+                self._link.send({"what": "together"})
         self._done += 1
         if outcome is not None:
             self._desk.add(delivery, outcome, generation)
@@ -196,6 +228,20 @@ class Child:
         """Tell the supervisor what runs, and how many seconds it may, just before the user's code does."""
         deadline = self._started + time_limit if time_limit else 0.0
         self._slots.start(self._index, delivery.tag, self._numbers[delivery.queue], self._started, deadline)
+
+    def isolate(self) -> bool:
+        """Have the neighbours stand by while a suspect runs here; False if one of them runs a suspect itself."""
+        self._verdict = None
+        self._answered.clear()
+        self._isolated = self._link.send({"what": "alone"})
+        self._answered.wait(ISOLATION_PATIENCE + 2.0)
+        if self._refused():
+            self._isolated = False
+            return False
+        return True
+
+    def _refused(self) -> bool:
+        return self._verdict is False
 
     def acknowledge(self, delivery: Delivery) -> bool:
         """Acknowledge before the task runs (``acks_late=False``); False if the message is no longer this owner's."""
@@ -315,7 +361,13 @@ class Child:
                     os.eventfd_write(self._wake_main, 1)
                     if self._started:
                         self._take_over()
+                case "alone":
+                    self._verdict = bool(message["granted"])
+                    self._answered.set()
+                case "pause":
+                    self._paused = bool(message["on"])
+                    os.eventfd_write(self._wake_main, 1)
+                    if self._paused and self._started:
+                        self._take_over()
                 case "revoked":
                     self._runner.revoked.update(message["ids"])
-                case "revoked-all":
-                    self._runner.revoked = set(message["ids"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from umbel.broker.base import Broker, ConnectionLost
 from umbel.control.health import Call, HealthServer, Response
+from umbel.control.reaper import bury_worker
 from umbel.errors import ImproperlyConfigured, QueueNotFound
 from umbel.ids import machine_id
 from umbel.transport import make_broker
@@ -106,9 +107,12 @@ def bury_predecessors(broker: Broker) -> None:
         return
     liveness = broker.liveness()
     try:
+        workers: dict[str, dict[str, float | None]] = {}
         for owner in liveness.owners():
             if owner.pod_uid == machine_id():
-                liveness.bury(owner.id)
+                workers.setdefault(owner.worker, {})[owner.id] = None
+        for worker, owners in workers.items():
+            bury_worker(liveness, worker, owners)
     except ConnectionLost as error:
         log.warning("broker.away", extra={"error": str(error)})
     finally:

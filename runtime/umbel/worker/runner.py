@@ -44,6 +44,7 @@ class Child(Protocol):
     """What the runner asks of the child that it works for."""
 
     def mark(self, delivery: Delivery, time_limit: float | None) -> None: ...
+    def isolate(self) -> bool: ...
     def acknowledge(self, delivery: Delivery) -> bool: ...
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool: ...
     def note_run(self, run: tuple[str, str, str]) -> None: ...
@@ -76,6 +77,8 @@ class Runner:
             log.error("message.unreadable", extra={"queue": delivery.queue, "error": str(error)})
             return Outcome(delivery.tag, Kind.DEAD, reason={"reason": "Unreadable", "message": str(error)})
         headers = message.headers
+        if message.suspect and not child.isolate():
+            return Outcome(delivery.tag, Kind.GIVE_BACK)
         if message.lost and message.lost >= child.max_deliveries(delivery.queue):
             why = lost_too_often(message.lost, child.max_deliveries(delivery.queue))
             ended = verdict.dead(self._app, message, why, "MaxDeliveries", now=child.now(), hostname=self._hostname)

@@ -19,6 +19,7 @@ from umbel.worker import linux
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pulse import Pulse
+from umbel.worker.quarantine import Quarantine
 from umbel.worker.seat import Burial, Seat, Sentence, burial_of, pause_before_birth
 from umbel.worker.slots import Slots
 from umbel.worker.zygotes import ZygoteHandle
@@ -66,6 +67,7 @@ class Supervisor:
         self._hostname = hostname
         self._id = f"{machine_id()}:{os.getpid()}:{int(time.time() * 1000):x}"
         self._seats = [Seat(index) for index in range(slots.count)]
+        self._quarantine = Quarantine(self._seats, slots)
         self._pulse = Pulse(
             broker,
             self.owners,
@@ -140,6 +142,7 @@ class Supervisor:
             self._ticked = now = time.monotonic()
             self._births(now)
             self._limits(now)
+            self._quarantine.look(now)
             self._terminations()
             if self._draining and now >= self._drain_until:
                 self._end_of_patience()
@@ -239,6 +242,11 @@ class Supervisor:
                         self._pulse.bury(Burial(seat.owner))
                     seat.owner = message["id"]
                     self._pulse.read_revoked()
+                    self._quarantine.greet(seat)
+                case "alone":
+                    self._quarantine.ask(seat, time.monotonic())
+                case "together":
+                    self._quarantine.over(seat)
                 case "failed":
                     log.error("child.failed", extra={"error": message["error"]})
 
@@ -266,6 +274,7 @@ class Supervisor:
         burial = burial_of(seat, tag)
         if burial is not None:
             self._pulse.bury(burial)
+        self._quarantine.over(seat)
         expected = self._draining or seat.sentence is not None
         if not expected:
             code = None if status is None else os.waitstatus_to_exitcode(status)

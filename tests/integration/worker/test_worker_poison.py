@@ -1,0 +1,46 @@
+"""A task that kills its whole worker ends in the dead letters, and the innocent beside it do not."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.redis_server import RedisServer
+from tests.workers import Worker, until
+from umbel import Umbel
+from umbel.errors import WorkerLostError
+from umbel.message import decode
+
+POD = {"UMBEL_POD_UID": "5d1c3c62-0000-4000-8000-000000000002"}
+
+
+@pytest.mark.timeout(180)
+def test_the_innocent_do_not_die_with_the_guilty(
+    redis_server: RedisServer, prefix: str, start_worker: Callable[..., Worker], producer: Callable[..., Umbel]
+) -> None:
+    app = producer(redis_server)
+    innocent = [app.send_task("tests.sample_app.work", (number, 0.2)) for number in range(40)]
+    poison = app.send_task("tests.sample_app.kills_worker", priority=6)
+    deaths = 0
+    while not app.broker.dead("default"):
+        # A restarted container of the same pod: it takes over at once what its predecessor held.
+        worker = start_worker(redis_server, prefix, environment=POD, concurrency=3)
+
+        def ended(worker: Worker = worker) -> bool:
+            return worker.process.poll() is not None or bool(app.broker.dead("default"))
+
+        until(ended, "it dies of the poison, or the poison is dead", 60)
+        try:
+            worker.process.wait(0.2)
+            deaths += 1
+        except subprocess.TimeoutExpired:
+            pass
+        assert deaths < 12, "the guilty one is not found"
+    with pytest.raises(WorkerLostError, match="died 3 times"):
+        poison.get(timeout=10)
+    assert sorted(result.get(timeout=60) for result in innocent) == list(range(40))
+    (letter,) = app.broker.dead("default")
+    assert decode(letter.payload).headers["id"] == poison.id
+    assert 3 <= deaths <= 6
