@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -102,8 +103,19 @@ def umbel(
     ctx.obj = Session(app_name, broker, backend, workdir, quiet, color)
 
 
+def end_on_an_early_signal() -> None:
+    """Make SIGTERM end this process also before its command has a handler of its own.
+
+    The first process of a container is spared by every signal that it has no handler for: a pod that is stopped while
+    it starts would otherwise live on until the end of its grace period.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+
+
 def main() -> None:
     """Run the command line; errors of ours end with one sentence and an exit code, see `umbel.cli.exits`."""
+    end_on_an_early_signal()
     try:
         code = umbel.main(standalone_mode=False)
     except click.exceptions.Abort:
