@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.main import end_on_an_early_signal
 from umbel_operator.build.settings import Settings
 from umbel_operator.handlers import run as run_app
 from umbel_operator.kube.access import NotReadyError, check_kinds, check_server, missing_rights, say_missing
@@ -63,6 +64,7 @@ def run(
     """Run the operator until SIGTERM or Ctrl-C."""
     if bool(namespaces) == all_namespaces:
         raise click.UsageError("Say which namespaces to serve: either --namespace NAME (repeatedly) or -A for all.")
+    end_on_an_early_signal()
     configure(log_format, getattr(logging, log_level.upper()))
     home = own_namespace()
     options = Options(

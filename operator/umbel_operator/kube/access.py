@@ -28,6 +28,7 @@ RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "services", _WRITE),
     ("", "pods", (*_READ, "patch")),
     ("policy", "poddisruptionbudgets", _WRITE),
+    ("networking.k8s.io", "networkpolicies", _WRITE),
     ("events.k8s.io", "events", ("create", "patch")),
 )
 
