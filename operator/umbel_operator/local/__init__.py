@@ -1,0 +1,1 @@
+"""`umbel up`: the same resources without a cluster. Plans and objects are the operator's; processes stand for pods."""

@@ -1,0 +1,27 @@
+"""Say when one of some files may have changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from watchfiles import Change, awatch
+
+#: Milliseconds in which changes are gathered.
+_GATHER: Final = 300
+
+
+async def changes(paths: Sequence[Path]) -> AsyncIterator[None]:
+    """Yield after each change of a file, or of the YAML in a folder.
+
+    The folder of a file is watched, since editors put a new file in the place of the old one.
+    """
+    folders = {path if path.is_dir() else path.parent for path in paths}
+
+    def matters(change: Change, name: str) -> bool:
+        path = Path(name)
+        return path in paths or (path.parent in paths and path.suffix in (".yaml", ".yml", ".json"))
+
+    async for _ in awatch(*folders, watch_filter=matters, debounce=_GATHER, recursive=False):
+        yield
