@@ -195,7 +195,7 @@ def _accept(values: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 def _unknown(name: str, where: str) -> str:
     near = difflib.get_close_matches(name.lower(), [*KNOWN, *WITHOUT_EFFECT, *REFUSED], n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else "`umbel report` lists the settings that there are."
+    hint = f"did you mean {near[0]!r}?" if near else "`umbel report --all` lists the settings that there are."
     return f"there is no setting {name!r}{where}: {hint}"
 
 

@@ -47,8 +47,26 @@ def run(
         queue: where the message came from.
         is_eager: run in the caller's process.
 
-    Returns: what is to be reported. Exceptions of the task never come through, but KeyboardInterrupt does.
+    Returns: what is to be reported. Whatever the message holds and the task raises, nothing is raised here, but
+        KeyboardInterrupt where the task runs eagerly.
     """
+    try:
+        return _run(app, message, now, hostname, on_started, on_ended, queue, is_eager)
+    except Exception as error:
+        trace = failure.traceback_of(error)
+        return verdict.dead(app, message, error, "Unreadable", now=now, hostname=hostname, trace=trace)
+
+
+def _run(
+    app: Umbel,
+    message: Message,
+    now: float,
+    hostname: str,
+    on_started: Callable[[Request], object] | None,
+    on_ended: Callable[[], object] | None,
+    queue: str,
+    is_eager: bool,
+) -> Execution:
     headers = message.headers
     task = app.tasks.get(headers["task"])
     if task is None:
@@ -107,7 +125,10 @@ def _attempt(
         if request.pending_retry is not None:
             raise request.pending_retry
         ended = _success(app, task, request, message, value, now + _perf() - begun, hostname)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        # What would end a program (exit, a cancelled coroutine) ends only the task; but Ctrl-C stays with the caller.
+        if request.is_eager and isinstance(error, KeyboardInterrupt):
+            raise
         ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
     ended.runtime = _perf() - begun
     if task.has_handlers:
@@ -198,5 +219,5 @@ def _notify(task: Task[..., Any], request: Request, ended: Execution) -> None:
             task.on_failure(error, *call, trace)
         if ended.state != states.RETRY:
             task.after_return(ended.state, ended.value if error is None else error, *call, trace or None)
-    except Exception:
+    except (Exception, SystemExit):
         get_logger("umbel.task").exception("handler failed", extra={"task": task.name, "id": request.id})

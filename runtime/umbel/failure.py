@@ -8,7 +8,7 @@ import traceback
 from typing import Any, Final
 
 from umbel import serialization
-from umbel.errors import DecodeError, EncodeError, RemoteError
+from umbel.errors import DecodeError, RemoteError
 
 #: Longest traceback that is stored, in characters; the middle of a longer one is left out.
 MAX_TRACEBACK: Final = 32_768
@@ -23,7 +23,7 @@ def encode(error: BaseException, codec: serialization.Codec = serialization.json
     value = {"type": f"{cls.__module__}.{cls.__qualname__}", "message": _text(error), "args": list(error.args)}
     try:
         return codec.encode(value)
-    except EncodeError:
+    except Exception:
         value["message"] = str(value["message"]).encode("utf-8", "backslashreplace").decode()
         value["args"] = [_carried(argument, codec) for argument in error.args]
         return codec.encode(value)
@@ -39,7 +39,7 @@ def _text(error: BaseException) -> str:
 def _carried(argument: Any, codec: serialization.Codec) -> Any:
     try:
         codec.encode(argument)
-    except EncodeError:
+    except Exception:
         try:
             shown = repr(argument)
         except Exception:

@@ -99,7 +99,8 @@ def decode(raw: bytes) -> Message:
     end = HEAD_SIZE + length
     try:
         headers = orjson.loads(raw[HEAD_SIZE:end])
-        headers["id"], headers["task"]
+        if type(headers["id"]) is not str or type(headers["task"]) is not str:
+            raise TypeError(f"id and task must be text, not {headers['id']!r} and {headers['task']!r}")
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise DecodeError(f"the headers of a message cannot be read: {error}") from error
     return Message(headers, raw[end:], priority, attempt, lost, suspect, requeues, enqueued, flags, nonce)

@@ -13,7 +13,7 @@ from umbel.arguments import name_argument
 from umbel.backoff import exponential
 from umbel.errors import EncodeError, Ignore, MaxRetriesExceededError, Reject, Retry
 from umbel.ids import new_nonce
-from umbel.options import check_arguments
+from umbel.options import check_arguments, check_call_options
 from umbel.publishing import seconds_until
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from umbel.task import Task
 
 _OPTIONS: Final = frozenset({"priority", "expires", "time_limit", "soft_time_limit", "ignore_result"})
+_CHECKED: Final = _OPTIONS | {"countdown", "eta"}
 _MAX_ATTEMPT: Final = 2**16 - 1
 
 
@@ -40,8 +41,8 @@ def retry(
     request = task.request
     if request.called_directly:
         _raise_as_is(exc)
-    _check(task.name, options)
-    bound = task.max_retries if max_retries is None else max_retries
+    _check(task.name, {**options, "countdown": countdown, "eta": eta})
+    bound = request.get("max_retries", task.max_retries) if max_retries is None else max_retries
     if bound is not None and request.retries >= bound:
         _give_up(task, request.args, request.kwargs, exc, bound)
     if eta is not None:
@@ -73,8 +74,9 @@ def _raise_as_is(exc: BaseException | None) -> None:
 
 
 def _check(task: str, options: Mapping[str, Any]) -> None:
+    check_call_options(f"a retry of {task}", {name: options[name] for name in options if name in _CHECKED})
     for name in options:
-        if name not in _OPTIONS:
+        if name not in _CHECKED:
             remedy = (
                 "a retry stays in its queue; send a new task with apply_async(queue=...)" if name == "queue" else ""
             )

@@ -19,11 +19,12 @@ LIBRARIES = ("redis", "hiredis", "orjson", "click", "rich", "tzdata")
 
 
 @click.command()
+@click.option("-a", "--all", "with_defaults", is_flag=True, help="Show all settings, also those at their defaults.")
 @json_option
 @pass_session
-def report(session: Session, as_json: bool) -> None:
+def report(session: Session, with_defaults: bool, as_json: bool) -> None:
     """Show versions, the broker, the settings and the tasks. Passwords are left out."""
-    found = _report(session)
+    found = _report(session, with_defaults)
     if as_json:
         session.json(found)
         return
@@ -37,7 +38,7 @@ def report(session: Session, as_json: bool) -> None:
                 session.out(f"  {line}")
 
 
-def _report(session: Session) -> dict[str, Any]:
+def _report(session: Session, with_defaults: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "software": {
             "umbel": __version__,
@@ -55,7 +56,7 @@ def _report(session: Session) -> dict[str, Any]:
     if session.app_name is not None:
         app.import_modules()
     found["broker"] = _broker(app)
-    found["settings"] = app.conf.humanize().splitlines() or ["all at their defaults"]
+    found["settings"] = app.conf.humanize(with_defaults).splitlines() or ["all at their defaults"]
     found["tasks"] = sorted(app.tasks) or ["none"]
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -86,6 +87,44 @@ def test_a_task_that_exits_has_failed_and_its_worker_lives_on(app: Umbel) -> Non
     assert str(error_of(ended)) == "builtins.SystemExit: 3"
 
 
+@pytest.mark.parametrize("end", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit])
+def test_nothing_that_a_task_raises_ends_its_worker(app: Umbel, end: type[BaseException]) -> None:
+    @app.task(name="end")
+    def end_all() -> None:
+        raise end
+
+    end_all.delay()
+    assert execute(app, take_one(app)).state == states.FAILURE
+
+
+def test_an_exception_whose_arguments_fail_while_they_are_encoded(app: Umbel) -> None:
+    class Trap:
+        def __json__(self) -> None:
+            raise ZeroDivisionError
+
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+    @app.task(name="trap")
+    def trap(returned: bool) -> Trap:
+        if returned:
+            return Trap()
+        raise ValueError(Trap())
+
+    for returned in (True, False):
+        trap.delay(returned)
+    first, second = (execute(app, message) for message in take(app))
+    assert isinstance(error_of(first), ZeroDivisionError)
+    assert repr(error_of(second)) == "ValueError('<Trap>')"
+
+
+@pytest.mark.parametrize("headers", [{"expires": "soon"}, {"retries": "x"}, {"content_type": []}, {"delay": {}}])
+def test_headers_that_make_no_sense_end_nobody(app: Umbel, headers: dict[str, Any]) -> None:
+    _flaky(app)
+    message = Message({"id": "i", "task": "gone" if "delay" in headers else "flaky", **headers}, b"[[],{}]")
+    assert execute(app, message, NOW).state == states.FAILURE
+
+
 def test_what_the_task_sees_of_its_request(app: Umbel) -> None:
     seen: dict[str, Any] = {}
 
@@ -128,8 +167,6 @@ def test_a_task_that_is_called_by_another_has_no_request(app: Umbel) -> None:
 
 
 def test_a_coroutine_function_is_run_to_its_end(app: Umbel) -> None:
-    import asyncio
-
     @app.task(name="wait")
     async def wait(x: int) -> int:
         await asyncio.sleep(0)
@@ -349,6 +386,16 @@ def test_a_retry_without_raising_happens_at_the_end(app: Umbel) -> None:
     later.delay()
     ended = execute(app, take_one(app))
     assert (ended.kind, ended.delay) == (Kind.RETRY, 1.0)
+
+
+@pytest.mark.parametrize("how", [{"countdown": "soon"}, {"countdown": float("nan")}, {"eta": 3}, {"priority": 10}])
+def test_options_of_a_retry_that_do_not_fit(app: Umbel, how: dict[str, Any]) -> None:
+    @app.task(name="again", bind=True)
+    def again(self: Task[..., Any]) -> None:
+        self.retry(**how)
+
+    again.delay()
+    assert f"a retry of again cannot have {next(iter(how))}=" in str(error_of(execute(app, take_one(app))))
 
 
 def test_options_that_a_retry_does_not_take(app: Umbel) -> None:
