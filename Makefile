@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate generated-check bench test-cluster tools image wheel clean
+.PHONY: help setup demo test check format generate generated-check goldens bench test-cluster tools image wheel clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -36,11 +36,16 @@ check: $(BIN)/.ready ## Lint, format, types, floors, cycles, generated files
 format: $(BIN)/.ready ## Format the code and sort the imports
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-generate: $(BIN)/.ready ## Write the CRDs, the chart's copy of them, and the reference again
+generate: $(BIN)/.ready tools ## Write the CRDs, the chart's copy of them, the install manifests and the reference again
 	$(BIN)/python -m umbel_operator.api.generate
+	$(BIN)/python scripts/render_install.py $(BIN)/helm
 
-generated-check: $(BIN)/.ready
+generated-check: $(BIN)/.ready tools
 	$(BIN)/python -m umbel_operator.api.generate --check
+	$(BIN)/python scripts/render_install.py $(BIN)/helm --check
+
+goldens: $(BIN)/.ready tools ## Write the golden renders of the chart again
+	$(BIN)/python -m tests.operator.chart.update
 
 bench: $(BIN)/.ready ## Measure Umbel against its peers, in one run
 	$(BIN)/python -m benchmarks
