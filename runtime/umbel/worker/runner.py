@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("umbel.worker")
 
+#: Deaths of whole workers, among others, from which on a message runs alone in its worker. Not from the first one on: a node
+#: that fails takes many long tasks with it, and running each of those alone would cost more than one death more.
+ISOLATE_FROM = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -77,7 +81,7 @@ class Runner:
             log.error("message.unreadable", extra={"queue": delivery.queue, "error": str(error)})
             return Outcome(delivery.tag, Kind.DEAD, reason={"reason": "Unreadable", "message": str(error)})
         headers = message.headers
-        if message.suspect and not child.isolate():
+        if message.suspect >= ISOLATE_FROM and not child.isolate():
             return Outcome(delivery.tag, Kind.GIVE_BACK)
         if message.lost and message.lost >= child.max_deliveries(delivery.queue):
             why = lost_too_often(message.lost, child.max_deliveries(delivery.queue))
