@@ -24,6 +24,8 @@ from benchmarks.rounds import Entrant, take_rounds
 
 _RESULTS = HERE / "results"
 _INTERRUPTED = 130
+#: Columns of the tables where there is no terminal to ask.
+_PLAIN_WIDTH = 150
 
 
 def known_peers() -> list[str]:
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     sizes = Sizes(options.tasks, options.seconds, options.trips)
     measures = [MEASURES[name] for name in options.measures]
     about = machine.describe()
