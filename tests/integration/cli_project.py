@@ -57,10 +57,9 @@ class Project:
         self._workers: list[subprocess.Popen[bytes]] = []
         (folder / "tasks.py").write_text(TASKS)
 
-    def run(self, *args: str, code: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run ``umbel ARGS``; check its exit code, and that no traceback shows."""
-        done = subprocess.run(
-            [sys.executable, "-m", "umbel.cli.main", *args],
+    def _python(self, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *args],
             cwd=self.folder,
             env=self.environ | environ,
             capture_output=True,
@@ -69,6 +68,20 @@ class Project:
             stdin=subprocess.DEVNULL,
             check=False,
         )
+
+    def python(self, script: str) -> str:
+        """Run a script of the folder; return what it prints."""
+        done = self._python(script)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def try_run(self, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run ``umbel ARGS``, whatever comes of it."""
+        return self._python("-m", "umbel.cli.main", *args, **environ)
+
+    def run(self, *args: str, code: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run ``umbel ARGS``; check its exit code, and that no traceback shows."""
+        done = self.try_run(*args, **environ)
         assert done.returncode == code, (args, done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr, done.stderr
         return done

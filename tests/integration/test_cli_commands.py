@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import uuid
 from collections.abc import Iterator
@@ -37,25 +38,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory, shared_redis: RedisServer) ->
 
 
 def _slots(project: Project) -> int:
-    done = [worker["slots"] for worker in _status(project)]
-    return int(sum(done))
-
-
-def _status(project: Project) -> list[dict[str, object]]:
-    import json
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-m", "umbel.cli.main", "status", "--json"],
-        env=project.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    found: list[dict[str, object]] = json.loads(done.stdout)
-    return found
+    return sum(worker["slots"] for worker in json.loads(project.try_run("status", "--json").stdout))
 
 
 def test_status(busy: Project) -> None:
