@@ -16,6 +16,8 @@ from tests.cluster.operators import install, uninstall
 CRDS = Path(__file__).parents[2] / "crds"
 
 _NAMESPACES: set[str] = set()
+#: Namespaces whose deletion has begun; it needs an operator, which takes its finalizers off.
+_GOING: list[str] = []
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +44,7 @@ def _own_namespace(kubectl: Kubectl, purpose: str) -> Iterator[Kubectl]:
         yield Kubectl(name)
     finally:
         _NAMESPACES.discard(name)
+        _GOING.append(name)
         kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
@@ -54,12 +57,14 @@ def system(cluster: Kubectl) -> Iterator[Kubectl]:
 
 @pytest.fixture(scope="session")
 def operator(system: Kubectl) -> Iterator[Kubectl]:
-    """Install the operator for all namespaces."""
+    """Install the operator by the chart, for all namespaces."""
     try:
-        install(system, system.namespace)
+        install(system)
         yield system
+        for name in _GOING:
+            system("wait", "--for=delete", f"namespace/{name}", "--timeout=90s")
     finally:
-        uninstall(system, system.namespace)
+        uninstall(system)
 
 
 @pytest.fixture
@@ -71,14 +76,14 @@ def bare(cluster: Kubectl) -> Iterator[Kubectl]:
 
 
 @pytest.fixture(scope="session")
-def shop_namespace(cluster: Kubectl) -> Iterator[Kubectl]:
+def shop_namespace(cluster: Kubectl, operator: Kubectl) -> Iterator[Kubectl]:
     """Make the namespace that most tests share."""
     with _own_namespace(cluster, "shop") as kubectl:
         yield kubectl
 
 
 @pytest.fixture(scope="session")
-def shop(shop_namespace: Kubectl, operator: Kubectl) -> Kubectl:
+def shop(shop_namespace: Kubectl) -> Kubectl:
     """Put Redis, the Broker `default` that works, and the tasks into the shared namespace."""
     kubectl = shop_namespace
     kubectl.apply(config_map("tasks", **{"tasks.py": TASKS, "producer.py": PRODUCER}), *redis(), broker())

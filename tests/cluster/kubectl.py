@@ -25,18 +25,19 @@ IMAGE = os.environ.get("UMBEL_IMAGE", "")
 REDIS_IMAGE = os.environ.get("REDIS_IMAGE", "redis:7")
 
 
-def find_kubectl() -> str | None:
-    """Look for kubectl on PATH and in the virtual environment."""
-    beside = Path(sys.executable).parent / "kubectl"
-    return shutil.which("kubectl") or (str(beside) if beside.exists() else None)
+def find_program(name: str) -> str | None:
+    """Look for a program on PATH and in the virtual environment."""
+    beside = Path(sys.executable).parent / name
+    return shutil.which(name) or (str(beside) if beside.exists() else None)
 
 
 def why_not() -> str | None:
     """Say what is missing for tests on a cluster, or nothing."""
     if not KUBECONFIG:
         return "no cluster: set KUBECONFIG to the file of one (make test-cluster)"
-    if find_kubectl() is None:
-        return "no kubectl: put it on PATH"
+    for name in ("kubectl", "helm"):
+        if find_program(name) is None:
+            return f"no {name}: put it on PATH, or run `make tools`"
     return None
 
 
@@ -48,7 +49,7 @@ class Kubectl:
 
     def __call__(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """Run a command and return what it prints; fail with its error unless told otherwise."""
-        command = [find_kubectl() or "kubectl", "--namespace", self.namespace, *arguments]
+        command = [find_program("kubectl") or "kubectl", "--namespace", self.namespace, *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=180, check=False)
         if check and done.returncode != 0:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,63 +15,48 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.kubectl import IMAGE, KUBECONFIG, Kubectl, wait
-from tests.cluster.manifests import OPERATOR_CLASS, deployment
+from tests.cluster.kubectl import IMAGE, KUBECONFIG, Kubectl, find_program, wait
+from tests.cluster.manifests import OPERATOR_CLASS
 
-READ = ["get", "list", "watch"]
-WRITE = [*READ, "create", "patch", "delete"]
-
-#: The operator's whole table of rights in a cluster.
-RULES = [
-    (["umbel.dev"], ["brokers", "taskqueues", "workerpools", "schedules"], [*READ, "patch"]),
-    (["umbel.dev"], [f"{k}/status" for k in ("brokers", "taskqueues", "workerpools", "schedules")], ["get", "patch"]),
-    (["umbel.dev"], ["workerpools/scale"], ["get", "patch"]),
-    (["apps"], ["deployments"], WRITE),
-    ([""], ["configmaps", "services"], WRITE),
-    (["policy"], ["poddisruptionbudgets"], WRITE),
-    ([""], ["pods"], [*READ, "patch"]),
-    (["events.k8s.io"], ["events"], ["create", "patch"]),
-    (["apiextensions.k8s.io"], ["customresourcedefinitions"], READ),
-    ([""], ["namespaces"], READ),
-]
+CHART = Path(__file__).parents[2] / "charts" / "umbel"
+SELECTOR = "app.kubernetes.io/name=umbel-operator"
 
 
-def install(kubectl: Kubectl, name: str) -> None:
-    """Install the operator for all namespaces by plain manifests, and wait until it is ready.
+def install(kubectl: Kubectl) -> None:
+    """Install the operator for all namespaces by the chart, and wait until it is ready.
 
-    name: of the cluster-wide objects, which `uninstall` removes.
+    The release bears the name of its namespace, so that its cluster-wide objects are its own too.
     """
-    rules = [{"apiGroups": g, "resources": r, "verbs": v} for g, r, v in RULES]
-    meta = {"name": name}
-    subject = {"kind": "ServiceAccount", "name": "umbel-operator", "namespace": kubectl.namespace}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
-    container = {
-        "name": "operator",
-        "image": IMAGE,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["umbel-operator", "run", "-A", "--beat-image", IMAGE, "--log-format", "json"],
-        "args": ["--beat-image-pull-policy", "IfNotPresent", "--operator-class", OPERATOR_CLASS],
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 2},
-        "livenessProbe": {"httpGet": {"path": "/livez", "port": 8080}, "periodSeconds": 10},
+    repository, separator, version = IMAGE.partition("@") if "@" in IMAGE else IMAGE.rpartition(":")
+    values = {
+        "image": {"repository": repository, "digest" if separator == "@" else "tag": version},
+        "operatorClass": OPERATOR_CLASS,
+        # The tests apply those of the repository, also where the cluster has them already.
+        "crds": {"enabled": False},
+        "rbac": {"aggregate": False},
     }
-    kubectl.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "umbel-operator"}},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": meta, "rules": rules},
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": meta,
-            "subjects": [subject],
-            "roleRef": role,
-        },
-        deployment("umbel-operator", container, serviceAccountName="umbel-operator"),
-    )
-    kubectl.running("app=umbel-operator", 1)
+    helm(kubectl, "install", kubectl.namespace, str(CHART), "--values", "-", stdin=json.dumps(values))
+    kubectl.running(SELECTOR, 1)
 
 
-def uninstall(kubectl: Kubectl, name: str) -> None:
-    """Remove what `install` made cluster-wide; the rest goes with the namespace."""
-    kubectl("delete", "clusterrolebinding,clusterrole", name, "--ignore-not-found")
+def uninstall(kubectl: Kubectl) -> None:
+    """Uninstall the release."""
+    helm(kubectl, "uninstall", kubectl.namespace, "--ignore-not-found")
+
+
+def deployment_of(kubectl: Kubectl) -> str:
+    """Name the operator's Deployment."""
+    return kubectl("get", "deployments", "-l", SELECTOR, "-o", "name").strip()
+
+
+def helm(kubectl: Kubectl, *arguments: str, stdin: str | None = None) -> str:
+    """Run Helm in a namespace."""
+    program = find_program("helm")
+    assert program is not None, "no helm: run `make tools`, or put it on PATH"
+    command = [program, "--namespace", kubectl.namespace, *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, f"helm {arguments[0]}: {done.stderr.strip()}"
+    return done.stdout
 
 
 @contextmanager

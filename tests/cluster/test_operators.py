@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.cluster.kubectl import Kubectl, wait
 from tests.cluster.manifests import broker, of_class, pool, queue, redis, schedule
-from tests.cluster.operators import outside
+from tests.cluster.operators import SELECTOR, deployment_of, outside
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -34,6 +34,7 @@ def test_an_operator_outside_of_the_cluster_reaches_beat_through_the_api_server(
             for kind, name in (("broker", "default"), ("taskqueue", "mail"), ("workerpool", "mailers")):
                 bare.wait_condition(kind, name, "Ready", "True")
             wait("a scheduled success", lambda: succeeded(bare), 120)
+            bare("delete", "namespace", bare.namespace, "--timeout=90s")
     except AssertionError as error:
         raise AssertionError(f"{error}\n\noperator:\n{log.read_text()}") from None
     assert "Traceback" not in log.read_text()
@@ -55,13 +56,13 @@ def test_a_restarted_operator_finds_what_changed_meanwhile_and_touches_nothing_e
     for name in ("kept", "dropped"):
         shop.wait_condition("workerpool", name, "Ready", "True")
     (before,) = shop.running("umbel.dev/pool=kept", 1)
-    operator("scale", "deployment/umbel-operator", "--replicas=0")
-    wait("the operator to stop", lambda: True if not operator.list_all("pods", "app=umbel-operator") else None, 60)
+    operator("scale", deployment_of(operator), "--replicas=0")
+    wait("the operator to stop", lambda: True if not operator.list_all("pods", SELECTOR) else None, 60)
     shop("delete", "workerpool/dropped", "taskqueue/dropped")
     shop("patch", "deployment/kept-worker", "-p", '{"spec": {"replicas": 2}}')
     shop.apply(queue("fresh"))
-    operator("scale", "deployment/umbel-operator", "--replicas=1")
-    operator.running("app=umbel-operator", 1)
+    operator("scale", deployment_of(operator), "--replicas=1")
+    operator.running(SELECTOR, 1)
     shop.wait_condition("taskqueue", "fresh", "Ready", "True")
     (after,) = shop.running("umbel.dev/pool=kept", 1)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
@@ -79,6 +80,6 @@ def test_a_namespace_goes_with_everything_in_it(bare: Kubectl, operator: Kubectl
 
 
 def test_the_operator_logs_no_error_in_all_of_this(shop: Kubectl, operator: Kubectl) -> None:
-    logs = operator("logs", "deployment/umbel-operator")
+    logs = operator("logs", deployment_of(operator))
     assert "Traceback" not in logs
     assert '"level": "error"' not in logs
