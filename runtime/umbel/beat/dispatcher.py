@@ -22,6 +22,8 @@ MAX_SLEEP = 1.0
 #: Seconds after which the time to live of every schedule's state is renewed, and how many at once.
 REFRESH_EVERY = 86400.0
 REFRESH_CHUNK = 50
+#: Seconds between two looks for runs that were lost with their queue.
+LOST_EVERY = 60.0
 
 
 class Dispatcher:
@@ -59,7 +61,7 @@ class Dispatcher:
         self._epoch = 0
         self._last_look = (clock.time(), clock.monotonic())
         self._to_refresh: list[str] = []
-        self._refreshed = clock.monotonic()
+        self._refreshed = self._searched = clock.monotonic()
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -88,6 +90,7 @@ class Dispatcher:
             if self._epoch != self.lease.epoch or self._entries is not self._incoming:
                 self._take_up()
             self._look_at_clock()
+            self._search_lost()  # before new runs fill the queues
             self._run_due()
             self._refresh()
         except LeadLost:
@@ -114,7 +117,9 @@ class Dispatcher:
         now = self._now()
         states = self._store.load(entries)
         tracks = {}
-        for uid, entry in entries.items():
+        for number, (uid, entry) in enumerate(entries.items()):
+            if number % REFRESH_CHUNK == 0 and not self.lease.hold():
+                raise LeadLost
             track = take_up(entry, states[uid], self._tracks.get(uid), now)
             stored = states[uid].number("cursor")
             if track.changes or stored != to_ms(track.cursor):
@@ -206,6 +211,11 @@ class Dispatcher:
             if uid in self._entries:
                 self._write(self._entries[uid], self._tracks[uid], {})
         del self._to_refresh[-REFRESH_CHUNK:]
+
+    def _search_lost(self) -> None:
+        if self._clock.monotonic() - self._searched >= LOST_EVERY:
+            self._searched = self._clock.monotonic()
+            self._runs.forget_lost(self._entries)
 
     def _count(self, outcome: Outcome | str, entry: Entry, slot: datetime, number: int = 1) -> None:
         self.counts[outcome] = self.counts.get(outcome, 0) + number

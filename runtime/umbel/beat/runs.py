@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -13,6 +13,7 @@ from umbel.beat.entry import Call, Entry, RunIds, run_ids, slot_ids, task_of, to
 from umbel.beat.lease import Lease
 from umbel.broker.base import QueueInfo
 from umbel.redis.schedules import ScheduleStore
+from umbel.states import REVOKED
 
 log = logging.getLogger("umbel.beat")
 
@@ -113,14 +114,14 @@ class Runs:
             begun = self._store.begin(
                 entry.uid,
                 ids.run,
-                {"task": ids.task, "scheduled": scheduled_ms, "begun": int(time.time() * 1000)},
+                {"task": ids.task, "queue": queue, "scheduled": scheduled_ms, "begun": int(time.time() * 1000)},
                 ttl=memory,
                 policy=entry.policy if counted else "Allow",
                 counted=counted,
                 max_runs=entry.stop.max_runs,
                 max_failures=entry.stop.max_failures,
             )
-            if begun.status != "forbidden" or attempt == 2 or not self._drop_lost(entry, queue):
+            if begun.status != "forbidden" or attempt == 2 or not self.forget_lost([entry.uid]):
                 break
         if begun.status == "forbidden":
             return Outcome.FORBIDDEN, ids.task
@@ -132,18 +133,31 @@ class Runs:
             self._broker.revoke([task_of(run) for run in begun.details], terminate=True)
         return None
 
-    def _drop_lost(self, entry: Entry, queue: str) -> bool:
-        """Forget noted runs that cannot be anywhere: their queue is empty (it was purged). Return whether there were any."""
-        info = self._broker.info(queue)
-        if info.ready or info.delayed or info.in_flight:
-            return False
+    def forget_lost(self, uids: Iterable[str]) -> int:
+        """Note as revoked the runs of these schedules that cannot be anywhere: their queue is empty, it was purged.
+
+        Returns: how many there were.
+        """
+        empty: dict[str, bool] = {}
         before = int(time.time() * 1000) - LOST_AFTER_MS
-        lost = [run for run, note in self._store.active(entry.uid).items() if int(note.get("begun", 0)) < before]
-        if not lost:
-            return False
-        log.warning("beat.runs_lost", extra={"schedule": entry.name, "runs": lost})
-        self._store.drop(entry.uid, lost)
-        return True
+        found = 0
+        for uid, state in self._store.load(uids).items():
+            active = self._store.active(uid) if state.active else {}
+            for run, note in active.items():
+                queue = str(note.get("queue", ""))
+                if int(note.get("begun", 0)) >= before:
+                    continue
+                if queue not in empty:
+                    info = self._broker.info(queue)
+                    empty[queue] = not (info.ready or info.delayed or info.in_flight)
+                if empty[queue]:
+                    found += 1
+                    log.warning("schedule.run_lost", extra={"schedule": uid, "run": run, "queue": queue})
+                    if self._store.was_enqueued(queue, run):
+                        self._store.record(uid, run, REVOKED)
+                    else:
+                        self._store.drop(uid, [run])
+        return found
 
     def _step_back(self, entry: Entry, ids: RunIds, call: Call, highest: int, counted: bool) -> None:
         """A queue has seen a later leader: take the note back unless that leader enqueued the run."""

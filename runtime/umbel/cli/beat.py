@@ -114,6 +114,8 @@ def _run(app: Umbel, entries: Mapping[str, Entry], options: dict[str, Any]) -> N
     url = app.conf.broker_url
     if url is None or scheme_of(url, "broker_url") == "memory":
         raise Fail(f"beat needs a broker in Redis, not {url!r}: set broker_url to redis://host:6379/0", USAGE)
+    if options["config_dir"] is None:
+        app.broker.ping()  # a person waits for the answer; the operator asks for it by /v1/status
     service = Beat(BeatOptions(url=url, prefix=app.conf.key_prefix, **options), entries, app.main or "app")
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -223,6 +223,10 @@ class ScheduleStore:
         names = keys.schedule(self._prefix, uid)
         return bool(self._run(lambda connection: _advance(connection, names, arguments)) == 1)
 
+    def record(self, uid: str, run_id: str, state: str) -> bool:
+        """Write the end of a run; see `record_run`."""
+        return self._run(lambda connection: record_run(connection, self._prefix, uid, run_id, state))
+
     # Looking
 
     def load(self, uids: Iterable[str]) -> dict[str, StoredState]:

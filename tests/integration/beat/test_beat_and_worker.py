@@ -34,6 +34,9 @@ def early(n): return n
 @app.task
 def slow(n): time.sleep(2.5)
 
+@app.task(bind=True, max_retries=None, default_retry_delay=0)
+def again(self, n): raise self.retry()
+
 @app.task(time_limit=0.5)
 def endless(n): time.sleep(60)
 """
@@ -66,6 +69,8 @@ def test_schedules_learn_how_their_runs_end(
 ) -> None:
     names = ["fine", "broken", "early", "endless"]
     bodies = [schedule(name, task=task(name)) for name in names]
+    names.append("again")
+    bodies.append(schedule("again", task={**task("again"), "maxRetries": 1}))
     pool = {"name": "mailers", "uid": "p", "queues": ["mail"], "slots": 2}
     mounted.write({"schedules": bodies, "pools": [pool]})
     beat = start_beat(redis_server)
@@ -78,10 +83,11 @@ def test_schedules_learn_how_their_runs_end(
     eventually(lambda: state("broken").get("consecutiveFailures", 0) >= 2, 30)
     eventually(lambda: state("endless").get("consecutiveFailures", 0) >= 1, 30)
     eventually(lambda: state("early").get("lastSuccessfulTime"), 30)
+    eventually(lambda: state("again").get("consecutiveFailures", 0) >= 1, 30)
     assert state("broken")["lastSuccessfulTime"] is None
     assert state("fine")["consecutiveFailures"] == 0
     eventually(lambda: beat.status()["pools"]["mailers"]["workers"] == 1)
-    assert beat.status()["pools"]["mailers"]["slots"] == 2
+    eventually(lambda: beat.status()["pools"]["mailers"]["slots"] == 2)
     mounted.write({"schedules": [{**body, "suspend": True} for body in bodies]})
     eventually(lambda: all(state(name)["activeRuns"] == 0 for name in names), 30)
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from tests.integration.beat.inprocess import Bench, schedule
+
+from umbel.beat.dispatcher import Dispatcher
 
 LATEST = {"policy": "Latest"}
 
@@ -237,3 +242,27 @@ def test_five_thousand_schedules_start_quickly(bench: Bench) -> None:
     again = time.perf_counter()
     beat.tick()
     assert time.perf_counter() - again < 0.2
+
+
+def test_the_apps_interval_keeps_its_phase_over_a_restart(bench: Bench) -> None:
+    from umbel.beat.appsource import entries_of
+    from umbel.message import Message
+
+    def make(name: str, args: object, kwargs: object, options: Mapping[str, Any]) -> tuple[str, Message, float]:
+        return "mail", Message({"id": options.get("task_id", ""), "task": name}, b"[[],{}]"), 0.0
+
+    def start() -> Dispatcher:
+        bench.client.delete(f"{bench.prefix}:{{beat:app}}:lock")
+        dispatcher = Dispatcher("app", bench.store, bench.broker, bench.clock, 5.0)
+        dispatcher.replace(entries_of("shop", {"a": {"task": "t", "schedule": 100}}, "UTC", make))
+        dispatcher.tick()
+        return dispatcher
+
+    (uid,) = entries_of("shop", {"a": {"task": "t", "schedule": 100}}, "UTC", make)
+    bench.run(start(), 150)
+    assert bench.slots(uid) == [100]
+    bench.run(start(), 60)
+    assert bench.slots(uid) == [100, 200]
+    bench.clock.advance(1000)
+    bench.run(start(), 100)
+    assert bench.slots(uid) == [100, 200, 1200, 1300], "one run for all that were missed, then on in the same phase"

@@ -32,6 +32,21 @@ def test_forbid_goes_on_after_its_queue_was_purged(bench: Bench, monkeypatch: py
     assert bench.slots() == [30]
 
 
+def test_runs_that_were_purged_end_as_revoked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    beat = bench.beat(schedule("s1", every=30))
+    beat.tick()
+    bench.run(beat, 30)
+    bench.take()
+    monkeypatch.setattr(runs_module, "LOST_AFTER_MS", -1)
+    bench.run(beat, 29)
+    assert bench.store.load(["s1"])["s1"].active == 1
+    bench.run(beat, 31)
+    succeeded, failed = bench.store.history("s1")
+    assert succeeded == []
+    assert [run["state"] for run in failed][-1] == "REVOKED"
+    assert bench.state().get("failures") is None
+
+
 def test_replace_revokes_what_is_active(bench: Bench) -> None:
     beat = bench.beat(schedule("s1", every=10, concurrencyPolicy="Replace"))
     beat.tick()

@@ -1,0 +1,50 @@
+"""With no worker alive: beat promotes delayed tasks and buries dead owners, sooner on a hint."""
+
+from __future__ import annotations
+
+import time
+
+from tests.integration.beat.conftest import StartBeat
+from tests.integration.beat.mounted import MountedConfig
+from tests.integration.beat.process import Seen, eventually
+from tests.redis_server import RedisServer
+
+from umbel.broker.base import Outgoing, OwnerInfo
+from umbel.broker.redis import RedisBroker
+from umbel.message import Message
+
+
+def outgoing(task_id: str, delay: float = 0.0) -> Outgoing:
+    return Outgoing(Message({"id": task_id, "task": "t"}, b"[[],{}]").encode(), task_id, delay)
+
+
+def test_delayed_tasks_are_promoted(
+    redis_server: RedisServer, prefix: str, mounted: MountedConfig, start_beat: StartBeat
+) -> None:
+    broker = RedisBroker(redis_server.url, prefix=prefix)
+    start_beat(redis_server)
+    broker.publish("mail", [outgoing("a", 1.5), outgoing("b", 3600)])
+    mail = Seen(redis_server.client(), prefix, "mail")
+    eventually(lambda: [message.headers["id"] for message in mail.messages()] == ["a"])
+    assert broker.info("mail").delayed == 1
+    broker.close()
+
+
+def test_a_dead_owner_is_buried_sooner_on_a_hint(
+    redis_server: RedisServer, prefix: str, mounted: MountedConfig, start_beat: StartBeat
+) -> None:
+    broker = RedisBroker(redis_server.url, prefix=prefix)
+    broker.publish("mail", [outgoing("a"), outgoing("b")])
+    owner = OwnerInfo("owner-1", ["mail"], worker="w", pool="p", pod_uid="pod-1")
+    consumer = broker.consumer(owner)
+    consumer.register()
+    assert len(consumer.cycle("mail", [], 2).deliveries) == 2
+    began = time.monotonic()
+    beat = start_beat(redis_server)
+    eventually(lambda: beat.status().get("pools", {}).get("p", {}).get("load") == 2)
+    assert beat.post("/v1/pods/gone", b'{"uids": ["pod-1"]}')[0] == 202
+    eventually(lambda: broker.info("mail").ready == 2)
+    assert time.monotonic() - began < 9, "the heartbeat was not waited for in full"
+    assert broker.info("mail").in_flight == 0
+    consumer.close()
+    broker.close()
