@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from umbel.broker.base import Broker
 from umbel.errors import OperationalError
+from umbel.redis.connection import ServerRefused
+
+#: The first words of answers that say: not with these credentials.
+REFUSALS = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ def reason_of(error: BaseException) -> str:
     while seen is not None:
         if isinstance(seen, ssl.SSLError) or "SSL" in str(seen):
             return "TLSFailed"
-        if "credentials" in str(seen) or str(seen).startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+        if (isinstance(seen, ServerRefused) and seen.code in REFUSALS) or "credentials" in str(seen):
             return "AuthFailed"
         seen = seen.__cause__ or seen.__context__
     return "ConnectionRefused"

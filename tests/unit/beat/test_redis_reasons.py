@@ -9,6 +9,7 @@ import pytest
 from umbel.beat.redisstate import look_at_redis, reason_of
 from umbel.broker.redis import RedisBroker
 from umbel.errors import OperationalError
+from umbel.redis.connection import ServerRefused
 
 
 def caused_by(cause: BaseException) -> OperationalError:
@@ -24,7 +25,8 @@ def caused_by(cause: BaseException) -> OperationalError:
         (caused_by(TimeoutError()), "ConnectionRefused"),
         (caused_by(ssl.SSLCertVerificationError("certificate verify failed")), "TLSFailed"),
         (OperationalError("Redis at h:6379 refuses the credentials (WRONGPASS)"), "AuthFailed"),
-        (caused_by(OperationalError("NOAUTH Authentication required.")), "AuthFailed"),
+        (ServerRefused("NOAUTH Authentication required."), "AuthFailed"),
+        (ServerRefused("OOM command not allowed"), "ConnectionRefused"),
     ],
 )
 def test_the_reason_is_found_in_the_cause(error: OperationalError, reason: str) -> None:
