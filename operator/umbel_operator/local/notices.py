@@ -58,12 +58,12 @@ class Notices:
         self._clock = clock
         self._since: dict[tuple[str, str, str, str, str], float] = {}
         self._told: set[Notice] = set()
-        self._ready: set[tuple[str, str, str]] = set()
+        self._told_ready: set[tuple[str, str, str]] = set()
 
     def look(self, resources: Iterable[Resource]) -> tuple[list[Notice], list[str]]:
         """Return the notices that hold now, and lines about those that are new or over."""
         now, since = self._clock(), {}
-        held, lines, ready = [], [], set()
+        held, ready = [], set()
         for resource in resources:
             for notice in failing(resource):
                 key = (notice.kind, notice.namespace, notice.name, notice.type, notice.reason)
@@ -74,8 +74,11 @@ class Notices:
             if whole is not None and whole.status == "True":
                 ready.add((resource.kind_name(), resource.namespace, resource.name))
         lines = [f"not ready: {notice}" for notice in held if notice not in self._told]
-        lines += [f"{kind} {name} is ready" for kind, _, name in sorted(ready - self._ready)]
-        self._since, self._told, self._ready = since, set(held), ready
+        lines += [f"{kind} {name} is ready" for kind, _, name in sorted(ready - self._told_ready)]
+        # A lapse of which nothing was said, since it was short, has no end to be told either.
+        lapsed = {(notice.kind, notice.namespace, notice.name) for notice in held if notice.is_trouble}
+        self._told_ready = (self._told_ready | ready) - lapsed
+        self._since, self._told = since, set(held)
         return held, lines
 
 
