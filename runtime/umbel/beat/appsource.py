@@ -42,13 +42,14 @@ def entries_of(app_name: str, schedule: Mapping[str, Any], zone: str, make: Make
     return entries
 
 
-def trigger_of(schedule: object, zone: str, *, relative: bool = False) -> Trigger:
+def trigger_of(schedule: object, zone: str, *, relative: bool = False, seed: str = "") -> Trigger:
     """Return the trigger that the field ``schedule`` of an entry means.
 
     Args:
-        schedule: seconds, a timedelta, a crontab, or anything with ``next_after``.
+        schedule: seconds, a timedelta, a crontab, a five-field expression, or anything with ``next_after``.
         zone: in which a crontab without a zone is read.
         relative: round intervals down to their unit.
+        seed: what ``H`` in a five-field expression is hashed from.
 
     Raises:
         ValueError: it is none of these.
@@ -58,7 +59,7 @@ def trigger_of(schedule: object, zone: str, *, relative: bool = False) -> Trigge
     if isinstance(schedule, int | float | timedelta) and not isinstance(schedule, bool):
         return Every(schedule, relative=relative, zone=zone)
     if isinstance(schedule, str):
-        return Cron(schedule, zone)
+        return Cron(schedule, zone, seed=seed)
     if callable(getattr(schedule, "next_after", None)):
         return schedule  # type: ignore[return-value] # it has the one method that a Trigger has
     raise ValueError(f"schedule must be a number of seconds, a timedelta or a crontab, not {schedule!r}")
@@ -77,7 +78,8 @@ def _entry(app_name: str, name: str, body: Any, zone: str, make: MakeMessage) ->
         raise ValueError("task must be the name of a task")
     if "schedule" not in body:
         raise ValueError("schedule is missing: give a number of seconds, a timedelta or a crontab")
-    trigger = trigger_of(body["schedule"], zone, relative=bool(body.get("relative", False)))
+    uid = hashlib.sha1(f"beat_schedule/{app_name}/{name}".encode(), usedforsecurity=False).hexdigest()
+    trigger = trigger_of(body["schedule"], zone, relative=bool(body.get("relative", False)), seed=uid)
     args, kwargs, options = tuple(body.get("args") or ()), dict(body.get("kwargs") or {}), body.get("options") or {}
     make(task, args, kwargs, options)  # refuse now what could not be sent later
 
@@ -87,7 +89,6 @@ def _entry(app_name: str, name: str, body: Any, zone: str, make: MakeMessage) ->
         message.headers.pop("reply_to", None)
         return Call(queue, message.encode(), delay)
 
-    uid = hashlib.sha1(f"beat_schedule/{app_name}/{name}".encode(), usedforsecurity=False).hexdigest()
     return Entry(
         uid=uid,
         name=name,
