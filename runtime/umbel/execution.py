@@ -118,7 +118,7 @@ def _attempt(
             if task.is_async:
                 from umbel.awaiting import run_coroutine
 
-                value = run_coroutine(value)
+                value = run_coroutine(value, keep_loop=app.is_worker)
         finally:
             if on_ended is not None:
                 on_ended()
@@ -189,7 +189,9 @@ def _raised(
             return Execution(message, states.REJECTED, Kind.GIVE_BACK, delay=verdict.REQUEUE_PAUSE, exception=error)
         return verdict.dead(app, message, error, "Rejected", now=now, hostname=hostname)
     trace = failure.traceback_of(error, skip=__file__)
-    return verdict.failed(app, message, error, now=now, hostname=hostname, trace=trace)
+    ended = verdict.failed(app, message, error, now=now, hostname=hostname, trace=trace)
+    ended.expected = isinstance(error, retrying.tuple_of(task.throws))
+    return ended
 
 
 def _retried(app: Umbel, task: Task[..., Any], message: Message, again: Retry, now: float, hostname: str) -> Execution:

@@ -131,6 +131,12 @@ def yes_utc(value: Any) -> bool:
     return True
 
 
+def yes_lost(value: Any) -> bool:
+    if not boolean(value):
+        raise ValueError("true: a task whose worker dies runs again; task_acks_late=False is for at most once")
+    return True
+
+
 def zone(value: Any) -> str:
     from zoneinfo import ZoneInfo
 
@@ -159,7 +165,7 @@ _LIST: Final = [
     Setting(
         "task_acks_late", boolean, True, "acknowledge after the task, not before: it runs again if its worker dies"
     ),
-    Setting("task_reject_on_worker_lost", boolean, True, "kept for Celery's users; follows from task_acks_late"),
+    Setting("task_reject_on_worker_lost", yes_lost, True, "kept for Celery's users; follows from task_acks_late"),
     Setting("task_ignore_result", boolean, False, "store no results"),
     Setting("task_store_errors_even_if_ignored", boolean, False, "store failures also of tasks that ignore results"),
     Setting("task_track_started", boolean, False, "store STARTED when a task begins"),
@@ -180,7 +186,6 @@ _LIST: Final = [
     Setting(
         "worker_concurrency", optional(integer(1)), None, "tasks at once per worker; the number of CPUs unless set"
     ),
-    Setting("worker_hijack_root_logger", boolean, True, "let the worker set up the root logger"),
     Setting("beat_schedule", mapping, {}, "periodic tasks: {name: {task, schedule, args, kwargs, options}}"),
 ]
 
@@ -207,6 +212,7 @@ WITHOUT_EFFECT: Final[dict[str, str]] = {
     "beat_scheduler": "beat keeps its state in Redis",
     "beat_schedule_filename": "beat keeps its state in Redis",
     "beat_max_loop_interval": "beat sleeps until the next task is due",
+    "worker_hijack_root_logger": "the command line sets up logging, in processes of its own",
     "worker_redirect_stdouts": "output goes where it was written to",
     "worker_deduplicate_successful_tasks": "a delivery is acknowledged with its result, in one step",
     "worker_max_tasks_per_child": "children are not replaced yet",

@@ -36,6 +36,7 @@ class Execution:
         runtime: seconds in the task.
         reason: of a dead letter: ``reason`` (a word), ``message`` (what to do), ``task``, ``id``, ``worker``.
         value: what the task returned.
+        expected: the exception is one of the task's ``throws``: nothing to be alarmed about.
     """
 
     message: Message
@@ -48,6 +49,7 @@ class Execution:
     runtime: float = 0.0
     reason: dict[str, Any] | None = None
     value: Any = None
+    expected: bool = False
 
     def outcome(self, tag: int, ttl: float) -> Outcome:
         """Return this as the broker takes it.

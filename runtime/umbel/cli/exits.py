@@ -11,12 +11,20 @@ from umbel.broker.base import ConnectionLost
 from umbel.errors import ImproperlyConfigured, OperationalError, UmbelError
 
 OK: Final = 0
-FAILED: Final = 1  #: what was asked for did not work out: a task failed, a name is unknown
-USAGE: Final = 2  #: a wrong option, a module that does not import, a setting that does not fit
-PENDING: Final = 3  #: ``result``: the task has not ended
-UNAVAILABLE: Final = 69  #: the broker cannot be reached, or no worker answered
-INTERRUPTED: Final = 130  #: Ctrl-C
+FAILED: Final = 1
+USAGE: Final = 2
+PENDING: Final = 3
+UNAVAILABLE: Final = 69
+INTERRUPTED: Final = 130
 
+MEANINGS: Final = {
+    "OK": "done; for a worker, ended as it was told to",
+    "FAILED": "what was asked for did not work out: a task failed, a name is unknown",
+    "USAGE": "wrong usage or configuration: an option, a module that does not import, a setting that does not fit",
+    "PENDING": "`result`: the task has not ended",
+    "UNAVAILABLE": "the broker cannot be reached, or no worker answered",
+    "INTERRUPTED": "Ctrl-C",
+}
 HELP: Final = (
     "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 not finished yet (result); "
     "69 broker unreachable or no worker there; 130 interrupted."

@@ -62,7 +62,9 @@ def expand_hostname(pattern: str) -> str:
     type=click.Choice(LEVELS, case_sensitive=False),
     help="The lowest level to log. UMBEL_LOG_FORMAT=json for JSON.",
 )
-@click.option("-n", "--hostname", metavar="NAME", help="The worker's name; %h %n %d stand for the host. [default: %h]")
+@click.option(
+    "-n", "--hostname", metavar="NAME", help="The worker's name; %h %n %d stand for the host. [default: APP@%h]"
+)
 @click.option("--health-port", type=click.IntRange(0, 65535), envvar="UMBEL_HEALTH_PORT", help="Serve /livez, /readyz.")
 @click.option("--strict-queues", is_flag=True, help="Refuse queues that neither the app nor the broker knows.")
 @click.option(

@@ -152,7 +152,7 @@ class Runner:
         """Log the end: failures and deaths always, the rest at DEBUG."""
         level = _LEVELS.get(ended.kind, logging.DEBUG)
         if ended.state == states.FAILURE and ended.kind is Kind.ACK:
-            level = logging.ERROR
+            level = logging.INFO if ended.expected else logging.ERROR
         if not log.isEnabledFor(level):
             return
         headers = ended.message.headers

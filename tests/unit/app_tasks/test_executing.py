@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import orjson
 import pytest
 from tests.unit.app_tasks.sent import take, take_one
 
-from umbel import Ignore, Reject, SoftTimeLimitExceeded, Task, Umbel, current_task, states
+from umbel import Ignore, Reject, SoftTimeLimitExceeded, Task, Umbel, awaiting, current_task, states
 from umbel.broker.base import Kind
 from umbel.errors import (
     EncodeError,
@@ -74,6 +75,20 @@ def test_a_task_that_raises(app: Umbel) -> None:
     assert trace.splitlines()[-1] == "KeyError: ('gone', 3)"
     assert "execution.py" not in trace
     assert ended.record.meta["worker"] == "w1"
+
+
+@pytest.mark.parametrize("throws", [KeyError, (OSError, LookupError)])
+def test_failures_that_a_task_announces_are_expected(app: Umbel, throws: Any) -> None:
+    @app.task(name="find", throws=throws)
+    def find(error: str) -> None:
+        raise {"key": KeyError, "value": ValueError}[error]
+
+    find.delay("key")
+    find.delay("value")
+    assert [(e.state, e.expected) for e in (execute(app, m) for m in take(app))] == [
+        ("FAILURE", True),
+        ("FAILURE", False),
+    ]
 
 
 def test_a_task_that_exits_has_failed_and_its_worker_lives_on(app: Umbel) -> None:
@@ -180,6 +195,74 @@ def test_a_coroutine_function_is_run_to_its_end(app: Umbel) -> None:
         return wait.apply((5,)).get()
 
     assert asyncio.run(inside_of_a_loop()) == 10
+
+
+@pytest.mark.parametrize("in_worker", [True, False])
+def test_a_soft_limit_cancels_a_coroutine_and_leaves_nothing_of_it(app: Umbel, in_worker: bool) -> None:
+    log: list[str] = []
+
+    @app.task(name="sleep")
+    async def sleep(seconds: float) -> str:
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            log.append("cleaned up")
+        return "slept"
+
+    def strike(*_: object) -> None:
+        raise SoftTimeLimitExceeded("over")
+
+    app.is_worker = in_worker
+    sleep.delay(60)
+    sleep.delay(0)
+    first, second = take(app)
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        ended = execute(
+            app,
+            first,
+            on_started=lambda request: signal.setitimer(signal.ITIMER_REAL, 0.05),
+            on_ended=lambda: signal.setitimer(signal.ITIMER_REAL, 0),
+        )
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert isinstance(error_of(ended), SoftTimeLimitExceeded)
+    assert log == ["cleaned up"]
+    assert execute(app, second).value == "slept"
+    _close_loop()
+
+
+def test_what_a_coroutine_leaves_running_is_cancelled(app: Umbel) -> None:
+    log: list[str] = []
+
+    async def background() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            raise
+
+    @app.task(name="start")
+    async def start() -> None:
+        log.append("started")
+        start.kept = asyncio.create_task(background())  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+
+    app.is_worker = True
+    start.delay()
+    start.delay()
+    for message in take(app):
+        assert execute(app, message).state == states.SUCCESS
+    assert log == ["started", "cancelled"] * 2
+    _close_loop()
+
+
+def _close_loop() -> None:
+    """Close the loop that a worker would keep until it ends."""
+    runner = getattr(awaiting._local, "runner", None)
+    if runner is not None:
+        awaiting._local.runner = None
+        runner.close()
 
 
 def test_an_expired_message_is_not_run(app: Umbel) -> None:
