@@ -2,5 +2,4 @@
 
 from umbel.cli.main import main
 
-if __name__ == "__main__":
-    main()
+main()

@@ -69,9 +69,9 @@ class Project:
             check=False,
         )
 
-    def python(self, script: str) -> str:
-        """Run a script of the folder; return what it prints."""
-        done = self._python(script)
+    def python(self, *args: str) -> str:
+        """Run a program of Python; return what it prints."""
+        done = self._python(*args)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -113,3 +113,8 @@ def test_workdir(project: Project, tmp_path: Path) -> None:
     project.folder = tmp_path.parent
     assert project.run("--workdir", str(tmp_path), "-A", "tasks", "queues").returncode == 0
     assert "there is no folder" in project.error("--workdir", str(tmp_path / "no"), "-A", "tasks", "queues", code=2)
+
+
+def test_the_package_is_a_program_too(project: Project) -> None:
+    assert "the version" in project.run("--help").stdout
+    assert project.python("-m", "umbel", "--version").startswith("umbel, version ")
