@@ -164,16 +164,31 @@ def test_an_unreadable_message_ends_in_the_dead_letters(app: Umbel) -> None:
     assert letter.reason["reason"] == "Unreadable"
 
 
-def test_what_was_taken_goes_back_when_the_test_is_interrupted(app: Umbel) -> None:
+def test_what_was_taken_goes_back_when_the_run_is_interrupted(app: Umbel, monkeypatch: pytest.MonkeyPatch) -> None:
     @app.task
-    def interrupt() -> None:
+    def untouched() -> None: ...
+
+    def interrupt() -> set[str]:
         raise KeyboardInterrupt
 
-    interrupt.delay()
-    with pytest.raises(KeyboardInterrupt):
-        InMemoryWorker(app).run()
+    untouched.delay()
+    with monkeypatch.context() as patch:
+        patch.setattr(app.broker, "revoked", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            InMemoryWorker(app).run()
     info = app.broker.info("default")
     assert (info.ready, info.in_flight) == (1, 0)
+    assert InMemoryWorker(app).run() == 1
+
+
+def test_what_would_end_the_process_ends_the_task_alone(app: Umbel) -> None:
+    @app.task
+    def leave() -> None:
+        raise SystemExit(3)
+
+    result = leave.delay()
+    assert InMemoryWorker(app).run() == 1
+    assert result.failed()
 
 
 def test_a_buried_worker_goes_on_as_another_owner(app: Umbel) -> None:
