@@ -29,6 +29,9 @@ log = logging.getLogger("umbel.worker")
 
 #: Seconds that a task runs before the helper takes over.
 PATIENCE = 0.002
+#: What waits behind a task is given back when it runs this many times longer than tasks did so far. A task that is merely late,
+#: because the machine is busy, would otherwise send its neighbours' messages back and forth.
+GIVE_BACK_AFTER = 3.0
 #: Seconds that an idle child waits for a bell before it looks by itself.
 LOOK = 2.0
 
@@ -316,8 +319,9 @@ class Child:
             if self._link.fileno() in readable:
                 self._hear()
             started = self._started
-            if started and time.monotonic() - started >= PATIENCE:
-                self._take_over()
+            elapsed = time.monotonic() - started
+            if started and elapsed >= PATIENCE:
+                self._take_over(give_back=elapsed >= GIVE_BACK_AFTER * (self._estimate.runtime or 0.0))
 
     def _helper_pause(self) -> float | None:
         """Return how long the helper may sleep; None = until it is woken."""
@@ -332,13 +336,14 @@ class Child:
             return PATIENCE
         return None
 
-    def _take_over(self) -> None:
-        """The running task is long: report what is finished, give back what waits behind it."""
+    def _take_over(self, *, give_back: bool) -> None:
+        """The running task is long: report what is finished, and give back what waits behind it if it is longer than most."""
         try:
             with self._desk.lock:
                 if not self._desk.certain or not self._started:
                     return
-                self._desk.give_back()
+                if give_back:
+                    self._desk.give_back()
                 self._desk.flush()
         except OwnerLost as error:
             log.warning("owner.lost", extra={"owner": str(error)})
@@ -360,7 +365,7 @@ class Child:
                     self.draining = True
                     os.eventfd_write(self._wake_main, 1)
                     if self._started:
-                        self._take_over()
+                        self._take_over(give_back=True)
                 case "alone":
                     self._verdict = bool(message["granted"])
                     self._answered.set()
@@ -368,6 +373,6 @@ class Child:
                     self._paused = bool(message["on"])
                     os.eventfd_write(self._wake_main, 1)
                     if self._paused and self._started:
-                        self._take_over()
+                        self._take_over(give_back=True)
                 case "revoked":
                     self._runner.revoked.update(message["ids"])

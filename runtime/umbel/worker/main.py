@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import logging
 import os
 import socket
@@ -27,6 +29,7 @@ def run(options: WorkerOptions) -> int:
     Raises:
         UmbelError: it cannot start, with what to do.
     """
+    share_with_children()
     # The number of children may come from the app, which is imported last of all: leave room.
     slots = Slots(options.concurrency or max(256, os.cpu_count() or 1))
     zygote = ZygoteHandle()
@@ -65,6 +68,15 @@ def run(options: WorkerOptions) -> int:
         if health is not None:
             health.stop()
         broker.close()
+
+
+def share_with_children() -> None:
+    """Import before the first fork what every process of the worker needs, so that they share its memory."""
+    for module in ("umbel.app", "umbel.broker.redis", "umbel.results.redis", "umbel.execution", "umbel.worker.start"):
+        importlib.import_module(module)
+    gc.collect()
+    # What exists by now is never collected: the collector would write to each object, and so copy its page.
+    gc.freeze()
 
 
 def warn_of_memory_policy(server: dict[str, Any]) -> None:
