@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate generated-check goldens bench test-cluster tools image wheel clean
+.PHONY: help setup demo test check format generate generated-check goldens bench test-cluster tools image lock wheel clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -38,10 +38,12 @@ format: $(BIN)/.ready ## Format the code and sort the imports
 
 generate: $(BIN)/.ready tools ## Write the CRDs, the chart's copy of them, the install manifests and the reference again
 	$(BIN)/python -m umbel_operator.api.generate
+	$(BIN)/python scripts/generate_reference.py
 	$(BIN)/python scripts/render_install.py $(BIN)/helm
 
 generated-check: $(BIN)/.ready tools
 	$(BIN)/python -m umbel_operator.api.generate --check
+	$(BIN)/python scripts/generate_reference.py --check
 	$(BIN)/python scripts/render_install.py $(BIN)/helm --check
 
 goldens: $(BIN)/.ready tools ## Write the golden renders of the chart again
@@ -63,8 +65,16 @@ test-cluster: $(BIN)/.ready tools ## Run the cluster tests on the cluster that K
 wheel: $(BIN)/.ready ## Build the wheel into dist/
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
-image: wheel ## Build the operator's and beat's image with docker
-	docker build --tag umbel:dev --file images/umbel/Dockerfile .
+image: ## Build the operator's and beat's image with docker
+	docker build --tag umbel:dev --file images/umbel/Dockerfile \
+	  --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-annotate --no-emit-index-url
+lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
+lock: $(BIN)/.ready ## Renew the packages that the image is made of (images/umbel/*requirements.txt)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(LOCK) --upgrade --output-file images/umbel/build-requirements.txt images/umbel/build-requirements.in
+	$(LOCK) --upgrade --extra operator --excludes images/umbel/excludes.txt --output-file images/umbel/requirements.txt pyproject.toml
 
 clean: ## Remove what was built
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
