@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from umbel import errors, states
-from umbel.app import Umbel, shared_task
+from umbel.app import Umbel
 from umbel.context import allow_join_result
 from umbel.errors import (
     Ignore,
@@ -22,6 +22,7 @@ from umbel.errors import (
 )
 from umbel.globals import current_app, current_task
 from umbel.result import AsyncResult, EagerResult
+from umbel.sharing import shared_task
 from umbel.task import Task
 
 if TYPE_CHECKING:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 import threading
 import time
-import weakref
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, over
 from umbel import publishing, serialization, states
 from umbel.config import Settings
 from umbel.context import set_default_app
+from umbel.declaring import make_task, module_name
 from umbel.decorating import MakeBoundTask, MakeTask
 from umbel.errors import ImproperlyConfigured
 from umbel.imports import ModuleMissing, import_module
@@ -24,6 +23,7 @@ from umbel.record import Record
 from umbel.registry import TaskRegistry
 from umbel.result import AsyncResult
 from umbel.routing import queues_in
+from umbel.sharing import share_with
 from umbel.task import Task
 from umbel.transport import make_broker, make_results
 
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_apps: weakref.WeakSet[Umbel] = weakref.WeakSet()
-_shared: list[Task[..., Any]] = []
 
 
 class Umbel:
@@ -79,9 +76,7 @@ class Umbel:
         self._broker: Broker | None = None
         self._results: Results | None = None
         self._discover: list[tuple[Callable[[], Iterable[str]], str]] = []
-        _apps.add(self)
-        for task in _shared:
-            self.tasks.register(task)
+        share_with(self)
         if set_as_current:
             set_default_app(self)
 
@@ -141,7 +136,7 @@ class Umbel:
         """
 
         def make(function: Callable[..., Any]) -> Task[..., Any]:
-            task = make_task(function, self.name_of, bind, options)
+            task = make_task(function, bind, options, main=self.main)
             task.bind(self)
             self.tasks.register(task)
             return task
@@ -153,24 +148,12 @@ class Umbel:
         instance = task() if isinstance(task, type) else task
         cls = type(instance)
         instance.name = (
-            options.get("name") or instance.name or f"{self._module_name(cls.__module__)}.{cls.__qualname__}"
+            options.get("name") or instance.name or f"{module_name(cls.__module__, self.main)}.{cls.__qualname__}"
         )
         instance.declare(None, options)
         instance.bind(self)
         self.tasks.register(instance)
         return instance
-
-    def name_of(self, function: Callable[..., Any]) -> str:
-        """Return the name that a function gets as a task: ``module.function``."""
-        return f"{self._module_name(function.__module__)}.{getattr(function, '__name__', type(function).__name__)}"
-
-    def _module_name(self, module: str) -> str:
-        if module != "__main__":
-            return module
-        if self.main:
-            return self.main
-        file = getattr(sys.modules.get("__main__"), "__file__", None)
-        return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
 
     def autodiscover_tasks(
         self,
@@ -394,53 +377,3 @@ class Umbel:
 
     def __repr__(self) -> str:
         return f"<Umbel {self.main or '(no name)'}: {len(self.tasks)} tasks>"
-
-
-def make_task(
-    function: Callable[..., Any], name_of: Callable[[Any], str], bind: bool, options: Mapping[str, Any]
-) -> Task[..., Any]:
-    """Return a task of a function, not bound to an app yet."""
-    if isinstance(function, Task):
-        raise TypeError(f"{function.name} is a task already: leave the second decorator out")
-    if not callable(function):
-        raise TypeError(
-            f"@app.task was given {function!r}, which is no function; write @app.task, or @app.task(name=...) with keywords"
-        )
-    name = options.get("name") or name_of(function)
-    base = options.get("base") or Task
-    if not (isinstance(base, type) and issubclass(base, Task)):
-        raise TypeError(f"the task {name} cannot have base={base!r}: give a subclass of umbel.Task")
-    task: Task[..., Any] = base()
-    task.name = name
-    task.declare(function, options, bind=bind)
-    return task
-
-
-@overload
-def shared_task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-@overload
-def shared_task(function: Callable[P, R], /) -> Task[P, R]: ...
-@overload
-def shared_task(*, bind: Literal[True], **options: Unpack[TaskOptions]) -> MakeBoundTask: ...
-@overload
-def shared_task(*, bind: Literal[False] = ..., **options: Unpack[TaskOptions]) -> MakeTask: ...
-def shared_task(function: Any = None, /, *, bind: bool = False, **options: Any) -> Any:
-    """Make a function a task of every app, present and future; calls go to the current app."""
-
-    def make(function: Callable[..., Any]) -> Task[..., Any]:
-        task = make_task(function, _shared_name, bind, options)
-        _shared[:] = [other for other in _shared if other.name != task.name]
-        _shared.append(task)
-        for app in _all_apps():
-            app.tasks.register(task)
-        return task
-
-    return make if function is None else make(function)
-
-
-def _shared_name(function: Any) -> str:
-    return f"{function.__module__}.{getattr(function, '__name__', type(function).__name__)}"
-
-
-def _all_apps() -> Iterator[Umbel]:
-    yield from list(_apps)

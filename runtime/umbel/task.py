@@ -298,6 +298,17 @@ class Task(Generic[P, R]):
     ) -> None:
         """Override to do something after the task ended in whatever way."""
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of what Celery's tasks have, and ours not yet, what to do meanwhile."""
+            if name in _NOT_YET:
+                raise AttributeError(
+                    f"tasks have no {name}() yet in this version of Umbel: call the next task where this one ends, "
+                    "or send several with delay() in `with app.batch():`"
+                )
+            raise AttributeError(f"the task {self.name!r} ({type(self).__name__}) has no attribute {name!r}")
+
     def __repr__(self) -> str:
         return f"<Task: {self.name}>"
 
@@ -305,6 +316,9 @@ class Task(Generic[P, R]):
         return _by_name, (self.name,)
 
 
+_NOT_YET = frozenset(
+    {"s", "si", "signature", "subtask", "map", "starmap", "chunks", "replace", "add_to_chord", "send_event"}
+)
 _HANDLERS = ("before_start", "on_success", "on_retry", "on_failure", "after_return", "__call__")
 
 

@@ -121,6 +121,10 @@ class InMemoryWorker:
     def mark(self, delivery: Delivery, time_limit: float | None) -> None:
         """Nobody watches the time here."""
 
+    def isolate(self) -> bool:
+        """A delivery is alone here at all times."""
+        return True
+
     def acknowledge(self, delivery: Delivery) -> bool:
         """Acknowledge before the task runs (``acks_late=False``); False if the message is no longer this owner's."""
         return not self._entered().cycle(delivery.queue, [Outcome(delivery.tag, Kind.ACK)], 0).lost_tags

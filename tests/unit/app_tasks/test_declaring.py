@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from umbel import Task, Umbel, current_app, current_task, shared_task
-from umbel import app as app_module
+from umbel import Task, Umbel, current_app, current_task, shared_task, sharing
 from umbel.errors import AlreadyRegistered, ImproperlyConfigured, NotRegistered
 
 
 @pytest.fixture
 def no_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the shared tasks of the test."""
-    monkeypatch.setattr(app_module, "_shared", [])
+    monkeypatch.setattr(sharing, "_shared", [])
 
 
 def add(x: int, y: int = 1) -> int:
@@ -38,6 +37,8 @@ def test_the_script_that_runs_gives_the_name_of_the_app(app: Umbel, monkeypatch:
     nameless = Umbel(set_as_current=False)
     monkeypatch.setattr(sys.modules["__main__"], "__file__", "/srv/mail.py", raising=False)
     assert nameless.task(here).name == "mail.here"
+    monkeypatch.setattr(sharing, "_shared", [])
+    assert shared_task(here).name == "mail.here"
 
 
 def test_options_are_taken_from_the_decorator(app: Umbel) -> None:
@@ -164,6 +165,15 @@ def test_tasks_are_pickled_by_name(app: Umbel) -> None:
 
     task = app.task(add)
     assert pickle.loads(pickle.dumps(task)) is task
+
+
+@pytest.mark.parametrize("name", ["s", "si", "chunks"])
+def test_what_tasks_do_not_have_yet_is_said(app: Umbel, name: str) -> None:
+    task = app.task(add)
+    with pytest.raises(AttributeError, match=rf"tasks have no {name}\(\) yet in this version of Umbel"):
+        getattr(task, name)
+    with pytest.raises(AttributeError, match="has no attribute 'dealy'"):
+        task.dealy(1)  # type: ignore[attr-defined]
 
 
 def test_periodic_tasks_are_entries_of_the_schedule(app: Umbel) -> None:
