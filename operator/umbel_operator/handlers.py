@@ -6,12 +6,15 @@ from typing import Any, cast
 import aiohttp
 import kopf
 
+from umbel_operator.kube.client import PAGE
 from umbel_operator.kube.resources import MADE_BY_US, OWN, Resource
 from umbel_operator.kube.transport import Transport
 from umbel_operator.runtime.app import App
 
 #: Seconds after which the server, then the client, ends a watch that looks alive; kopf adds one for silence (70 s).
 WATCH_SERVER_SECONDS, WATCH_CLIENT_SECONDS = 290, 310
+#: kopf starts one task for each object of its first list: only so many at a time (for each kind), each going soon.
+OBSERVERS, OBSERVER_IDLE = 50, 0.05
 #: Seconds between attempts while the API server does not answer.
 ERROR_BACKOFFS = (1, 1, 2, 3, 5, 5, 5, 5, 5)
 
@@ -22,6 +25,9 @@ def settings_of(resources: Sequence[Resource], namespaces: Sequence[str] | None)
     settings.posting.enabled = False
     settings.watching.server_timeout = WATCH_SERVER_SECONDS
     settings.watching.client_timeout = WATCH_CLIENT_SECONDS
+    settings.watching.chunk_size = PAGE
+    settings.queueing.worker_limit = OBSERVERS
+    settings.queueing.idle_timeout = OBSERVER_IDLE
     settings.networking.error_backoffs = ERROR_BACKOFFS
     settings.peering.standalone = True
     settings.scanning.disabled = namespaces is not None
