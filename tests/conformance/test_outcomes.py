@@ -164,6 +164,19 @@ def test_a_retry_replaces_the_message(broker: Broker, consumers: Consumers) -> N
     assert again.tag > second.tag
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.002])
+def test_a_retry_is_taken_over_byte_for_byte(delay: float, broker: Broker, consumers: Consumers) -> None:
+    """The time of enqueuing too: what a task may take in all (``expires``) counts from its first sending."""
+    broker.publish("q", several("a"))
+    consumer = consumers()
+    (delivery,) = take(consumer, "q")
+    message = read(delivery)
+    message.enqueued_ms -= 5000
+    consumer.cycle("q", [end(delivery, Kind.RETRY, payload=message.encode(), delay=delay)], 0)
+    (again,) = until(lambda: take(consumer, "q"))
+    assert again.payload == message.encode()
+
+
 def test_a_retry_stands_behind_what_waits(broker: Broker, consumers: Consumers) -> None:
     broker.publish("q", several("abc"))
     consumer = consumers()

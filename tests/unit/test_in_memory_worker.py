@@ -80,6 +80,21 @@ def test_retries_run_until_they_are_used_up(app: Umbel) -> None:
         result.get(timeout=5)
 
 
+def test_a_retry_does_not_outlive_the_expiry_of_the_call(app: Umbel) -> None:
+    tries: list[int] = []
+
+    @app.task(bind=True)
+    def slow(self: Any) -> None:
+        tries.append(self.request.retries)
+        raise self.retry(countdown=0.3)
+
+    result = slow.apply_async(expires=0.2)
+    InMemoryWorker(app).run(wait=5.0)
+    assert tries == [0]
+    with pytest.raises(errors.TaskRevokedError):
+        result.get(timeout=5)
+
+
 def test_delayed_tasks_wait_for_who_waits_for_them(app: Umbel) -> None:
     @app.task
     def late() -> str:

@@ -42,9 +42,9 @@ def _dispose(queue: MemoryQueue, payload: bytes, outcome: Outcome, now: float) -
     due_ms = int((now + outcome.delay) * 1000)
     match outcome.kind:
         case Kind.RETRY if outcome.delay > 0:
-            queue.delay(head.stamp(outcome.payload, int(now * 1000)), due_ms)
+            queue.delay(outcome.payload, due_ms)
         case Kind.RETRY:
-            queue.put_back(head.stamp(outcome.payload, int(now * 1000)))
+            queue.put_back(outcome.payload)
         case Kind.GIVE_BACK if outcome.delay > 0:
             queue.delay(payload, due_ms)
         case Kind.GIVE_BACK:

@@ -76,10 +76,11 @@ for _ = 1, outcomes do
         old = redis.call('SET', KEYS[key], ARGV[at], 'PX', ttl, 'GET')
       end
       if old and string.byte(old, 2) == 1 then
-        -- A watch: somebody without an inbox in the message waits; its value is the key of his inbox.
-        local watcher = string.sub(old, 17)
-        redis.call('RPUSH', watcher, string.match(KEYS[key], '{(.*)}:res$') .. '\n' .. ARGV[at])
-        redis.call('PEXPIRE', watcher, REPLY_TTL)
+        -- A watch: its value names the inboxes of those who wait without being named in the message.
+        for watcher in string.gmatch(string.sub(old, 17), '[^\n]+') do
+          redis.call('RPUSH', watcher, string.match(KEYS[key], '{(.*)}:res$') .. '\n' .. ARGV[at])
+          redis.call('PEXPIRE', watcher, REPLY_TTL)
+        end
       end
     end
     if store == '2' then
@@ -99,7 +100,6 @@ for _ = 1, outcomes do
     if ours then
       local fresh = ARGV[at]
       local delay = tonumber(ARGV[at + 1])
-      fresh = string.sub(fresh, 1, 11) .. struct.pack('>I8', now) .. string.sub(fresh, 20)
       if delay > 0 then
         redis.call('ZADD', eta, now + delay, fresh)
       else
