@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from typing import Any, Final
@@ -20,13 +21,27 @@ def encode(error: BaseException, codec: serialization.Codec = serialization.json
     Arguments that the codec cannot carry are stored as their ``repr``.
     """
     cls = type(error)
-    value = {"type": f"{cls.__module__}.{cls.__qualname__}", "message": _text(error), "args": list(error.args)}
+    value = {"type": f"{cls.__module__}.{cls.__qualname__}", "message": _text(error), "args": _arguments(error)}
     try:
         return codec.encode(value)
     except Exception:
         value["message"] = str(value["message"]).encode("utf-8", "backslashreplace").decode()
-        value["args"] = [_carried(argument, codec) for argument in error.args]
+        value["args"] = [_carried(argument, codec) for argument in _arguments(error)]
         return codec.encode(value)
+
+
+def _arguments(error: BaseException) -> list[Any]:
+    """Return what the exception can be made of again; OSError keeps its file names elsewhere than in ``args``."""
+    args = list(error.args)
+    if isinstance(error, OSError) and error.filename is not None and len(args) == 2:
+        args.append(_path(error.filename))
+        if error.filename2 is not None:
+            args += [None, _path(error.filename2)]
+    return args
+
+
+def _path(name: Any) -> Any:
+    return os.fspath(name) if isinstance(name, os.PathLike) else name
 
 
 def _text(error: BaseException) -> str:
