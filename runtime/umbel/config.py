@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from types import FunctionType, ModuleType
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,6 +19,7 @@ from umbel.settings import KNOWN, REFUSED, WITHOUT_EFFECT, checked
 _SECRET: Final = re.compile(r"API|TOKEN|KEY|SECRET|PASS|SIGNATURE|DATABASE", re.IGNORECASE)
 _NO_SECRETS: Final = frozenset({"key_prefix"})
 
+_PLAIN: Final = (str, int, float, type(None), list, tuple, dict, set, frozenset, timedelta)
 TEN_YEARS: Final = 10 * 365 * 86400.0
 
 
@@ -33,6 +35,7 @@ class Settings:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         put = object.__setattr__
         put(self, "serial", 0)
+        put(self, "_lock", threading.RLock())
         put(self, "_environ", os.environ if environ is None else environ)
         put(self, "_pending", [])
         put(self, "_code", {})
@@ -145,15 +148,22 @@ class Settings:
         object.__setattr__(self, "serial", self.serial + 1)
 
     def _read_pending(self) -> None:
-        while self._pending:
-            title, read = self._pending[0]
-            values = _accept(read(), title)
-            self._pending.pop(0)
-            self._merge(self._code, values, title)
+        with self._lock:
+            while self._pending:
+                # Taken off first: the module that is read now may ask for a setting itself.
+                title, read = source = self._pending.pop(0)
+                try:
+                    values = _accept(read(), title)
+                except BaseException:
+                    self._pending.insert(0, source)
+                    raise
+                self._merge(self._code, values, title)
 
     def _resolved(self) -> dict[str, Any]:
         values: dict[str, Any] | None = self._values
-        if values is None:
+        if values is not None:
+            return values
+        with self._lock:
             self._read_pending()
             values = {name: setting.default for name, setting in KNOWN.items()}
             values.update(self._code)
@@ -225,10 +235,8 @@ def _attributes(source: Any) -> dict[str, Any]:
 
 
 def _is_code(key: str, value: Any) -> bool:
-    """Tell whether an attribute is an import or a definition, not a setting (task_routes may be a function)."""
-    if key in KNOWN:
-        return False
-    return isinstance(value, (ModuleType, FunctionType, type)) or callable(value)
+    """Tell whether an attribute is an import or a definition, not a setting that is misspelt: these are plain values."""
+    return key not in KNOWN and not isinstance(value, _PLAIN)
 
 
 def censor(name: str, value: Any) -> Any:

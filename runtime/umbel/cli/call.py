@@ -10,6 +10,7 @@ import click
 
 from umbel import states
 from umbel.cli.exits import FAILED, PENDING, USAGE, Fail
+from umbel.cli.queues import warn_of_unknown
 from umbel.cli.session import Session, json_option, pass_session
 from umbel.errors import TimeoutError
 
@@ -85,6 +86,8 @@ def call(session: Session, /, name: str, force: bool, as_json: bool, **given: An
             from umbel.registry import not_registered
 
             raise Fail(f"{not_registered(name, list(app.tasks))}; --force sends it all the same", FAILED)
+    if given["queue"]:
+        warn_of_unknown(session, [given["queue"]])
     args, kwargs = given.pop("args"), given.pop("kwargs")
     options = {option: value for option, value in given.items() if value is not None}
     try:

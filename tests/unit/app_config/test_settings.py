@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 import types
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,6 +125,45 @@ def test_a_module_is_read_at_the_first_use_of_a_setting(module: types.ModuleType
     module.__dict__.update(task_default_queue="mail", Helper=type("Helper", (), {}), os=sys, _private=1, CONSTANT=2)
     # Then it is read now; imports, classes, private and upper-case names are no settings
     assert app.conf.task_default_queue == "mail"
+
+
+def test_threads_that_ask_first_at_the_same_time_get_the_same(module: types.ModuleType) -> None:
+    # Given two sources that take a while to read
+    class Slow(dict[str, object]):
+        def keys(self) -> Any:
+            threading.Event().wait(0.02)
+            return super().keys()
+
+    module.__dict__["slow"] = Slow({"task_default_queue": "mail"})
+    module.__dict__["later"] = Slow({"task_default_priority": 9})
+    app = Umbel(set_as_current=False)
+    app.config_from_object("some_settings:slow")
+    app.config_from_object("some_settings:later")
+    # When many threads need them
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda _: (app.conf.task_default_queue, app.conf.task_default_priority), range(8)))
+    assert set(seen) == {("mail", 9)}
+
+
+def test_a_module_of_settings_may_ask_the_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Umbel("circle", set_as_current=False)
+    monkeypatch.setitem(sys.modules, "circle_app", types.SimpleNamespace(app=app))  # type: ignore[arg-type]
+    (tmp_path / "circle_settings.py").write_text(
+        "from circle_app import app\ntask_default_priority = app.conf.task_default_priority + 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    app.config_from_object("circle_settings")
+    app.config_from_object({"task_default_queue": "mail"})
+    assert (app.conf.task_default_priority, app.conf.task_default_queue) == (6, "mail")
+    del sys.modules["circle_settings"]
+
+
+def test_a_source_that_fails_fails_each_time() -> None:
+    app = Umbel(set_as_current=False)
+    app.config_from_object("not_there_at_all")
+    for _ in range(2):
+        with pytest.raises(ImproperlyConfigured, match="no module 'not_there_at_all'"):
+            app.conf.task_time_limit  # noqa: B018 - read for the error
 
 
 def test_what_was_set_later_wins_over_a_module(module: types.ModuleType) -> None:

@@ -242,6 +242,13 @@ def test_a_route_that_is_none_of_these() -> None:
         route({"a": 3}, "a")
 
 
+def test_a_closed_app_connects_anew(app: Umbel, add: Task[..., Any]) -> None:
+    add.delay(1)
+    app.close()
+    add.delay(2)
+    assert len(take(app)) == 2
+
+
 def test_a_batch_goes_out_at_its_end(app: Umbel, add: Task[..., Any]) -> None:
     with app.batch():
         results = [add.delay(n) for n in range(3)]
