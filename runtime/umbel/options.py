@@ -170,22 +170,6 @@ _REFUSED_CALL: Final[dict[str, str]] = {
 }
 
 
-def task_rules() -> dict[str, str]:
-    """Return what each option of a task takes, in words."""
-    return {name: expected for name, (_, _, expected) in _TASK.items()}
-
-
-def call_rules() -> dict[str, str]:
-    """Return what each option of a call takes, in words."""
-    return {name: expected for name, (_, _, expected) in _CALL.items()}
-
-
-def refused_options() -> list[tuple[str, str, str]]:
-    """Return Celery's options that are refused: name, of what, and why."""
-    tasks = [(name, "tasks", why) for name, why in sorted(_REFUSED_TASK.items())]
-    return tasks + [(name, "calls", why) for name, why in sorted(_REFUSED_CALL.items())]
-
-
 def check_task_options(task: str, options: Mapping[str, Any]) -> None:
     """Check what a task was declared with.
 
