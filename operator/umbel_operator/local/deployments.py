@@ -42,6 +42,8 @@ class Deployments:
     def step(self) -> None:
         """Start and stop what must be, and write the statuses of pods and Deployments."""
         live = {Ref.of(body): body for body in self._store.all("Deployment")}
+        for pod in self.pods():
+            pod.check()
         for ref in [*self._pods]:
             self._pods[ref] = [pod for pod in self._pods[ref] if not self._is_over(ref, pod)]
             if ref not in live:
@@ -56,11 +58,6 @@ class Deployments:
             for pod in pods:
                 self._store.set_status(_pod_ref(ref, pod), pod.status())
                 pod.refresh()
-
-    def retry(self) -> None:
-        """Start at once what waits for its next start."""
-        for pod in self.pods():
-            pod.retry()
 
     async def stop(self, component: str) -> None:
         """Drain all pods of a component (worker or beat), and wait for their end."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from umbel_operator.local.documents import BrokenFile, Document, Problem, read_documents
+from umbel_operator.local.documents import BrokenFile, Document, Place, Problem, read_documents
 from umbel_operator.local.validation import check, check_change, is_ours
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -79,6 +79,9 @@ class Files:
         except BrokenFile as broken:
             return [], broken.problems
         problems: list[Problem] = []
+        if not documents and self._good.get(path) and _is_empty(path):
+            # An editor may have emptied it to write it anew in the next moment.
+            problems.append(Problem(Place(path, 1), "is empty; delete the file to remove its resources"))
         for document in documents:
             if is_ours(document):
                 wrong = check(document)
@@ -87,6 +90,13 @@ class Files:
                     wrong = check_change(old, document)
                 problems.extend(wrong)
         return documents, problems
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def _notes(documents: Iterable[Document]) -> list[str]:

@@ -55,7 +55,7 @@ class Gauges:
 
         Raises `OperationalError` with what to do where it cannot be reached.
         """
-        broker = make_broker(self._url, prefix="umbel", publish_timeout=5.0)
+        broker = make_broker(self._url, prefix="umbel", publish_timeout=2.0)
         try:
             server = await asyncio.to_thread(broker.ping)
         finally:

@@ -23,7 +23,7 @@ _PASSING: Final = frozenset(
         Reason.STATUS_STALE,
     }
 )
-PATIENCE: Final = 8.0
+PATIENCE: Final = 5.0
 #: Reasons for which the user asked.
 _WISHED: Final = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
 

@@ -78,7 +78,7 @@ class Pod:
         self._container = container
         self._workdir = workdir
         self._place = place
-        self._folder = place.folder / self.name
+        self._folder = place.folder / f"{manifest['metadata']['namespace']}.{manifest['metadata']['name']}"
         self._process: Process | None = None
         self._last_line = ""
         self._waiting_for: dict[str, str] = {}
@@ -91,6 +91,12 @@ class Pod:
     def name(self) -> str:
         """Return its name."""
         return str(self.manifest["metadata"]["name"])
+
+    @property
+    def title(self) -> str:
+        """Return its name for people, with the namespace where that is none of every day."""
+        namespace = self.manifest["metadata"]["namespace"]
+        return self.name if namespace == "default" else f"{namespace}/{self.name}"
 
     @property
     def uid(self) -> str:
@@ -137,6 +143,11 @@ class Pod:
         if self.phase is Phase.WAITING:
             self._hurried.set()
 
+    def check(self) -> None:
+        """Raise what should never have happened in its life."""
+        if self._task.done():
+            self._task.result()
+
     async def gone(self) -> None:
         """Wait until nothing of it is left."""
         await asyncio.shield(self._task)
@@ -182,7 +193,7 @@ class Pod:
 
     async def _wait(self, reason: str, trouble: str, pause: float) -> None:
         if self.trouble != trouble:
-            self._place.say(self.name, f"{trouble}; tried again in {pause:g} s")
+            self._place.say(self.title, f"{trouble}; tried again in {pause:g} s")
         self._waiting_for = {"reason": reason, "message": trouble}
         self._enter(Phase.WAITING)
         self._hurried.clear()
@@ -197,15 +208,20 @@ class Pod:
         for note in command.notes:
             if note not in self._noted:
                 self._noted.add(note)
-                self._place.say(self.name, note)
+                self._place.say(self.title, note)
 
         def take(line: str) -> None:
             if line.strip():
                 self._last_line = line
-            self._place.hear(self.name, line, command.json_logs)
+            self._place.hear(self.title, line, command.json_logs)
 
         self._last_line = ""
-        self._process = await Process.start(command.argv, cwd=self._workdir, environment=command.environment, take=take)
+        try:
+            self._process = await Process.start(
+                command.argv, cwd=self._workdir, environment=command.environment, take=take
+            )
+        except OSError as error:
+            return f"cannot be started in {self._workdir}: {error.strerror}"
         self._enter(Phase.STARTING)
         if self._leaving.is_set():
             self._process.signal(signal.SIGTERM)
@@ -224,7 +240,7 @@ class Pod:
         asked.cancel()
         await asyncio.wait([end], timeout=self.grace)
         if not end.done():
-            self._place.say(self.name, f"did not end within {self.grace:g} s and is killed")
+            self._place.say(self.title, f"did not end within {self.grace:g} s and is killed")
             self.kill()
         return await end
 
@@ -254,7 +270,7 @@ class Pod:
             self._enter(Phase.READY if ready else Phase.STARTING)
 
     def _stuck(self, seconds: float) -> None:
-        self._place.say(self.name, f"/livez has not answered for {seconds:g} s: it is killed")
+        self._place.say(self.title, f"/livez has not answered for {seconds:g} s: it is killed")
         self._signal(signal.SIGKILL)
 
     def _enter(self, phase: Phase) -> None:

@@ -86,6 +86,8 @@ class Process:
             os.killpg(self._process.pid, signal.SIGKILL)
         await asyncio.to_thread(_kill_marked, self._mark)
         await asyncio.wait([self._reader], timeout=_LAST_LINES)
+        if self._reader.done():
+            self._reader.result()
         self._reader.cancel()
         return code
 

@@ -100,12 +100,11 @@ def take(
     """
     known = list(resources)
     prefixes = {(r.namespace, r.name): key_prefix(r) for r in known if isinstance(r, Broker)}
-    several = len({resource.namespace for resource in known}) > 1
     found = {prefix: numbers(prefix) for prefix in prefixes.values()}
     return Snapshot(
-        queues=[_queue(r, prefixes, found, several) for r in known if isinstance(r, TaskQueue)],
-        pods=[_pod(pod, prefixes, found, several) for pod in pods if pod.phase is not Phase.GONE],
-        schedules=[_schedule(r, several) for r in known if isinstance(r, Schedule)],
+        queues=[_queue(r, prefixes, found) for r in known if isinstance(r, TaskQueue)],
+        pods=[_pod(pod, prefixes, found) for pod in pods if pod.phase is not Phase.GONE],
+        schedules=[_schedule(r) for r in known if isinstance(r, Schedule)],
         tasks=tasks,
         notices=notices,
         problems=problems,
@@ -126,29 +125,27 @@ def queues_by_prefix(resources: Iterable[Resource]) -> dict[str, list[str]]:
     return found
 
 
-def _queue(
-    queue: TaskQueue, prefixes: dict[tuple[str, str], str], found: dict[str, Numbers], several: bool
-) -> QueueRow:
+def _queue(queue: TaskQueue, prefixes: dict[tuple[str, str], str], found: dict[str, Numbers]) -> QueueRow:
     prefix = prefixes.get((queue.namespace, queue.spec.broker_ref.name), "")
     info = found.get(prefix, Numbers()).queues.get(queue.effective_name)
-    name, held = _title(queue.namespace, queue.name, several), queue.spec.dispatch == "Held"
+    name, held = _title(queue), queue.spec.dispatch == "Held"
     if info is None:
         return QueueRow(name, 0, 0, 0, 0, 0.0, held)
     return QueueRow(name, info.ready, info.delayed, info.in_flight, info.dead, info.oldest_age, held)
 
 
-def _pod(pod: Pod, prefixes: dict[tuple[str, str], str], found: dict[str, Numbers], several: bool) -> PodRow:
+def _pod(pod: Pod, prefixes: dict[tuple[str, str], str], found: dict[str, Numbers]) -> PodRow:
     metadata = pod.manifest["metadata"]
     prefix = prefixes.get((metadata["namespace"], metadata["labels"].get(LABEL_BROKER, "")), "")
     load = found.get(prefix, Numbers()).loads.get(pod.uid, Load())
     is_worker = metadata["labels"][LABEL_COMPONENT] == "worker"
-    return PodRow(_title(metadata["namespace"], pod.name, several), pod.phase, load, pod.restarts, is_worker)
+    return PodRow(pod.title, pod.phase, load, pod.restarts, is_worker)
 
 
-def _schedule(schedule: Schedule, several: bool) -> ScheduleRow:
+def _schedule(schedule: Schedule) -> ScheduleRow:
     status = schedule.status
     return ScheduleRow(
-        name=_title(schedule.namespace, schedule.name, several),
+        name=_title(schedule),
         task=schedule.spec.task.name,
         text=status.schedule_text or "",
         last=status.last_schedule_time,
@@ -157,5 +154,5 @@ def _schedule(schedule: Schedule, several: bool) -> ScheduleRow:
     )
 
 
-def _title(namespace: str, name: str, several: bool) -> str:
-    return f"{namespace}/{name}" if several else name
+def _title(resource: Resource) -> str:
+    return resource.name if resource.namespace == "default" else f"{resource.namespace}/{resource.name}"

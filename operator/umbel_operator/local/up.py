@@ -20,9 +20,9 @@ from umbel_operator.local.controller import Controller
 from umbel_operator.local.deployments import Deployments
 from umbel_operator.local.files import Declared, Files
 from umbel_operator.local.gauges import Gauges
-from umbel_operator.local.notices import Notices, failing
+from umbel_operator.local.notices import Notice, Notices, failing
 from umbel_operator.local.output import read_line, task_end
-from umbel_operator.local.pod import Phase, Place
+from umbel_operator.local.pod import Phase, Place, Pod
 from umbel_operator.local.redirect import Address, missing_brokers, redirected, wanted_objects
 from umbel_operator.local.redis import Redis
 from umbel_operator.local.screen import SELF, Screen
@@ -78,7 +78,9 @@ class Up:
         self._signals = 0
         self._tasks = Tasks()
         self._notices = Notices()
+        self._deployments: Deployments | None = None
         self._jobs: set[asyncio.Task[None]] = set()
+        self._unready: list[Notice] = []
         self._began = time.monotonic()
 
     async def run(self) -> int:
@@ -88,7 +90,9 @@ class Up:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._asked_to_end)
+            # Under nohup, the end of the terminal is ignored.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                loop.add_signal_handler(number, self._asked_to_end)
         redis = None
         try:
             address = self._wishes.redis
@@ -114,29 +118,32 @@ class Up:
         self._gauges = Gauges(address.url, lambda: queues_by_prefix(self._controller.resources()))
         server = await self._gauges.check()
         self._store = Store()
-        self._beats = Beats(lambda: self._deployments.pods(), self._wake.set)
+        self._beats = Beats(self._pods, self._wake.set)
         self._controller = Controller(self._store, self._beats.sample)
         self._deployments = Deployments(self._store, self._place(), self._workdir, self._killed)
         self._screen.start(heading(self._wishes.paths, server, address.shown))
         self._tell_declared(self._declared)
-        jobs = [asyncio.create_task(job) for job in (self._beats.run(), self._gauges.run(), self._watch())]
+        background = [asyncio.create_task(job) for job in (self._beats.run(), self._gauges.run(), self._watch())]
         try:
             self._pass()
             for text in exports(self._controller.resources(), address.url):
                 self._screen.say(SELF, text)
-            await self._work()
+            await self._work(background)
             code = self._verdict()
             await self._drain()
         finally:
-            for job in jobs:
+            for job in background:
                 job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            await asyncio.gather(*background, return_exceptions=True)
+            self._kill_all()
+            await asyncio.gather(*(pod.gone() for pod in self._pods()), return_exceptions=True)
             self._gauges.close()
-            for pod in self._deployments.pods():
-                pod.kill()
-            await asyncio.gather(*(pod.gone() for pod in self._deployments.pods()))
-        self._screen.stop(summary(self._tasks, self._notices_at_end, time.monotonic() - self._began))
+            seconds = time.monotonic() - self._began
+            self._screen.stop(summary(self._tasks, self._unready, seconds))
         return code
+
+    def _pods(self) -> list[Pod]:
+        return self._deployments.pods() if self._deployments is not None else []
 
     def _place(self) -> Place:
         return Place(
@@ -149,18 +156,22 @@ class Up:
             changed=self._wake.set,
         )
 
-    async def _work(self) -> None:
+    async def _work(self, background: Sequence[asyncio.Task[None]]) -> None:
         """Look at everything whenever something has changed, and every second."""
         deadline = None if self._wishes.seconds is None else time.monotonic() + self._wishes.seconds
         while not self._end.is_set() and (deadline is None or time.monotonic() < deadline):
             self._wake.clear()
             self._pass()
             self._show()
+            for job in background:
+                if job.done():
+                    job.result()
             wait = TICK if deadline is None else max(0.0, min(TICK, deadline - time.monotonic()))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait)
 
     def _pass(self) -> None:
+        assert self._deployments is not None
         for _ in range(PASSES):
             before = self._store.version
             self._controller.adopt(wanted_objects(self._declared, self._address))
@@ -183,8 +194,7 @@ class Up:
             level = logging.WARNING if text.startswith("not ready") else logging.INFO
             self._screen.say(SELF, text, level)
         problems = [str(problem) for problem in self._declared.problems]
-        pods = self._deployments.pods()
-        self._screen.show(take(resources, pods, self._gauges.numbers, self._tasks, notices, problems))
+        self._screen.show(take(resources, self._pods(), self._gauges.numbers, self._tasks, notices, problems))
 
     # What happens
 
@@ -193,14 +203,14 @@ class Up:
         self.end()
         if self._signals == 2:
             self._screen.say(SELF, "ending cold: what runs goes back to its queue", logging.WARNING)
-            for pod in self._deployments.pods():
+            for pod in self._pods():
                 pod.hurry()
             asyncio.get_running_loop().call_later(COLD_SECONDS, self._kill_all)
         elif self._signals > 2:
             self._kill_all()
 
     def _kill_all(self) -> None:
-        for pod in self._deployments.pods():
+        for pod in self._pods():
             pod.kill()
 
     async def _watch(self) -> None:
@@ -213,7 +223,8 @@ class Up:
             elif before.problems and not declared.problems:
                 self._screen.say(SELF, "the files are whole again")
             self._tell_edits(before, declared)
-            self._deployments.retry()
+            for pod in self._pods():
+                pod.retry()
             self._wake.set()
 
     def _tell_edits(self, before: Declared, after: Declared) -> None:
@@ -271,13 +282,14 @@ class Up:
     def _verdict(self) -> int:
         """Return the exit code: 1 where it ends by itself and something is not ready."""
         found = (notice for r in self._controller.resources() for notice in failing(r))
-        self._notices_at_end = [notice for notice in found if notice.is_trouble]
-        return 1 if self._notices_at_end and not self._end.is_set() else 0
+        self._unready = [notice for notice in found if notice.is_trouble]
+        return 1 if self._unready and not self._end.is_set() else 0
 
     async def _drain(self) -> None:
         """End the workers, then beat; what they say is still heard."""
-        running = [pod for pod in self._deployments.pods() if pod.phase is not Phase.GONE]
-        self._screen.say(SELF, f"ending {len(running)} pods; running tasks are finished first (Ctrl-C: at once)")
+        assert self._deployments is not None
+        running = sum(pod.phase is not Phase.GONE for pod in self._pods())
+        self._screen.say(SELF, f"ending {running} pods; running tasks are finished first (Ctrl-C: at once)")
         showing = asyncio.create_task(self._keep_showing())
         try:
             await self._deployments.stop("worker")
