@@ -16,16 +16,16 @@ if #stored == 4 then
     return 0
   end
 end
-local watcher = nil
+local watchers = ''
 if #stored == 4 and string.byte(stored, 2) == 1 then
-  watcher = redis.call('GETRANGE', KEYS[1], 16, -1)
+  watchers = redis.call('GETRANGE', KEYS[1], 16, -1)
 end
 if ARGV[2] == '0' then
   redis.call('SET', KEYS[1], ARGV[1])
 else
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
-if watcher then
+for watcher in string.gmatch(watchers, '[^\n]+') do
   redis.call('RPUSH', watcher, ARGV[3] .. '\n' .. ARGV[1])
   redis.call('PEXPIRE', watcher, 3600000)
 end
