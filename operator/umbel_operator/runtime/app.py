@@ -268,11 +268,14 @@ class App:
         if resource == "services/proxy":
             return
         if code == 0:
+            if not self._out_of_reach:
+                logger.warning("api_server_silent", extra={"server": self.transport.server})
             self._out_of_reach = True
             return
         self.health.answered()
         if self._out_of_reach:
             self._out_of_reach = False
+            logger.info("api_server_back", extra={"server": self.transport.server})
             self._lister.request_all()
             for key in self.queue.failing():
                 self.queue.add(key)

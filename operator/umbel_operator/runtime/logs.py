@@ -3,12 +3,41 @@
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+
+#: Seconds between two lines of kopf about requests that failed.
+SPARSE_SECONDS = 60.0
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 #: kopf hangs these on its records; they say nothing that the message does not.
 _NOISE = frozenset({"k8s_skip", "k8s_ref", "settings"})
+
+
+class Sparse(logging.Filter):
+    """Let one of kopf's lines about failed requests pass each minute; each watch writes one every few seconds.
+
+    clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._passed_at = float("-inf")
+        self._held = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Decide on one record; one that passes tells how many were held back before it."""
+        if not record.name.startswith("kopf") or not str(record.msg).startswith("Request attempt"):
+            return True
+        if self._clock() - self._passed_at < SPARSE_SECONDS:
+            self._held += 1
+            return False
+        record.held_back = self._held
+        self._passed_at, self._held = self._clock(), 0
+        return True
 
 
 def configure(format_: str, level: int = logging.INFO) -> None:
@@ -18,6 +47,8 @@ def configure(format_: str, level: int = logging.INFO) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if format_ == "json" else _TextFormatter())
+    if level > logging.DEBUG:
+        handler.addFilter(Sparse())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

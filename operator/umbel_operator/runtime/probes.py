@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from umbel_operator.kube.access import NotReadyError
 from umbel_operator.kube.errors import ApiError
 from umbel_operator.runtime.metrics import Metrics
 
@@ -56,7 +57,7 @@ class Health:
             try:
                 async with asyncio.timeout(5):
                     await self._ping()
-            except (TimeoutError, ApiError) as error:
+            except (TimeoutError, ApiError, NotReadyError) as error:
                 return f"the API server does not answer: {error}"
         return ""
 
