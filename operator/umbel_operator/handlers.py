@@ -47,7 +47,12 @@ def registry_of(app: App) -> kopf.OperatorRegistry:
     async def observe(event: kopf.RawEvent, **_: Any) -> None:
         app.observe(event["type"], dict(event["object"]))
 
+    async def end(**_: Any) -> None:
+        # Before kopf looks for tasks that do not end: it would wait for ours, seconds long.
+        await app.stop()
+
     kopf.on.login(registry=registry)(log_in)
+    kopf.on.cleanup(registry=registry)(end)
     for resource in app.options.resources():
         kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(observe)
     return registry

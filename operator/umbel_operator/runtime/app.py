@@ -111,6 +111,7 @@ class App:
             self._probes = ProbeServer(self.health, self.metrics, options.health_port)
         self._workers: list[asyncio.Task[None]] = []
         self._out_of_reach = False
+        self._stopped = False
 
     async def start(self) -> None:
         """Begin to list, watch and reconcile; nothing is planned before every kind was listed."""
@@ -124,7 +125,10 @@ class App:
         )
 
     async def stop(self) -> None:
-        """End everything; a reconcile in work is broken off, and the next start repairs what it left."""
+        """End everything, once; a reconcile in work is broken off, and the next start repairs what it left."""
+        if self._stopped:
+            return
+        self._stopped = True
         for task in self._workers:
             task.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)

@@ -1,0 +1,258 @@
+"""The whole operator, kopf included, against a real API server; no pod runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import yaml
+
+from umbel_operator.build.settings import Settings
+from umbel_operator.handlers import run
+from umbel_operator.kube.client import Api
+from umbel_operator.kube.connect import load_configuration
+from umbel_operator.kube.errors import Json
+from umbel_operator.kube.resources import (
+    BROKERS,
+    CONFIGMAPS,
+    CRDS,
+    DEPLOYMENTS,
+    SCHEDULES,
+    SERVICES,
+    TASKQUEUES,
+    WORKERPOOLS,
+    Resource,
+)
+from umbel_operator.runtime.app import App, Options
+
+T = TypeVar("T")
+WithServer = Callable[[Any], None]
+
+FILES = sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))
+
+
+def resource(kind: str, name: str, namespace: str, **spec: Any) -> Json:
+    meta = {"name": name, "namespace": namespace}
+    return {"apiVersion": "umbel.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
+
+
+def broker(namespace: str) -> Json:
+    return resource("Broker", "default", namespace, connection={"addresses": ["redis:6379"]})
+
+
+def queue(name: str, namespace: str) -> Json:
+    return resource("TaskQueue", name, namespace)
+
+
+def pool(name: str, namespace: str, **spec: Any) -> Json:
+    fields = {"queues": [{"name": name}], "app": "tasks:app", "image": "shop:1", **spec}
+    return resource("WorkerPool", name, namespace, **fields)
+
+
+def schedule(name: str, queue_name: str, namespace: str) -> Json:
+    trigger = {"type": "Interval", "interval": {"everySeconds": 60}}
+    return resource("Schedule", name, namespace, queueRef={"name": queue_name}, task={"name": "t"}, trigger=trigger)
+
+
+async def until(wish: str, look: Callable[[], Awaitable[T | None]], seconds: float = 20.0) -> T:
+    """Look again until something is there."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                found = await look()
+                if found is not None:
+                    return found
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds} s: {wish}") from None
+
+
+@asynccontextmanager
+async def operator(api: Api, namespace: str) -> AsyncIterator[App]:
+    """Run the operator for one namespace."""
+    for file in FILES:
+        await api.apply(yaml.safe_load(file.read_text(encoding="utf-8")))
+    for resource_ in (BROKERS, TASKQUEUES, WORKERPOOLS, SCHEDULES):
+        await until(f"{resource_.plural} to be served", lambda r=resource_: established(api, r))
+    options = Options(
+        namespaces=(namespace,),
+        beat_via="apiserver",
+        health_port=None,
+        operator_class="",
+        instance="test",
+        version="0",
+        settings=Settings(beat_image="beat:1"),
+    )
+    app = App(options, await load_configuration(), load_configuration)
+    task = asyncio.create_task(run(app))
+    try:
+        await until("the caches to be synced", lambda: when(app.cache.synced))
+        yield app
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def established(api: Api, resource_: Resource) -> bool | None:
+    crd = await api.get(CRDS, None, f"{resource_.plural}.umbel.dev")
+    conditions = ((crd or {}).get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions) or None
+
+
+async def when(condition: bool) -> bool | None:
+    return condition or None
+
+
+async def condition(api: Api, resource_: Resource, namespace: str, name: str, type_: str) -> Json | None:
+    live = await api.get(resource_, namespace, name) or {}
+    conditions = (live.get("status") or {}).get("conditions") or ()
+    return next((c for c in conditions if c["type"] == type_), None)
+
+
+def writes(app: App) -> float:
+    """Count the writes so far."""
+    samples = (sample for metric in app.metrics.requests.collect() for sample in metric.samples)
+    return sum(
+        s.value
+        for s in samples
+        if s.name.endswith("_total")
+        and s.labels["verb"] in ("post", "patch", "delete")
+        and s.labels["resource"] != "services/proxy"
+    )
+
+
+async def quiet(app: App, seconds: float) -> bool | None:
+    """Tell whether nothing is written for a while."""
+    before = writes(app)
+    await asyncio.sleep(seconds)
+    return writes(app) == before or None
+
+
+async def filled(api: Api, namespace: str) -> None:
+    """Make one of each kind."""
+    for obj in (broker(namespace), queue("mail", namespace), pool("mail", namespace)):
+        await api.create(obj)
+    await api.create(schedule("nightly", "mail", namespace))
+
+
+def test_all_kinds_are_reconciled_and_then_nothing_more_is_written(with_api_server: WithServer) -> None:
+    async def use(api: Api, namespace: str) -> None:
+        async with operator(api, namespace) as app:
+            await filled(api, namespace)
+            await until("the workers", lambda: api.get(DEPLOYMENTS, namespace, "mail-worker"))
+            await until("beat", lambda: api.get(DEPLOYMENTS, namespace, "default-beat"))
+            await until("the index", lambda: api.get(CONFIGMAPS, namespace, "default-config-index"))
+            for resource_, name in ((BROKERS, "default"), (TASKQUEUES, "mail"), (SCHEDULES, "nightly")):
+                await until(f"Ready on {name}", lambda r=resource_, n=name: condition(api, r, namespace, n, "Ready"))
+            await until("no write for three seconds", lambda: quiet(app, 3.0), 40)
+
+    with_api_server(use)
+
+
+def test_children_that_are_edited_or_deleted_are_repaired_in_seconds(with_api_server: WithServer) -> None:
+    async def use(api: Api, namespace: str) -> None:
+        async with operator(api, namespace):
+            await filled(api, namespace)
+            await until("the workers", lambda: api.get(DEPLOYMENTS, namespace, "mail-worker"))
+            for child, name in (
+                (DEPLOYMENTS, "mail-worker"),
+                (SERVICES, "default-beat"),
+                (CONFIGMAPS, "default-client"),
+            ):
+                live = await until(f"{name}", lambda c=child, n=name: api.get(c, namespace, n))
+                await api.delete(child, namespace, name)
+
+                async def back(c: Resource = child, n: str = name, uid: str = live["metadata"]["uid"]) -> Json | None:
+                    now = await api.get(c, namespace, n)
+                    return now if now is not None and now["metadata"]["uid"] != uid else None
+
+                await until(f"another {name}", back, 5)
+            await api.merge_patch(DEPLOYMENTS, namespace, "mail-worker", {"spec": {"replicas": 7}})
+
+            async def undone() -> bool | None:
+                live = await api.get(DEPLOYMENTS, namespace, "mail-worker")
+                return (live is not None and live["spec"]["replicas"] == 1) or None
+
+            await until("one replica again", undone, 5)
+
+    with_api_server(use)
+
+
+def test_a_burst_of_schedules_is_rendered_in_few_writes(with_api_server: WithServer) -> None:
+    async def use(api: Api, namespace: str) -> None:
+        async with operator(api, namespace) as app:
+            await filled(api, namespace)
+            await until("no write for two seconds", lambda: quiet(app, 2.0), 40)
+            index = await api.get(CONFIGMAPS, namespace, "default-config-index")
+            assert index is not None
+            for n in range(60):
+                await api.create(schedule(f"s{n}", "mail", namespace))
+
+            async def all_in() -> Json | None:
+                live = await api.get(BROKERS, namespace, "default")
+                return live if live and live["status"].get("schedules") == 61 else None
+
+            await until("all in the Broker's status", all_in, 30)
+            await until("no write for two seconds", lambda: quiet(app, 2.0), 60)
+            rendered = await api.get(CONFIGMAPS, namespace, "default-config-000")
+            assert rendered is not None
+            assert len(json.loads(rendered["data"]["shard-000.json"])["schedules"]) == 61
+            samples = [s for m in app.metrics.requests.collect() for s in m.samples if s.name.endswith("_total")]
+            config = sum(
+                s.value for s in samples if s.labels["resource"] == "configmaps" and s.labels["verb"] == "patch"
+            )
+            assert config <= 12
+
+    with_api_server(use)
+
+
+def test_a_broker_goes_only_after_those_that_refer_to_it(with_api_server: WithServer) -> None:
+    async def use(api: Api, namespace: str) -> None:
+        async with operator(api, namespace):
+            await filled(api, namespace)
+
+            async def held() -> bool | None:
+                live = await api.get(BROKERS, namespace, "default")
+                return ("umbel.dev/in-use" in (live or {})["metadata"].get("finalizers", ())) or None
+
+            await until("the finalizer", held)
+            await api.delete(BROKERS, namespace, "default")
+
+            async def says_in_use() -> bool | None:
+                found = await condition(api, BROKERS, namespace, "default", "Ready")
+                return (found is not None and found["reason"] == "InUse") or None
+
+            await until("InUse", says_in_use)
+            await api.delete(WORKERPOOLS, namespace, "mail")
+            await api.delete(TASKQUEUES, namespace, "mail")
+
+            async def gone() -> bool | None:
+                return await api.get(BROKERS, namespace, "default") is None or None
+
+            await until("the Broker to go", gone)
+
+    with_api_server(use)
+
+
+def test_an_event_that_cannot_be_taken_in_is_counted_and_answered_with_a_list(
+    with_api_server: WithServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def use(api: Api, namespace: str) -> None:
+        async with operator(api, namespace) as app:
+            await api.create(queue("mail", namespace))
+            await until("the queue", lambda: when(app.cache.get(TASKQUEUES, namespace, "mail") is not None))
+            live = app.cache.get(TASKQUEUES, namespace, "mail")
+            assert live is not None
+            app.cache.drop(live)
+            app.observe("MODIFIED", {"kind": "TaskQueue", "apiVersion": "umbel.dev/v1alpha1"})
+            await until("a list", lambda: when(app.cache.get(TASKQUEUES, namespace, "mail") is not None))
+            counted = app.metrics.observe_errors.labels("TaskQueue")._value.get()
+            assert counted == 1
+        assert "event_not_taken_in" in caplog.text
+
+    with_api_server(use)
