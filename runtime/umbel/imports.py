@@ -14,6 +14,9 @@ from typing import Any
 
 from umbel.errors import ImproperlyConfigured
 
+#: Folder of Umbel's own code, whose lines say nothing to its users.
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
 
 class ModuleMissing(ImproperlyConfigured):
     """No module of this name is on the path."""
@@ -66,7 +69,7 @@ def _broken(name: str, error: BaseException, where: str) -> str:
     """Describe an error inside a module with the line of the user's code that raised it."""
     place = ""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith("<frozen") and frame.filename != __file__:
+        if not frame.filename.startswith(("<frozen", _OURS)):
             place = f" at {frame.filename}, line {frame.lineno}"
             if frame.line:
                 place += f" ({frame.line.strip()})"

@@ -69,6 +69,13 @@ def test_an_app_is_found(write: Write, files: dict[str, str], name: str) -> None
         ({"part/__init__.py": ""}, "part.none.tasks", ModuleMissing, "the part 'part.none' is not there"),
         ({"br_a.py": "import not_installed_lib"}, "br_a", ModuleBroken, "Install what provides 'not_installed_lib'"),
         ({"br_b.py": "x = 1\n1 / 0"}, "br_b", ModuleBroken, r"ZeroDivisionError: .*br_b.py, line 2 \(1 / 0\).* Fix it"),
+        # What Umbel itself refuses is shown at the user's line, not at Umbel's
+        (
+            {"br_own.py": "from umbel import Umbel\napp = Umbel(brokr='redis://h')"},
+            "br_own",
+            ModuleBroken,
+            r"did you mean 'broker_url'\? at \S*br_own.py, line 2 \(app = Umbel\(brokr='redis://h'\)\). Fix it",
+        ),
         ({"br_c.py": "def f(:"}, "br_c", ModuleBroken, "SyntaxError"),
         ({"em_a.py": "x = 1"}, "em_a", ImproperlyConfigured, "'em_a' holds no app. Write app = Umbel"),
         ({"em_b.py": "x = 1"}, "em_b:app", ImproperlyConfigured, "no 'app' .named by -A.*it defines: x"),
