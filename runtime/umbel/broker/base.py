@@ -252,7 +252,9 @@ class Broker(Protocol):
     url: str
 
     def publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
-        """Publish in one atomic step, within the publish deadline.
+        """Publish in one atomic step (a thousand messages a step at most), within the publish deadline.
+
+        When a later step of a longer list fails, the earlier ones were sent and the rest was not.
 
         Raises:
             OperationalError: the broker cannot be reached; nothing was sent.

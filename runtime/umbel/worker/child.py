@@ -90,6 +90,8 @@ class Child:
         helper.start()
         self._reach(self._desk.enter)
         while not self.draining:
+            if self._slots.is_held():
+                self._hold_on()
             if self._paused:
                 self._stand_by()
             self._turn()
@@ -106,7 +108,7 @@ class Child:
             with self._desk.lock:
                 if not self._desk.certain:
                     raise ConnectionLost("the last answer is missing")
-                want = self._estimate.want() if queue and not self._paused and not self._slots.is_held() else 0
+                want = self._estimate.want() if queue and not self._paused else 0
                 batch = self._desk.cycle(asked, want)
                 self._desk.flush(but=asked)
         except (ConnectionLost, OwnerLost) as error:
@@ -134,6 +136,14 @@ class Child:
             self._drain_wake()
         self._busy = True
         self._turns.all_promising()
+
+    def _hold_on(self) -> None:
+        """The supervisor has not reached the broker for long, so others may be burying this worker: start nothing."""
+        while self._slots.is_held() and not self.draining:
+            time.sleep(0.05)
+        with self._desk.lock:
+            self._desk.distrust()
+        self._lost(ConnectionLost("the supervisor had lost the broker"))
 
     def _drain_wake(self) -> None:
         try:
@@ -194,13 +204,8 @@ class Child:
                 tries += 1
 
     def _run_next(self) -> None:
-        while self._slots.is_held() and not self.draining:
-            # The supervisor has not reached the broker for long: others may be burying this worker.
-            time.sleep(0.05)
-            if not self._slots.is_held():
-                with self._desk.lock:
-                    self._desk.distrust()
-                self._lost(ConnectionLost("the supervisor had lost the broker"))
+        if self._slots.is_held():
+            self._hold_on()
         try:
             delivery = self._desk.ready.popleft()
         except IndexError:

@@ -190,3 +190,21 @@ def test_two_queues_are_served(redis_server: RedisServer, prefix: str, start_wor
     assert (
         app.send_task(S + "too_long", queue="reports").get(timeout=10, propagate=False).__class__ is TimeLimitExceeded
     )
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"x", b"\xff" * 8, b"\xff" * 28], ids=["empty", "1 byte", "8 bytes", "28 bytes"]
+)
+def test_garbage_in_a_queue_hurts_no_neighbour(
+    redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce, garbage: bytes
+) -> None:
+    app = producer(redis_server)
+    results = [app.send_task(S + "add", (number, 0)) for number in range(5)]
+    with redis_server.client() as client:
+        client.lpush(f"{prefix}:{{default}}:r:5", garbage)
+        client.rpush(f"{prefix}:{{default}}:r:9", garbage)
+        client.zadd(f"{prefix}:{{default}}:eta", {garbage: 1})
+    start_worker(redis_server, prefix)
+    assert [result.get(timeout=20) for result in results] == list(range(5))
+    letters = until(lambda: app.broker.dead("default"), "the dead letters")
+    assert {letter.reason["reason"] for letter in letters} == {"Unreadable"}

@@ -15,7 +15,7 @@ from umbel.broker.redis.bell import RedisBell
 from umbel.broker.redis.consumer import RedisConsumer, newer_layout
 from umbel.broker.redis.listener import RedisListener
 from umbel.broker.redis.liveness import RedisLiveness
-from umbel.errors import LayoutError, PublishUncertain, QueueClosed
+from umbel.errors import DecodeError, LayoutError, PublishUncertain, QueueClosed
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
 from umbel.redis.pool import Pool
@@ -117,8 +117,9 @@ class RedisBroker:
         seconds = int(answers[0][0]) + int(answers[0][1]) / 1e6
         heads = [first[0] for first in reversed(answers[15:25]) if first]
         age = 0.0
-        if heads and len(heads[0]) >= messages.HEAD_SIZE:
-            age = max(0.0, seconds - messages.HEAD.unpack_from(heads[0])[7] / 1000.0)
+        due = _due(heads[0]) if heads else None
+        if due is not None:
+            age = max(0.0, seconds - due)
         dispatch, intake = answers[4]
         return QueueInfo(
             queue,
@@ -210,3 +211,12 @@ class RedisBroker:
 
     def _call(self, *command: Argument) -> Any:
         return self._pool.run(lambda connection: connection.call(*command), repeat=True)
+
+
+def _due(payload: bytes) -> float | None:
+    """Return when a message was to run at the earliest, in seconds of the broker's clock; None if it cannot be read."""
+    try:
+        message = messages.decode(payload)
+    except DecodeError:
+        return None
+    return message.enqueued_ms / 1000.0 + float(message.headers.get("delay", 0.0))

@@ -8,7 +8,7 @@ import orjson
 
 from umbel.broker.base import Batch, ConnectionLost, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
 from umbel.broker.redis.burial import bury_all
-from umbel.errors import LayoutError
+from umbel.errors import ImproperlyConfigured, LayoutError
 from umbel.record import Record
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection, ServerRefused
@@ -19,6 +19,7 @@ CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 10.0
 #: Distance between the first tags of an owner's queues. Lua prints integers exactly up to 14 digits.
 TAGS_PER_QUEUE = 10**12
+MOST_QUEUES = 99
 
 
 class RedisConsumer:
@@ -31,6 +32,10 @@ class RedisConsumer:
     """
 
     def __init__(self, endpoint: Endpoint, prefix: str, owner: OwnerInfo) -> None:
+        if len(owner.queues) > MOST_QUEUES:
+            raise ImproperlyConfigured(
+                f"one worker serves at most {MOST_QUEUES} queues, not {len(owner.queues)}: start more workers"
+            )
         self.owner = owner
         self._endpoint = endpoint
         self._prefix = prefix

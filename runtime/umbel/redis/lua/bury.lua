@@ -13,6 +13,9 @@ local tags = redis.call('HKEYS', KEYS[1])
 table.sort(tags, function(a, b) return tonumber(a) > tonumber(b) end)
 
 local function raise(message, offset)
+  if #message < 29 then
+    return message -- no message of ours: a worker will say so
+  end
   local count = string.byte(message, offset) * 256 + string.byte(message, offset + 1)
   if count < 65535 then
     count = count + 1
@@ -32,7 +35,7 @@ for i = 1, moved do
   elseif ARGV[2] == 'requeue' then
     message = raise(message, 10)
   end
-  local priority = math.min(string.byte(message, 3), 9)
+  local priority = math.min(string.byte(message, 3) or 0, 9)
   redis.call('LPUSH', KEYS[5 + priority], message)
   redis.call('HDEL', KEYS[1], tags[i])
 end

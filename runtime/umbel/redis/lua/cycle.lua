@@ -31,14 +31,13 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local settings = redis.call('HMGET', meta, 'dispatch', 'max_concurrency', 'max_deliveries', 'dead_policy', 'dead_retention', 'dead_max')
 
 local function ready_list(message)
-  local priority = string.byte(message, 3)
-  if priority > 9 then
-    priority = 9
-  end
-  return KEYS[READY + priority]
+  return KEYS[READY + math.min(string.byte(message, 3) or 0, 9)]
 end
 
 local function raise(message, offset)
+  if #message < 29 then
+    return message -- no message of ours: a worker will say so
+  end
   local count = string.byte(message, offset) * 256 + string.byte(message, offset + 1)
   if count < 65535 then
     count = count + 1
@@ -171,7 +170,7 @@ if want > 0 and not held then
     if popped then
       for i = 1, #popped do
         -- A suspect (its last process died holding others too) is delivered by itself.
-        local suspect = string.byte(popped[i], 8) + string.byte(popped[i], 9) > 0
+        local suspect = #popped[i] >= 29 and string.byte(popped[i], 8) + string.byte(popped[i], 9) > 0
         if suspect and taken == 0 then
           alone = true
         elseif suspect or alone then

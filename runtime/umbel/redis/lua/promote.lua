@@ -8,7 +8,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 for i = 1, #due do
-  redis.call('RPUSH', KEYS[4 + math.min(string.byte(due[i], 3), 9)], due[i])
+  redis.call('RPUSH', KEYS[4 + math.min(string.byte(due[i], 3) or 0, 9)], due[i])
 end
 if #due > 0 then
   redis.call('ZREMRANGEBYRANK', KEYS[1], 0, #due - 1)
