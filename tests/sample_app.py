@@ -38,6 +38,14 @@ def work(number: int, seconds: float = 0.0) -> int:
     return number
 
 
+@app.task(bind=True)
+def counts_charges(self: Any, number: int, seconds: float) -> int:
+    """Return how many deliveries of this message were charged before this one."""
+    time.sleep(seconds)
+    _note(f"ran {number}")
+    return int(self.request.attempt)
+
+
 @app.task
 def hold(number: int, folder: str, seconds: float = 60.0) -> int:
     """Say that it runs by a file, and wait until a file allows it to end."""

@@ -1,8 +1,9 @@
 """One suspect at a time, alone in its worker: so that the next death says who is guilty. Used by the supervisor's main thread.
 
 A message is suspect after a worker died as a whole while it held several. A child that takes one for which that happened
-more than once asks for isolation: its neighbours give back what they have not started, finish what runs, and fetch nothing until the suspect has ended. What
-runs for longer than `PATIENCE` is not waited for; then the next death may stay unclear, and the one after it decides.
+more than once asks for isolation: its neighbours give back what they have not started, finish what runs, and fetch nothing
+until the suspect has ended. What runs for longer than `PATIENCE` is not waited for; then the next death may stay unclear,
+and the one after it decides.
 """
 
 from __future__ import annotations
