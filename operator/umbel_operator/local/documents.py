@@ -121,10 +121,7 @@ def read_documents(path: Path) -> list[Document]:
             problems.extend(_repeated(node, path))
             documents.extend(_objects(loader.construct_document(node), node, path, problems))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = Place(path, mark.line + 1 if mark is not None else 1)
-        context = f" {error.context}" if error.context else ""
-        problems.append(Problem(where, f"is not YAML: {error.problem}{context}; mind the indentation"))
+        problems.append(_not_yaml(error, path))
     except yaml.YAMLError as error:
         problems.append(Problem(Place(path, 1), f"is not YAML: {error}"))
     finally:
@@ -132,6 +129,15 @@ def read_documents(path: Path) -> list[Document]:
     if problems:
         raise BrokenFile(problems)
     return documents
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, path: Path) -> Problem:
+    mark, begun = error.problem_mark or error.context_mark, error.context_mark
+    line = mark.line + 1 if mark is not None else 1
+    context = f" {error.context}" if error.context else ""
+    if begun is not None and begun.line + 1 != line:
+        context += f" that begins on line {begun.line + 1}"
+    return Problem(Place(path, line), f"is not YAML: {error.problem}{context}; mind the indentation")
 
 
 def _objects(body: Any, node: yaml.Node, path: Path, problems: list[Problem]) -> Iterator[Document]:

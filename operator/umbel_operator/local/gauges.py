@@ -60,7 +60,7 @@ class Gauges:
             server = await asyncio.to_thread(broker.ping)
         finally:
             broker.close()
-        return f"{server.get('server', 'Redis')} {server['version']}"
+        return f"{str(server.get('server') or 'redis').capitalize()} {server['version']}"
 
     async def run(self) -> None:
         """Look until cancelled."""

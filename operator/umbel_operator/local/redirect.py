@@ -47,7 +47,7 @@ class Address:
             raise BadURL(f"--redis-url {_without_password(url)!r} is no address of a Redis: {remedy}")
         database = parts.path.strip("/") or "0"
         try:
-            port = parts.port or 6379
+            port = 6379 if parts.port is None else parts.port
         except ValueError:
             port = -1
         if port < 1 or not database.isdecimal() or int(database) > 255:

@@ -25,8 +25,8 @@ SELF: Final = "umbel up"
 class Screen(Protocol):
     """Where everything is told."""
 
-    def start(self, heading: Sequence[str]) -> None:
-        """Begin, with some lines that say what runs where."""
+    def start(self, heading: Sequence[str], exports: Sequence[str]) -> None:
+        """Begin, with some lines that say what runs where, and how producers find it."""
 
     def say(self, source: str, text: str, level: int = logging.INFO) -> None:
         """Tell one line of `umbel up`, about a pod (source) or itself."""
@@ -78,9 +78,9 @@ class PlainScreen:
         self._status = ""
         self._status_at = float("-inf")
 
-    def start(self, heading: Sequence[str]) -> None:
+    def start(self, heading: Sequence[str], exports: Sequence[str]) -> None:
         """See `Screen`."""
-        for text in heading:
+        for text in (*heading, *exports):
             self._print(text)
 
     def say(self, source: str, text: str, level: int = logging.INFO) -> None:
@@ -131,6 +131,8 @@ class PlainScreen:
             self._out.flush()
         except BrokenPipeError:
             self._is_broken = True
-            # Else the interpreter would complain when it flushes at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
+            # What is buffered must go somewhere, else the interpreter complains when it flushes at its end.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._out.fileno())
+            os.close(nowhere)
             self._broken()

@@ -27,6 +27,8 @@ _PHASE_STYLES: Final = {
     Phase.GONE: "dim",
 }
 _WORD_STYLES: Final = {"succeeded": "green", "failed": "red", "dead": "bold red", "retried": "yellow"}
+#: Events that the table shows, so that they need no line of their own.
+_IN_TABLE: Final = frozenset({"task.success", "schedule.enqueued"})
 #: From this width on, two tables stand side by side.
 WIDE: Final = 110
 #: Lines of the screen that stay free for what the pods say.
@@ -41,13 +43,14 @@ class TableScreen:
         self._console = console
         self._live: Live | None = None
         self._began = time.monotonic()
-        self._title = ""
+        self._exports: Sequence[str] = ()
         self._styles: dict[str, str] = {}
 
-    def start(self, heading: Sequence[str]) -> None:
-        """See `Screen`."""
+    def start(self, heading: Sequence[str], exports: Sequence[str]) -> None:
+        """See `Screen`; the exports stay in sight."""
         for text in heading:
-            self._console.print(Text(text))
+            self._console.print(Text(text), soft_wrap=True)
+        self._exports = exports
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._live.start()
 
@@ -57,8 +60,8 @@ class TableScreen:
             self._print(source, Text(part, _level_style(level)))
 
     def line(self, pod: str, line: Line) -> None:
-        """See `Screen`; successes stand in the table only."""
-        if line.is_success:
+        """See `Screen`; what goes well stands in the table only."""
+        if line.event in _IN_TABLE:
             return
         self._print(pod, Text(format_line(line), _level_style(line.level)))
         for part in line.traceback.splitlines():
@@ -69,7 +72,7 @@ class TableScreen:
         if self._live is not None:
             height = max(6, self._console.height - FREE_LINES)
             elapsed = timedelta(seconds=round(time.monotonic() - self._began))
-            rendered = render(snapshot, elapsed, self._console.width, height, datetime.now(UTC))
+            rendered = render(snapshot, self._exports, elapsed, self._console.width, height, datetime.now(UTC))
             self._live.update(rendered, refresh=True)
 
     def stop(self, summary: Sequence[str]) -> None:
@@ -78,7 +81,7 @@ class TableScreen:
             self._live.stop()
             self._live = None
         for text in summary:
-            self._console.print(Text(text))
+            self._console.print(Text(text), soft_wrap=True)
 
     def _print(self, source: str, text: Text) -> None:
         style = "bold" if source == SELF else self._style(source)
@@ -88,13 +91,16 @@ class TableScreen:
         return self._styles.setdefault(pod, _POD_STYLES[len(self._styles) % len(_POD_STYLES)])
 
 
-def render(snapshot: Snapshot, elapsed: timedelta, width: int, height: int, now: datetime) -> RenderableType:
+def render(
+    snapshot: Snapshot, exports: Sequence[str], elapsed: timedelta, width: int, height: int, now: datetime
+) -> RenderableType:
     """Return the table for a screen of that size in characters."""
     left: list[RenderableType] = [_queues(snapshot.queues)]
     if snapshot.schedules:
         left += [Text(), _schedules(snapshot.schedules, now)]
     right: RenderableType = _pods(snapshot.pods)
     body: list[RenderableType] = [_head(snapshot, elapsed)]
+    body += [Text(text, "dim", no_wrap=True, overflow="ellipsis") for text in exports]
     if width >= WIDE:
         grid = Table.grid(padding=(0, 4), expand=True)
         grid.add_column(ratio=3)
@@ -108,7 +114,7 @@ def render(snapshot: Snapshot, elapsed: timedelta, width: int, height: int, now:
         body += [*left, Text(), right]
         used = 6 + len(snapshot.queues) + len(snapshot.schedules) + len(snapshot.pods)
     warnings = _warnings(snapshot)
-    rows = max(0, min(TASK_ROWS, height - used - len(warnings) - 2))
+    rows = max(0, min(TASK_ROWS, height - used - len(exports) - len(warnings) - 2))
     if rows and snapshot.tasks.last:
         body += [Text(), _tasks(list(snapshot.tasks.last)[-rows:])]
     return Group(*body, *warnings)
@@ -166,7 +172,7 @@ def _schedules(rows: Sequence[ScheduleRow], now: datetime) -> Table:
 def _tasks(rows: Sequence[TaskEnd]) -> Table:
     table = _table("LAST TASKS", "HOW", "TOOK", "ID", "POD", "", right=("TOOK",))
     for row in rows:
-        took = f"{row.runtime * 1000:.0f} ms" if row.runtime is not None else ""
+        took = _short(row.runtime) if row.runtime is not None else ""
         how = Text(row.word, _WORD_STYLES.get(row.word, ""))
         at = row.at.astimezone().strftime("%H:%M:%S")
         table.add_row(Text.assemble((f"{at} ", "dim"), row.task), how, took, row.task_id[:8], row.pod, row.error)
@@ -191,6 +197,12 @@ def _span(span: timedelta) -> str:
     if seconds < 3600:
         return f"{seconds // 60}:{seconds % 60:02d} min"
     return f"{seconds // 3600}:{seconds % 3600 // 60:02d} h" if seconds < 86_400 else f"{seconds // 86_400} d"
+
+
+def _short(seconds: float) -> str:
+    if seconds >= 100:
+        return _span(timedelta(seconds=seconds))
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.{0 if seconds >= 0.01 else 1}f} ms"
 
 
 def _level_style(level: int) -> str:

@@ -121,13 +121,13 @@ class Up:
         self._beats = Beats(self._pods, self._wake.set)
         self._controller = Controller(self._store, self._beats.sample)
         self._deployments = Deployments(self._store, self._place(), self._workdir, self._killed)
-        self._screen.start(heading(self._wishes.paths, server, address.shown))
+        self._controller.adopt(wanted_objects(self._declared, address))
+        self._screen.start(
+            heading(self._wishes.paths, server, address.shown), exports(self._controller.resources(), address.url)
+        )
         self._tell_declared(self._declared)
         background = [asyncio.create_task(job) for job in (self._beats.run(), self._gauges.run(), self._watch())]
         try:
-            self._pass()
-            for text in exports(self._controller.resources(), address.url):
-                self._screen.say(SELF, text)
             await self._work(background)
             code = self._verdict()
             await self._drain()
