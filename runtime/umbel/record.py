@@ -62,7 +62,9 @@ def decode(raw: bytes) -> Record:
         raise DecodeError(f"a result record of {len(raw)} bytes is shorter than its head of {HEAD.size}")
     version, code, attempt, done_ms, length = HEAD.unpack_from(raw)
     if version != VERSION:
-        raise DecodeError(f"a result record of layout version {version}; this library reads version {VERSION}: upgrade it")
+        raise DecodeError(
+            f"a result record of layout version {version}; this library reads version {VERSION}: upgrade it"
+        )
     end = HEAD.size + length
     try:
         meta = orjson.loads(raw[HEAD.size : end]) if length else {}

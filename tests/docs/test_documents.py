@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from tests.docs.blocks import Block, blocks_of
 from tests.redis_server import RedisServer
 from tests.workers import ROOT, until
+
 from umbel_operator.api.kinds import BY_NAME
 from umbel_operator.api.parse import parse_strict
 

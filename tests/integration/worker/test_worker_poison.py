@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-
 from tests.redis_server import RedisServer
 from tests.workers import Worker, until
+
 from umbel import Umbel
 from umbel.errors import WorkerLostError
 from umbel.message import decode
