@@ -124,7 +124,7 @@ async def _check(api: Api, options: Options) -> None:
         server = await check_server(api)
         await check_kinds(api)
         skipped = () if options.settings.network_policies else ("networkpolicies",)
-        missing = await missing_rights(api, options.namespaces, without=skipped)
+        missing = await missing_rights(api, options.namespaces, proxy=options.beat_via == "apiserver", without=skipped)
     finally:
         await api.transport.close()
     if missing:

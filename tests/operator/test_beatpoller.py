@@ -80,16 +80,35 @@ def test_an_unchanged_status_costs_no_body() -> None:
 
 def test_three_silent_polls_make_a_sample_stale_and_the_next_answer_fresh() -> None:
     async def use(beat: Beat, route: ApiServerRoute) -> None:
-        polls, polled = poller(route), Polled()
+        now = 1000.0
+        polls, polled = poller(route, clock=lambda: now), Polled()
         await polls.poll_once(BROKER, polled)
         beat.up = False
-        told = [bool(await polls.poll_once(BROKER, polled)) for _ in range(4)]
+        told = []
+        for _ in range(4):
+            now += 10
+            told.append(bool(await polls.poll_once(BROKER, polled)))
         assert told == [False, False, True, False]
         assert polled.stale
         assert polled.error is not None
         assert "no endpoints available" in polled.error
         beat.up = True
         assert (await polls.poll_once(BROKER, polled)).broker is True
+        assert not polled.stale
+
+    with_beat(use)
+
+
+def test_quick_polls_of_a_restarting_beat_do_not_make_it_silent() -> None:
+    async def use(beat: Beat, route: ApiServerRoute) -> None:
+        now = 1000.0
+        polls, polled = poller(route, clock=lambda: now), Polled()
+        await polls.poll_once(BROKER, polled)
+        beat.up = False
+        for _ in range(20):
+            now += 1
+            await polls.poll_once(BROKER, polled)
+        assert polled.misses == 2
         assert not polled.stale
 
     with_beat(use)

@@ -38,6 +38,9 @@ CLUSTER_RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "namespaces", _READ),
 )
 
+#: Rights that the operator needs only when it reaches beat through the API server.
+PROXY_RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (("", "services/proxy", ("get", "create")),)
+
 
 class NotReadyError(Exception):
     """The cluster is not prepared for the operator; the message says what to do."""
@@ -85,15 +88,16 @@ async def check_kinds(api: Api) -> None:
 
 
 async def missing_rights(
-    api: Api, namespaces: Sequence[str] | None, *, without: Iterable[str] = (), parallel: int = 8
+    api: Api, namespaces: Sequence[str] | None, *, proxy: bool = False, without: Iterable[str] = (), parallel: int = 8
 ) -> list[Right]:
     """Ask the API server which of the operator's rights this account lacks.
 
     namespaces: those that the operator serves, or None for all.
-    without: plural names of resources that are switched off. parallel: requests at a time.
+    proxy: beat is reached through the API server. without: plural names of resources that are switched off.
+    parallel: requests at a time.
     """
     skipped = set(without)
-    table = RIGHTS + (CLUSTER_RIGHTS if namespaces is None else ())
+    table = RIGHTS + (CLUSTER_RIGHTS if namespaces is None else ()) + (PROXY_RIGHTS if proxy else ())
     rights = [
         Right(group, resource, verb, namespace)
         for namespace in (namespaces if namespaces is not None else (None,))

@@ -36,6 +36,8 @@ class Polled:
     #: Polls in a row without an answer, and why the last one failed.
     misses: int = 0
     error: str | None = None
+    #: Unix time of the last answer or the last miss.
+    counted_at: float = float("-inf")
 
     @property
     def stale(self) -> bool:
@@ -149,15 +151,18 @@ class BeatPoller:
             if reply.status not in (200, 304):
                 raise BeatUnreachableError(f"beat answered HTTP {reply.status}: {str(reply.body)[:200]}")
         except BeatUnreachableError as error:
-            polled.misses += 1
             polled.error = str(error)
+            # Eager polls come quicker: a beat that restarts must not count as silent after two seconds.
+            if self._clock() - polled.counted_at >= PERIOD[0] - EAGER_PERIOD[0]:
+                polled.misses += 1
+                polled.counted_at = self._clock()
             self._metrics.beat_polls.labels("failed").inc()
             if polled.stale and not was_stale:
                 logger.warning("beat_silent", extra={"broker": "/".join(name), "error": polled.error})
             return Difference(broker=polled.stale != was_stale)
         self._metrics.beat_polls.labels("unchanged" if reply.status == 304 else "changed").inc()
         before, now = polled.status, datetime.fromtimestamp(self._clock(), UTC)
-        polled.misses, polled.error = 0, None
+        polled.misses, polled.error, polled.counted_at = 0, None, self._clock()
         if reply.status == 304 and polled.sample is not None:
             polled.sample = replace(polled.sample, taken_at=now)
             return Difference(broker=was_stale)
