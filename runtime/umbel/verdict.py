@@ -156,6 +156,6 @@ def unknown_task(app: Umbel, message: Message, *, now: float, hostname: str) -> 
     from umbel.errors import NotRegistered
 
     error = NotRegistered(
-        f"{not_registered(message.headers['task'], list(app.tasks))} No worker knew it for {grace:g} s."
+        f"{not_registered(message.headers['task'], list(app.tasks))}. No worker knew it for {grace:g} s."
     )
     return dead(app, message, error, "UnknownTask", now=now, hostname=hostname)

@@ -126,7 +126,8 @@ def result(
     if as_json:
         session.json(_as_json(found, state, value))
     elif failed:
-        session.out(found.traceback or "" if with_traceback else "", fg="red")
+        if with_traceback and found.traceback:
+            session.out(found.traceback, fg="red")
         session.out(f"{state}: {type(value).__name__}: {value}".rstrip(": "))
     elif state == states.SUCCESS:
         session.out(value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False))
