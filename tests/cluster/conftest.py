@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from tests.cluster.kubectl import IMAGE, Kubectl, diagnosis, why_not
-from tests.cluster.manifests import PRODUCER, TASKS, broker, config_map, namespace, redis
+from tests.cluster.manifests import broker, code, namespace, redis
 from tests.cluster.operators import install, uninstall
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -71,7 +71,7 @@ def operator(system: Kubectl) -> Iterator[Kubectl]:
 def bare(cluster: Kubectl) -> Iterator[Kubectl]:
     """Make a namespace with the tasks in it and nothing else."""
     with _own_namespace(cluster, "bare") as kubectl:
-        kubectl.apply(config_map("tasks", **{"tasks.py": TASKS, "producer.py": PRODUCER}))
+        kubectl.apply(code())
         yield kubectl
 
 
@@ -86,7 +86,7 @@ def shop_namespace(cluster: Kubectl, operator: Kubectl) -> Iterator[Kubectl]:
 def shop(shop_namespace: Kubectl) -> Kubectl:
     """Put Redis, the Broker `default` that works, and the tasks into the shared namespace."""
     kubectl = shop_namespace
-    kubectl.apply(config_map("tasks", **{"tasks.py": TASKS, "producer.py": PRODUCER}), *redis(), broker())
+    kubectl.apply(code(), *redis(), broker())
     kubectl.running("app=redis", 1)
     kubectl.wait_condition("broker", "default", "Ready", "True")
     return kubectl

@@ -29,21 +29,24 @@ def count_words(text):
     return len(text.split())
 
 
-@app.task
-def where():
-    return os.environ.get("UMBEL_POD_NAME", os.uname().nodename)
-
-
-@app.task
+@app.task(track_started=True)
 def doze(seconds):
+    """Take a while, and tell which pod it took it in."""
     time.sleep(seconds)
-    return os.environ.get("UMBEL_POD_NAME")
+    return os.environ["UMBEL_POD_NAME"]
 
 
 @app.task
 def tick():
     return "tock"
 '''
+
+CONSOLE = """
+import time
+
+while True:
+    time.sleep(3600)
+"""
 
 PRODUCER = '''
 """Send tasks from a pod that is no worker, and print what comes back."""
@@ -125,6 +128,11 @@ def schedule(name: str, queue_name: str, task: str = "tasks.tick", **spec: Any) 
     )
 
 
+def code() -> dict[str, Any]:
+    """Make the ConfigMap with the tasks and with what producers run."""
+    return config_map("tasks", **{"tasks.py": TASKS, "producer.py": PRODUCER, "console.py": CONSOLE})
+
+
 def config_map(name: str, **data: str) -> dict[str, Any]:
     """Make a ConfigMap."""
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
@@ -153,13 +161,13 @@ def redis(name: str = "redis", password: str | None = None) -> list[dict[str, An
     return [deployment(name, container, volumes=[{"name": "data", "emptyDir": {}}]), service]
 
 
-def producer(name: str, queue_name: str, broker_name: str = "default") -> dict[str, Any]:
-    """Make a Deployment that is no worker: it finds the broker by envFrom, and sends."""
+def producer(name: str, queue_name: str, script: str = "producer.py", broker_name: str = "default") -> dict[str, Any]:
+    """Make a Deployment that is no worker: it finds the broker by envFrom, and sends (or waits for `kubectl exec`)."""
     container = {
         "name": "producer",
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "/tasks/producer.py", queue_name],
+        "command": ["python3", f"/tasks/{script}", queue_name],
         "env": [{"name": "PYTHONPATH", "value": "/tasks"}],
         "envFrom": [{"configMapRef": {"name": f"{broker_name}-client"}}],
         "volumeMounts": [{"name": "tasks", "mountPath": "/tasks"}],
