@@ -66,7 +66,8 @@ def test_identity_address_and_temporary_folder_are_those_of_the_pod() -> None:
         "shop",
     )
     assert (seen["UMBEL_BROKER_URL"], seen["UMBEL_POOL"]) == (URL, "mailers")
-    assert (seen["HOME"], seen["PATH"], seen["TMPDIR"]) == ("/home/me", "/bin", "/run/pod/tmp")
+    assert (seen["HOME"], seen["TMPDIR"]) == ("/home/me", "/run/pod/tmp")
+    assert seen["PATH"] == f"{Path(sys.executable).parent}:/bin"
     assert "UMBEL_APP" not in seen
 
 

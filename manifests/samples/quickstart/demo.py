@@ -297,7 +297,7 @@ def table(tallies: dict[str, Tally]) -> Table:
         shown.add_column(name, justify="right")
     shown.add_column("killed; done after")
     for purpose, tally in tallies.items():
-        recovered = ", ".join(f"{seconds:.1f} s" for seconds in sorted(tally.recovered))
+        recovered = ", ".join(f"{seconds:.2f} s" for seconds in sorted(tally.recovered))
         numbers = (tally.sent, tally.succeeded, tally.failed, tally.lost)
         shown.add_row(purpose, *map(str, numbers), recovered)
     return shown

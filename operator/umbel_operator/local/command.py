@@ -50,6 +50,7 @@ class Duration(click.ParamType[float]):
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that workers run in. [default: that of their WorkerPool's file]",
 )
+@click.option("--reload", is_flag=True, help="Replace workers when Python files in their folder change.")
 @click.option("--table/--no-table", default=None, help="A live table, or plain lines. [default: a table on a terminal]")
 @pass_session
 def up(
@@ -58,6 +59,7 @@ def up(
     seconds: float | None,
     redis_url: str | None,
     workdir: Path | None,
+    reload: bool,
     table: bool | None,
 ) -> None:
     """Run resources on this machine, without a cluster.
@@ -83,7 +85,8 @@ def up(
     for name in [name for name in os.environ if name.startswith("UMBEL_")]:
         del os.environ[name]
     absolute = tuple(dict.fromkeys(path.absolute() for path in paths))
-    wishes = Wishes(paths=absolute, seconds=seconds, redis=redis, workdir=workdir.absolute() if workdir else None)
+    folder = workdir.absolute() if workdir is not None else None
+    wishes = Wishes(paths=absolute, seconds=seconds, redis=redis, workdir=folder, reload=reload)
 
     async def main() -> int:
         ends = asyncio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -87,11 +88,16 @@ def make_command(pod: Manifest, name: str, around: Surroundings) -> Command:
     inherited = {key: value for key, value in around.environment.items() if not key.startswith("UMBEL_")}
     return Command(
         argv=_argv(container, variables, paths, around.port, log_format),
-        environment={**inherited, "TMPDIR": str(temporary), **given},
+        environment={**inherited, "PATH": _path(inherited), "TMPDIR": str(temporary), **given},
         volumes=volumes,
         json_logs=log_format == "json",
         notes=tuple(notes),
     )
+
+
+def _path(inherited: Mapping[str, str]) -> str:
+    """Return a PATH on which the programs of this Python's environment come first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)])
 
 
 def _left_out(pod: Manifest, name: str) -> list[str]:

@@ -6,36 +6,39 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from umbel_operator.api.names import ANNOTATION_RESTARTED_AT
 from umbel_operator.local.beats import Beats
 from umbel_operator.local.controller import Controller
 from umbel_operator.local.deployments import Deployments
-from umbel_operator.local.files import Declared, Files
+from umbel_operator.local.files import Files
+from umbel_operator.local.folder import temporary_folder
 from umbel_operator.local.gauges import Gauges
 from umbel_operator.local.notices import Notice, Notices, failing
 from umbel_operator.local.output import read_line, task_end
 from umbel_operator.local.pod import Phase, Place, Pod
-from umbel_operator.local.redirect import Address, missing_brokers, redirected, wanted_objects
+from umbel_operator.local.redirect import Address, wanted_objects
 from umbel_operator.local.redis import Redis
 from umbel_operator.local.screen import SELF, Screen
 from umbel_operator.local.snapshot import Tasks, queues_by_prefix, take
 from umbel_operator.local.store import Store
-from umbel_operator.local.summary import exports, heading, summary
-from umbel_operator.local.watching import changes
+from umbel_operator.local.watching import changes, code_changes
+from umbel_operator.local.words import edits, exports, heading, remarks, summary
 from umbel_operator.plan.model import Ref
 
 #: Seconds between two looks where nothing happens.
 TICK: Final = 1.0
 #: Passes after which the next tick goes on, should they never come to rest.
 PASSES: Final = 5
+#: Seconds between two lines about what is not finished yet.
+REMINDER_SECONDS: Final = 10.0
 #: Seconds between the cold end of what runs and its kill.
 COLD_SECONDS: Final = 3.0
 
@@ -49,12 +52,14 @@ class Wishes:
     """The command line.
 
     paths: absolute. seconds: after which to end, None for never. redis: None to start one. workdir: for all workers.
+    reload: replace workers when Python files in their folder change.
     """
 
     paths: Sequence[Path]
     seconds: float | None = None
     redis: Address | None = None
     workdir: Path | None = None
+    reload: bool = False
 
 
 class Up:
@@ -72,7 +77,6 @@ class Up:
             raise NothingToRun(
                 f"{where}: no object of umbel.dev is declared there; a TaskQueue and a WorkerPool make a start"
             )
-        self._folder = Path(tempfile.mkdtemp(prefix="umbel-up-"))
         self._wake = asyncio.Event()
         self._end = asyncio.Event()
         self._signals = 0
@@ -81,6 +85,7 @@ class Up:
         self._deployments: Deployments | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self._unready: list[Notice] = []
+        self._reloaded = ""
         self._began = time.monotonic()
 
     async def run(self) -> int:
@@ -93,18 +98,16 @@ class Up:
             # Under nohup, the end of the terminal is ignored.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 loop.add_signal_handler(number, self._asked_to_end)
-        redis = None
-        try:
-            address = self._wishes.redis
-            if address is None:
-                redis = Redis(self._folder / "redis", lambda text: self._screen.say(SELF, text, logging.WARNING))
+        with temporary_folder() as folder:
+            self._folder = folder
+            if self._wishes.redis is not None:
+                return await self._run_on(self._wishes.redis)
+            redis = Redis(folder / "redis", lambda text: self._screen.say(SELF, text, logging.WARNING))
+            try:
                 await redis.start()
-                address = redis.address
-            return await self._run_on(address)
-        finally:
-            if redis is not None:
+                return await self._run_on(redis.address)
+            finally:
                 await redis.stop()
-            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     def end(self) -> None:
         """Ask it to end."""
@@ -121,12 +124,16 @@ class Up:
         self._beats = Beats(self._pods, self._wake.set)
         self._controller = Controller(self._store, self._beats.sample)
         self._deployments = Deployments(self._store, self._place(), self._workdir, self._killed)
-        self._controller.adopt(wanted_objects(self._declared, address))
+        self._adopt()
         self._screen.start(
             heading(self._wishes.paths, server, address.shown), exports(self._controller.resources(), address.url)
         )
-        self._tell_declared(self._declared)
-        background = [asyncio.create_task(job) for job in (self._beats.run(), self._gauges.run(), self._watch())]
+        for text in remarks(self._declared, address.shown):
+            self._screen.say(SELF, text)
+        jobs = [self._beats.run(), self._gauges.run(), self._watch()]
+        if self._wishes.reload:
+            jobs.append(self._watch_code())
+        background = [asyncio.create_task(job) for job in jobs]
         try:
             await self._work(background)
             code = self._verdict()
@@ -174,13 +181,21 @@ class Up:
         assert self._deployments is not None
         for _ in range(PASSES):
             before = self._store.version
-            self._controller.adopt(wanted_objects(self._declared, self._address))
+            self._adopt()
             for told in self._controller.reconcile():
                 if told.event.type == "Warning" and told.event.reason not in self._noticed(told.kind, told.name):
                     self._screen.say(SELF, f"{told.kind} {told.name}: {told.event.message}", logging.WARNING)
             self._deployments.step()
             if self._store.version == before:
                 return
+
+    def _adopt(self) -> None:
+        wanted = list(wanted_objects(self._declared, self._address))
+        if self._reloaded:
+            for body in wanted:
+                if body["kind"] == "WorkerPool":
+                    body["metadata"]["annotations"][ANNOTATION_RESTARTED_AT] = self._reloaded
+        self._controller.adopt(wanted)
 
     def _noticed(self, kind: str, name: str) -> set[str]:
         """Return the reasons of a resource's conditions that are told as notices."""
@@ -222,35 +237,18 @@ class Up:
                     self._screen.say(SELF, f"{problem}; the last good state goes on", logging.ERROR)
             elif before.problems and not declared.problems:
                 self._screen.say(SELF, "the files are whole again")
-            self._tell_edits(before, declared)
+            for text in edits(before, declared):
+                self._screen.say(SELF, text)
             for pod in self._pods():
                 pod.retry()
             self._wake.set()
 
-    def _tell_edits(self, before: Declared, after: Declared) -> None:
-        edits = [
-            ("added", after.resources.keys() - before.resources.keys()),
-            ("removed", before.resources.keys() - after.resources.keys()),
-            (
-                "changed",
-                {
-                    name
-                    for name in before.resources.keys() & after.resources.keys()
-                    if before.resources[name].body != after.resources[name].body
-                },
-            ),
-        ]
-        for word, names in edits:
-            for kind, _, name in sorted(names):
-                self._screen.say(SELF, f"{kind} {name} {word}")
-
-    def _tell_declared(self, declared: Declared) -> None:
-        for note in declared.notes:
-            self._screen.say(SELF, note)
-        for text in redirected(declared.resources):
-            self._screen.say(SELF, f"{text}; the Redis is {self._address.shown}")
-        for namespace in missing_brokers(declared.resources.values()):
-            self._screen.say(SELF, f'no file declares the Broker "default" of namespace {namespace}: one is supplied')
+    async def _watch_code(self) -> None:
+        pools = (name for name in self._declared.resources if name[0] == "WorkerPool")
+        async for names in code_changes({self._workdir(*pool) for pool in pools}):
+            self._screen.say(SELF, f"{', '.join(names)} changed: workers are replaced")
+            self._reloaded = datetime.now(UTC).isoformat()
+            self._wake.set()
 
     def _hear(self, pod: str, text: str, json_logs: bool) -> None:
         line = read_line(text, json_logs)
@@ -298,6 +296,11 @@ class Up:
             showing.cancel()
 
     async def _keep_showing(self) -> None:
+        told = time.monotonic()
         while True:
             await asyncio.sleep(TICK)
             self._show()
+            if time.monotonic() - told >= REMINDER_SECONDS:
+                told = time.monotonic()
+                left = ", ".join(pod.title for pod in self._pods() if pod.phase is not Phase.GONE)
+                self._screen.say(SELF, f"still finishing: {left}")

