@@ -54,7 +54,7 @@ class Project:
         self.folder = folder
         self.environ = {k: v for k, v in os.environ.items() if not k.startswith("UMBEL_")}
         self.environ |= {"UMBEL_BROKER_URL": url, "UMBEL_KEY_PREFIX": prefix}
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._started: list[subprocess.Popen[bytes]] = []
         (folder / "tasks.py").write_text(TASKS)
 
     def _python(self, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -101,28 +101,32 @@ class Project:
         self, *args: str, options: tuple[str, ...] = ("-A", "tasks"), **environ: str
     ) -> subprocess.Popen[bytes]:
         """Start a worker in the background, its log in ``worker.log``."""
+        return self.start(*options, "worker", *args, **environ)
+
+    def start(self, *args: str, **environ: str) -> subprocess.Popen[bytes]:
+        """Start ``umbel ARGS`` in the background, its log in ``worker.log``; ended by `stop`."""
         with (self.folder / "worker.log").open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "umbel.cli.main", *options, "worker", *args],
+            process = subprocess.Popen(
+                [sys.executable, "-m", "umbel.cli.main", *args],
                 cwd=self.folder,
                 env=self.environ | environ,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
-        self._workers.append(worker)
-        return worker
+        self._started.append(process)
+        return process
 
     def stop(self) -> None:
-        """End all workers, at once if they do not follow."""
-        for worker in self._workers:
-            if worker.poll() is None:
-                worker.send_signal(signal.SIGTERM)
+        """End all that was started, at once if they do not follow."""
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
             try:
-                worker.wait(15)
+                process.wait(15)
             except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait(5)
+                process.kill()
+                process.wait(5)
 
 
 def wait_until(look: Callable[[], T], seconds: float = 20.0) -> T:
