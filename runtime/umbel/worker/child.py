@@ -214,7 +214,8 @@ class Child:
         generation = self._desk.generation
         began = time.monotonic()
         self._started = began
-        if self._helper_asleep:
+        if self._helper_asleep and (self._desk.ready or self._desk.has_outcomes()):
+            # There is something that must not wait behind this task.
             os.eventfd_write(self._wake_helper, 1)
         try:
             outcome = self._runner.run(delivery, self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 #: Seconds of work to hold at most, and messages at most.
 HORIZON = 0.005
-MOST = 256
+MOST = 128
 #: Tasks longer than this many round trips are fetched one by one.
 LONG = 10.0
 #: Weight of the newest measurement.
