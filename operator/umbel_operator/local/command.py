@@ -69,6 +69,8 @@ def up(
 
     Exits with 0; with --for, with 1 if something is not ready at the end.
     """
+    if sys.platform != "linux":
+        raise Fail("umbel up runs on Linux only, as workers do: use a virtual machine or a container", FAILED)
     try:
         from umbel_operator.local.redirect import Address, BadURL
         from umbel_operator.local.redis import NoRedis

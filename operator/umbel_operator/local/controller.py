@@ -34,6 +34,7 @@ class Told:
     """An event about a resource."""
 
     kind: str
+    namespace: str
     name: str
     event: Event
 
@@ -107,7 +108,7 @@ class Controller:
         events = [*self._perform(plan), *plan.events]
         if plan.status is not None:
             self._store.set_status(ref, plan.status)
-        return [Told(ref.kind, ref.name, event) for event in events]
+        return [Told(ref.kind, ref.namespace, ref.name, event) for event in events]
 
     def _perform(self, plan: Plan) -> list[Event]:
         events = []

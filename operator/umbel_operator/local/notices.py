@@ -10,6 +10,7 @@ from typing import Final
 from umbel_operator.api.base import Resource
 from umbel_operator.api.conditions import Condition, Reason
 from umbel_operator.local.controller import conditions_of
+from umbel_operator.local.naming import shown_name
 
 #: Reasons that every start passes through, and the seconds after which they are worth a line.
 _PASSING: Final = frozenset(
@@ -45,7 +46,7 @@ class Notice:
         return self.type == Condition.READY and self.reason not in _WISHED
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}: {self.reason}: {self.message}"
+        return f"{self.kind} {shown_name(self.namespace, self.name)}: {self.reason}: {self.message}"
 
 
 class Notices:
@@ -74,7 +75,10 @@ class Notices:
             if whole is not None and whole.status == "True":
                 ready.add((resource.kind_name(), resource.namespace, resource.name))
         lines = [f"not ready: {notice}" for notice in held if notice not in self._told]
-        lines += [f"{kind} {name} is ready" for kind, _, name in sorted(ready - self._told_ready)]
+        lines += [
+            f"{kind} {shown_name(namespace, name)} is ready"
+            for kind, namespace, name in sorted(ready - self._told_ready)
+        ]
         # A lapse of which nothing was said, since it was short, has no end to be told either.
         lapsed = {(notice.kind, notice.namespace, notice.name) for notice in held if notice.is_trouble}
         self._told_ready = (self._told_ready | ready) - lapsed

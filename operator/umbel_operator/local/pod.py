@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from umbel_operator.local.container import Command, Surroundings, Unrunnable, main_container, make_command
+from umbel_operator.local.naming import shown_name
 from umbel_operator.local.output import last_words
 from umbel_operator.local.probing import Prober
 from umbel_operator.local.process import Process
@@ -94,9 +95,8 @@ class Pod:
 
     @property
     def title(self) -> str:
-        """Return its name for people, with the namespace where that is none of every day."""
-        namespace = self.manifest["metadata"]["namespace"]
-        return self.name if namespace == "default" else f"{namespace}/{self.name}"
+        """Return its name for people."""
+        return shown_name(self.manifest["metadata"]["namespace"], self.name)
 
     @property
     def uid(self) -> str:

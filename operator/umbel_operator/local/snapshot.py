@@ -15,6 +15,7 @@ from umbel_operator.api.schedule import Schedule
 from umbel_operator.api.taskqueue import TaskQueue
 from umbel_operator.build.connection import key_prefix
 from umbel_operator.local.gauges import Load, Numbers
+from umbel_operator.local.naming import shown_name
 from umbel_operator.local.notices import Notice
 from umbel_operator.local.output import TaskEnd
 from umbel_operator.local.pod import Phase, Pod
@@ -128,7 +129,7 @@ def queues_by_prefix(resources: Iterable[Resource]) -> dict[str, list[str]]:
 def _queue(queue: TaskQueue, prefixes: dict[tuple[str, str], str], found: dict[str, Numbers]) -> QueueRow:
     prefix = prefixes.get((queue.namespace, queue.spec.broker_ref.name), "")
     info = found.get(prefix, Numbers()).queues.get(queue.effective_name)
-    name, held = _title(queue), queue.spec.dispatch == "Held"
+    name, held = shown_name(queue.namespace, queue.name), queue.spec.dispatch == "Held"
     if info is None:
         return QueueRow(name, 0, 0, 0, 0, 0.0, held)
     return QueueRow(name, info.ready, info.delayed, info.in_flight, info.dead, info.oldest_age, held)
@@ -145,14 +146,10 @@ def _pod(pod: Pod, prefixes: dict[tuple[str, str], str], found: dict[str, Number
 def _schedule(schedule: Schedule) -> ScheduleRow:
     status = schedule.status
     return ScheduleRow(
-        name=_title(schedule),
+        name=shown_name(schedule.namespace, schedule.name),
         task=schedule.spec.task.name,
         text=status.schedule_text or "",
         last=status.last_schedule_time,
         next=status.next_schedule_time,
         suspended=schedule.spec.suspend,
     )
-
-
-def _title(resource: Resource) -> str:
-    return resource.name if resource.namespace == "default" else f"{resource.namespace}/{resource.name}"

@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from umbel_operator.api.names import ANNOTATION_RESTARTED_AT
 from umbel_operator.local.beats import Beats
-from umbel_operator.local.controller import Controller
+from umbel_operator.local.controller import Controller, Told
 from umbel_operator.local.deployments import Deployments
 from umbel_operator.local.files import Files
 from umbel_operator.local.folder import temporary_folder
 from umbel_operator.local.gauges import Gauges
+from umbel_operator.local.naming import shown_name
 from umbel_operator.local.notices import Notice, Notices, failing
 from umbel_operator.local.output import read_line, task_end
 from umbel_operator.local.pod import Phase, Place, Pod
@@ -183,8 +184,9 @@ class Up:
             before = self._store.version
             self._adopt()
             for told in self._controller.reconcile():
-                if told.event.type == "Warning" and told.event.reason not in self._noticed(told.kind, told.name):
-                    self._screen.say(SELF, f"{told.kind} {told.name}: {told.event.message}", logging.WARNING)
+                if told.event.type == "Warning" and told.event.reason not in self._noticed(told):
+                    name = shown_name(told.namespace, told.name)
+                    self._screen.say(SELF, f"{told.kind} {name}: {told.event.message}", logging.WARNING)
             self._deployments.step()
             if self._store.version == before:
                 return
@@ -197,9 +199,10 @@ class Up:
                     body["metadata"]["annotations"][ANNOTATION_RESTARTED_AT] = self._reloaded
         self._controller.adopt(wanted)
 
-    def _noticed(self, kind: str, name: str) -> set[str]:
-        """Return the reasons of a resource's conditions that are told as notices."""
-        found = (r for r in self._controller.resources() if (r.kind_name(), r.name) == (kind, name))
+    def _noticed(self, told: Told) -> set[str]:
+        """Return the reasons of the resource's conditions that are told as notices."""
+        wanted = (told.kind, told.namespace, told.name)
+        found = (r for r in self._controller.resources() if (r.kind_name(), r.namespace, r.name) == wanted)
         return {notice.reason for resource in found for notice in failing(resource)}
 
     def _show(self) -> None:

@@ -11,6 +11,7 @@ from umbel_operator.api.base import Resource
 from umbel_operator.api.broker import Broker
 from umbel_operator.build.connection import key_prefix
 from umbel_operator.local.files import Declared
+from umbel_operator.local.naming import shown_name
 from umbel_operator.local.notices import Notice
 from umbel_operator.local.redirect import missing_brokers, redirected
 from umbel_operator.local.snapshot import Tasks
@@ -31,7 +32,7 @@ def exports(resources: Iterable[Resource], url: str) -> list[str]:
     lines = []
     for broker in brokers:
         variables = {"UMBEL_BROKER_URL": url, "UMBEL_KEY_PREFIX": key_prefix(broker)}
-        which = f" of Broker {broker.namespace}/{broker.name}" if len(brokers) > 1 else ""
+        which = f" of Broker {shown_name(broker.namespace, broker.name)}" if len(brokers) > 1 else ""
         text = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
         lines.append(f"for producers{which}:  export {text}")
     return lines
@@ -52,7 +53,7 @@ def edits(before: Declared, after: Declared) -> list[str]:
     old, new = before.resources, after.resources
     changed = {name for name in old.keys() & new.keys() if old[name].body != new[name].body}
     groups = (("added", new.keys() - old.keys()), ("removed", old.keys() - new.keys()), ("changed", changed))
-    return [f"{kind} {name} {word}" for word, names in groups for kind, _, name in sorted(names)]
+    return [f"{kind} {shown_name(space, name)} {word}" for word, names in groups for kind, space, name in sorted(names)]
 
 
 def summary(tasks: Tasks, notices: Sequence[Notice], seconds: float) -> list[str]:
