@@ -1,0 +1,60 @@
+"""The pages of the reference name what the code has: nothing is missing, nothing is made up."""
+
+from __future__ import annotations
+
+import re
+
+from tests.workers import ROOT
+
+from umbel import Task
+from umbel.options import CallOptions, TaskOptions
+from umbel.redis import keys
+
+
+def _rows(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, without its head."""
+    text = (ROOT / "docs/reference" / page).read_text(encoding="utf-8").partition(f"## {heading}\n")[2]
+    lines = text.partition("\n## ")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return rows[2:]
+
+
+def test_the_options_of_a_task_and_their_defaults() -> None:
+    rows = {row[0].strip("`"): row[1] for row in _rows("task-options.md", "Options of a task")}
+    assert set(rows) == {*TaskOptions.__annotations__, "bind"}
+    for name, shown in rows.items():
+        default = getattr(Task, name, None)
+        if name not in ("bind", "name", "base") and default is not None:
+            assert shown == f"`{default!r}`", name
+        elif default is None and name not in ("bind", "name", "base"):
+            assert shown.startswith(("setting", "none")), name
+
+
+def test_the_options_of_a_call() -> None:
+    assert {row[0].strip("`") for row in _rows("task-options.md", "Options of a call")} == set(
+        CallOptions.__annotations__
+    )
+
+
+def test_every_key_is_on_its_page() -> None:
+    page = (ROOT / "docs/reference/redis-keys.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(<p>:[^`]+)`", page))
+    queue, schedule = keys.queue("<p>", "<queue>"), keys.schedule("<p>", "<schedule>")
+    spelled = {queue.meta, queue.bell, queue.eta, queue.inflight, queue.dead, schedule.state, schedule.runs}
+    spelled |= {
+        keys.owned("<p>", "<queue>", "<owner>"),
+        keys.run("<p>", "<queue>", "<run>"),
+        keys.beats("<p>"),
+        keys.registry("<p>", "<owner>"),
+        keys.dying("<p>"),
+        keys.queue_names("<p>"),
+        keys.revoked("<p>"),
+        keys.control_channel("<p>"),
+        keys.result("<p>", "<task id>"),
+        keys.inbox("<p>", "<client>"),
+        keys.beat_lock("<p>", "<source>"),
+        keys.beat_epoch("<p>", "<source>"),
+    }
+    assert spelled <= named
+    assert {key.rstrip("0123456789") for key in queue.ready} == {"<p>:{<queue>}:r:"}
+    assert named - spelled == {"<p>:{<queue>}:r:<0-9>", schedule.ended}
