@@ -8,6 +8,7 @@ the broker answered all the time. Scores are compared for change, never with a c
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,10 @@ log = logging.getLogger("umbel.reaper")
 PATIENCE = 10.0
 #: The same for a pod that was reported gone: two heartbeats.
 HINTED_PATIENCE = 4.0
+#: Seconds between two looks after which the broker may have been away in between: nobody could beat, so nobody is dead.
+GAP = 5.0
+#: Seconds of one look that burials may take: who reaps must not fall silent itself when many die at once.
+BUDGET = 1.0
 
 
 @dataclass
@@ -41,6 +46,7 @@ class Reaper:
         self._clock = clock
         self._watched: dict[str, _Watch] = {}
         self._generation = ""
+        self._looked = clock.monotonic()
         self._hinted: set[str] = set()
 
     def hint(self, pod_uids: Iterable[str]) -> None:
@@ -57,12 +63,17 @@ class Reaper:
         """
         try:
             generation = self._liveness.generation()
-            if generation != self._generation:
+            began = self._clock.monotonic()
+            if generation != self._generation or began - self._looked > GAP:
                 self._generation = generation
                 self._watched.clear()
-            moved = sum(self._liveness.bury(owner, charge=Charge.NONE) or 0 for owner in self._liveness.dying())
+            self._looked = began
+            moved = 0
+            for owner in self._liveness.dying():
+                if self._clock.monotonic() - began < BUDGET:
+                    moved += self._liveness.bury(owner, charge=Charge.NONE) or 0
             dead = self._dead(self._liveness.scores())
-            return moved + (self._bury(dead) if dead else 0)
+            return moved + (self._bury(dead, began + BUDGET) if dead else 0)
         except ConnectionLost:
             self._watched.clear()
             raise
@@ -80,7 +91,7 @@ class Reaper:
                 dead[owner] = now - watch.since
         return dead
 
-    def _bury(self, silent: dict[str, float]) -> int:
+    def _bury(self, silent: dict[str, float], until: float) -> int:
         infos = {info.id: info for info in self._liveness.owners()}
         moved = 0
         workers: dict[str, list[str]] = {}
@@ -88,7 +99,11 @@ class Reaper:
             info = infos.get(owner) or OwnerInfo(owner, [])
             if seconds >= PATIENCE or info.pod_uid in self._hinted:
                 workers.setdefault(info.worker or owner, []).append(owner)
-        for worker, owners in workers.items():
+        # Each reaper begins elsewhere, so that they share a large funeral.
+        for worker in random.sample(list(workers), len(workers)):
+            if self._clock.monotonic() >= until:
+                break
+            owners = workers[worker]
             moved += bury_worker(self._liveness, worker, {owner: self._watched[owner].score for owner in owners})
             for owner in owners:
                 self._watched.pop(owner, None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from umbel.broker.base import Charge, Outgoing, OwnerInfo
 from umbel.broker.memory import MemoryBroker
 from umbel.clock import ManualClock
-from umbel.control.reaper import HINTED_PATIENCE, PATIENCE, Reaper
+from umbel.control.reaper import BUDGET, HINTED_PATIENCE, PATIENCE, Reaper
 from umbel.message import Message, decode
 from umbel.worker.prefetch import HORIZON, MOST, Estimate
 from umbel.worker.pulse import verdict_of
@@ -174,6 +175,41 @@ def test_another_server_starts_the_watch_again(monkeypatch: pytest.MonkeyPatch) 
     yard.wait(PATIENCE - 1)
     assert yard.alive() == ["o"]
     yard.wait(2)
+    assert yard.alive() == []
+
+
+def test_an_outage_that_the_reaper_did_not_look_through_buries_nobody() -> None:
+    """The heartbeat is written before the look, so an outage fails there, and nobody tells the reaper of it."""
+    yard = _Graveyard()
+    yard.owner("o")
+    yard.reaper.look()
+    yard.clock.advance(20.0)
+    yard.reaper.look()
+    assert yard.alive() == ["o"]
+    yard.wait(PATIENCE - 1)
+    assert yard.alive() == ["o"]
+    yard.wait(1)
+    assert yard.alive() == []
+
+
+def test_a_funeral_for_many_leaves_time_to_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    yard = _Graveyard()
+    for number in range(20):
+        yard.owner(f"o{number}", worker=f"w{number}")
+    yard.reaper.look()
+    bury = yard.liveness.bury
+
+    def slowly(*args: Any, **kwargs: Any) -> int | None:
+        yard.clock.advance(0.3)
+        return bury(*args, **kwargs)
+
+    monkeypatch.setattr(yard.liveness, "bury", slowly)
+    yard.wait(PATIENCE - 1)
+    began = yard.clock.monotonic()
+    yard.wait(1)
+    assert yard.clock.monotonic() - began < 1.0 + 2 * BUDGET
+    assert 0 < len(yard.alive()) < 20
+    yard.wait(8)
     assert yard.alive() == []
 
 
