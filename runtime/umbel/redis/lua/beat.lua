@@ -9,6 +9,7 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer = {now}
+redis.call('ZREM', KEYS[1], '') -- nothing: see cycle.lua on a full Redis
 for i = 2, #KEYS do
   local at = (i - 2) * 3
   local owner = ARGV[at + 1]

@@ -14,6 +14,6 @@ end
 if ARGV[2] ~= '' and score and tonumber(score) ~= tonumber(ARGV[2]) then
   return 0
 end
+redis.call('ZREM', KEYS[1], ARGV[1]) -- first: see cycle.lua on a full Redis
 redis.call('SADD', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[1], ARGV[1])
 return 1

@@ -15,6 +15,9 @@
 --
 -- The fence comes first: an owner that was buried has no field "@", and nothing of what it reports is written.
 -- HDEL of the tag comes before the effects of an outcome: only what was still this owner's counts.
+--
+-- A Redis at its maxmemory refuses a script's first write if that takes memory, and no later one. So what takes away is written
+-- before what adds, here and in all scripts of a worker: it must go on, since it alone makes room.
 
 local owned, meta, bell, eta, inflight, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local READY = 7
@@ -139,11 +142,11 @@ end
 
 -- 2. Promotion.
 local due = redis.call('ZRANGEBYSCORE', eta, '-inf', now, 'LIMIT', 0, PROMOTE)
-for i = 1, #due do
-  redis.call('RPUSH', ready_list(due[i]), due[i])
-end
 if #due > 0 then
   redis.call('ZREMRANGEBYRANK', eta, 0, #due - 1)
+end
+for i = 1, #due do
+  redis.call('RPUSH', ready_list(due[i]), due[i])
 end
 local next_due = -1
 local head = redis.call('ZRANGE', eta, 0, 0, 'WITHSCORES')

@@ -7,11 +7,11 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
-for i = 1, #due do
-  redis.call('RPUSH', KEYS[4 + math.min(string.byte(due[i], 3) or 0, 9)], due[i])
-end
 if #due > 0 then
-  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, #due - 1)
+  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, #due - 1) -- first: see cycle.lua on a full Redis
+  for i = 1, #due do
+    redis.call('RPUSH', KEYS[4 + math.min(string.byte(due[i], 3) or 0, 9)], due[i])
+  end
   if redis.call('HGET', KEYS[3], 'dispatch') ~= 'Held' then
     redis.call('ZADD', KEYS[2], 0, '1')
   end

@@ -7,6 +7,7 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local queues = tonumber(ARGV[2])
+redis.call('ZREM', KEYS[1], '') -- nothing: see cycle.lua on a full Redis
 for i = 3, 2 + queues do
   redis.call('SADD', KEYS[3], ARGV[i])
 end
