@@ -80,6 +80,7 @@ def make_command(pod: Manifest, name: str, around: Surroundings) -> Command:
     given = {key: _moved(value, paths) for key, value in variables.items()}
     given.update({key: str(around.port) for key in _PORT_VARIABLES if key in given})
     given.update({"UMBEL_BROKER_URL": around.broker_url, "UMBEL_LOG_FORMAT": log_format, "PYTHONUNBUFFERED": "1"})
+    given.setdefault("UMBEL_HEALTH_HOST", "127.0.0.1")  # nobody outside of this machine is to ask them
     if given.get("HOME") == "/tmp":
         # What the operator gives where an image may have no home.
         del given["HOME"]

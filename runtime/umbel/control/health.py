@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -38,13 +39,16 @@ class HealthServer:
 
     Args:
         port: 0 for any free one.
+        host: address to listen on; every one of this machine unless given or set as UMBEL_HEALTH_HOST.
         routes: (method, path) -> handler; a path that ends in ``/`` also takes what follows it.
     """
 
-    def __init__(self, port: int, routes: Mapping[tuple[str, str], Handler]) -> None:
+    def __init__(self, port: int, routes: Mapping[tuple[str, str], Handler], host: str | None = None) -> None:
         handler = type("_Handler", (_RequestHandler,), {"routes": dict(routes)})
-        server = _DualStackServer if socket.has_dualstack_ipv6() else ThreadingHTTPServer
-        self._server = server(("" if server is ThreadingHTTPServer else "::", port), handler)
+        address = os.environ.get("UMBEL_HEALTH_HOST", "") if host is None else host
+        everywhere = not address and socket.has_dualstack_ipv6()
+        server = _DualStackServer if everywhere else ThreadingHTTPServer
+        self._server = server(("::" if everywhere else address, port), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="umbel-health", daemon=True)
 
     @property
