@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+log = logging.getLogger("umbel.http")
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class HealthServer:
         handler = type("_Handler", (_RequestHandler,), {"routes": dict(routes)})
         address = os.environ.get("UMBEL_HEALTH_HOST", "") if host is None else host
         everywhere = not address and socket.has_dualstack_ipv6()
-        server = _DualStackServer if everywhere else ThreadingHTTPServer
+        server = _DualStackServer if everywhere else _Server
         self._server = server(("::" if everywhere else address, port), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="umbel-health", daemon=True)
 
@@ -67,11 +72,19 @@ class HealthServer:
         self._thread.join(timeout)
 
 
-class _DualStackServer(ThreadingHTTPServer):
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Log what went wrong with one request; a prober that hangs up early is not worth more than DEBUG."""
+        gone = isinstance(sys.exception(), (ConnectionError, TimeoutError))
+        log.log(logging.DEBUG if gone else logging.ERROR, "http.failed", exc_info=not gone)
+
+
+class _DualStackServer(_Server):
     """Listens on IPv6 and IPv4: probes come by the pod's address, whichever that is."""
 
     address_family = socket.AF_INET6
-    daemon_threads = True
 
     def server_bind(self) -> None:
         self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
