@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import socket
 import sys
 from importlib.metadata import version
@@ -24,6 +25,13 @@ from umbel_operator.runtime.logs import configure
 logger = logging.getLogger(__name__)
 
 
+def _check_names(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
+            raise click.BadParameter(f"{name!r} is no name of a namespace; patterns are not understood", ctx, param)
+    return tuple(dict.fromkeys(names))
+
+
 @click.group(context_settings={"auto_envvar_prefix": "UMBEL_OPERATOR"})
 @click.version_option(package_name="umbel", prog_name="umbel-operator")
 def main() -> None:
@@ -31,7 +39,14 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--namespace", "-n", "namespaces", multiple=True, help="Serve this namespace; may be given repeatedly.")
+@click.option(
+    "--namespace",
+    "-n",
+    "namespaces",
+    multiple=True,
+    callback=_check_names,
+    help="Serve this namespace; may be given repeatedly.",
+)
 @click.option("--all-namespaces", "-A", is_flag=True, help="Serve all namespaces.")
 @click.option(
     "--beat-via",

@@ -160,7 +160,12 @@ def test_an_expected_change_is_asked_for_at_once() -> None:
         ({"redis": {"ok": True}}, {"redis": {"ok": False}}, Difference(broker=True)),
         ({"loadedRevision": "1"}, {"loadedRevision": "2"}, Difference(broker=True, revision=True)),
         ({"loadErrors": []}, {"loadErrors": [{"uid": "a"}]}, Difference(broker=True, revision=True)),
-        ({"schedules": {"a": {}}}, {"schedules": {"b": {}}}, Difference(schedules=frozenset({"a", "b"}))),
+        (
+            {"schedules": {"a": {"activeRuns": 0, "missedRuns": 0}, "b": {"activeRuns": 0, "missedRuns": 0}}},
+            {"schedules": {"a": {"activeRuns": 1, "missedRuns": 0}, "b": {"activeRuns": 0, "missedRuns": 2}}},
+            Difference(schedules=frozenset({"a", "b"}), turned=frozenset({"b"})),
+        ),
+        ({"schedules": {}}, {"schedules": {"a": {"x": 1}}}, Difference(schedules={"a"}, turned={"a"})),
         ({"pools": {"p": {"busy": 0}, "q": {}}}, {"pools": {"p": {"busy": 1}, "q": {}}}, Difference(pools={"p"})),
     ],
 )

@@ -48,6 +48,10 @@ def test_it_must_be_said_which_namespaces_are_served(arguments: list[str]) -> No
     assert "either --namespace NAME (repeatedly) or -A for all" in said(*arguments)
 
 
+def test_a_pattern_is_no_namespace() -> None:
+    assert "'shop-*' is no name of a namespace" in said("--namespace", "shop-*")
+
+
 def test_no_cluster_is_configured() -> None:
     output = said("-A")
     assert output.startswith("umbel-operator: No Kubernetes cluster is configured")

@@ -161,6 +161,14 @@ def test_a_child_whose_owner_was_cut_off_concerns_the_former_owner(cache: Cache)
     assert routed(cache, old, new) == {("WorkerPool", "mailers", NOW)}
 
 
+def test_what_a_render_itself_writes_is_gathered_with_the_next_edits(cache: Cache) -> None:
+    owner = {"apiVersion": "umbel.dev/v1alpha1", "kind": "Broker", "name": "default", "uid": "x"}
+    meta = {"name": "default-config-000", "namespace": "shop", "ownerReferences": [owner]}
+    assert routed(cache, None, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}) == {
+        ("Broker", "default", LATER)
+    }
+
+
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [

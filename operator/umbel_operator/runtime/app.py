@@ -223,13 +223,24 @@ class App:
                     for key, _ in routes_of(change, self.cache):
                         self.queue.add(key, background=key.kind == "WorkerPool")
         for schedule in view.schedules.values():
-            if schedule.metadata.uid in difference.schedules:
-                self.queue.add(Key("Schedule", namespace, schedule.metadata.name), background=True)
+            key = Key("Schedule", namespace, schedule.metadata.name)
+            if schedule.metadata.uid in difference.turned:
+                self.queue.add(key, background=True)
+            elif schedule.metadata.uid in difference.schedules:
+                self._refresh(key)
         for queue in view.queues.values():
             if queue.effective_name in difference.queues:
-                self.queue.add(Key("TaskQueue", namespace, queue.metadata.name), background=True)
+                self._refresh(Key("TaskQueue", namespace, queue.metadata.name))
         for pool in difference.pools:
-            self.queue.add(Key("WorkerPool", namespace, pool), background=True)
+            self._refresh(Key("WorkerPool", namespace, pool))
+
+    def _refresh(self, key: Key) -> None:
+        """Have new numbers written as soon as the former ones are old enough; no plan is made before."""
+        rest = self._pace.rest(key)
+        if rest > 0:
+            self.queue.add_after(key, rest)
+        else:
+            self.queue.add(key, background=True)
 
     async def _work(self) -> None:
         while True:

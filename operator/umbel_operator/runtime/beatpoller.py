@@ -54,6 +54,8 @@ class Difference:
     #: The configuration that beat runs by.
     revision: bool = False
     schedules: frozenset[str] = frozenset()
+    #: Those of the schedules with more than a new number: they stopped, missed runs, or handled a trigger.
+    turned: frozenset[str] = frozenset()
     queues: frozenset[str] = frozenset()
     pools: frozenset[str] = frozenset()
 
@@ -177,13 +179,20 @@ def compare(before: Json | None, after: Json, *, recovered: bool = False) -> Dif
     """
     old = before or {}
     head = ("leader", "loadedRevision", "loadErrors", "redis")
+    schedules = _changed(old.get("schedules"), after.get("schedules"))
     return Difference(
         broker=recovered or before is None or any(old.get(part) != after.get(part) for part in head),
         revision=any(old.get(part) != after.get(part) for part in ("loadedRevision", "loadErrors")),
-        schedules=_changed(old.get("schedules"), after.get("schedules")),
+        schedules=schedules,
+        turned=frozenset(uid for uid in schedules if _turned(old, after, uid)),
         queues=_changed(old.get("queues"), after.get("queues")),
         pools=_changed(old.get("pools"), after.get("pools")),
     )
+
+
+def _turned(old: Json, new: Json, uid: str) -> bool:
+    was, now = ((body.get("schedules") or {}).get(uid) or {} for body in (old, new))
+    return not was or any(was.get(key) != now.get(key) for key in ("stopped", "missedRuns", "lastHandledTrigger"))
 
 
 def _changed(old: Json | None, new: Json | None) -> frozenset[str]:

@@ -55,7 +55,7 @@ class Cache:
         index: Callable[[Json], Iterable[str]] = lambda obj: owners(obj),
     ) -> None:
         self._index = index
-        self._objects: dict[Resource, dict[tuple[str, str], _Entry]] = {resource: {} for resource in resources}
+        self._objects: dict[Resource, dict[str, dict[str, _Entry]]] = {resource: {} for resource in resources}
         self._unlisted = {(resource, scope) for resource in resources for scope in scopes}
         self._by_term: dict[str, set[tuple[Resource, str, str]]] = {}
         self._graves: OrderedDict[str, int] = OrderedDict()
@@ -72,24 +72,25 @@ class Cache:
 
     def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         """Find one object."""
-        entry = self._objects[resource].get((namespace, name))
+        entry = self._entry(resource, (namespace, name))
         return entry.obj if entry else None
 
     def all(self, resource: Resource, namespace: str | None = None) -> Iterator[Json]:
         """Go through the objects of a kind, of one namespace or of all."""
-        for (ns, _), entry in self._objects[resource].items():
-            if namespace is None or ns == namespace:
+        places = self._objects[resource]
+        for place in places.values() if namespace is None else (places.get(namespace) or {},):
+            for entry in place.values():
                 yield entry.obj
 
     def indexed(self, term: str) -> list[Json]:
         """List the objects with an index term, e.g. the uid of an owner."""
         keys = self._by_term.get(term, ())
-        found = ((r, self._objects[r].get((ns, name))) for r, ns, name in keys)
-        return [entry.obj for _, entry in found if entry is not None]
+        found = (self._entry(resource, (namespace, name)) for resource, namespace, name in keys)
+        return [entry.obj for entry in found if entry is not None]
 
     def count(self, resource: Resource) -> int:
         """Tell how many objects of a kind are known."""
-        return len(self._objects[resource])
+        return sum(len(place) for place in self._objects[resource].values())
 
     def apply(self, type_: str | None, obj: Json) -> Change | None:
         """Take in one watch event, or the answer to one of our own writes (type None).
@@ -100,7 +101,7 @@ class Cache:
         resource, at = resource_of(obj), _place(obj)
         uid = str(obj["metadata"].get("uid", ""))
         self._count += 1
-        known = self._objects[resource].get(at)
+        known = self._entry(resource, at)
         if type_ == "DELETED":
             self._bury(uid)
             if known is None or known.obj["metadata"].get("uid") != uid:
@@ -113,7 +114,7 @@ class Cache:
     def drop(self, obj: Json) -> Change | None:
         """Forget an object that lives on, but is not ours to know any more."""
         resource, at = resource_of(obj), _place(obj)
-        return self._remove(resource, at) if at in self._objects[resource] else None
+        return self._remove(resource, at) if self._entry(resource, at) else None
 
     def mark(self) -> int:
         """Note the moment before a list is asked for; hand it to `replace`."""
@@ -130,7 +131,7 @@ class Cache:
         for obj in items:
             at = _place(obj)
             listed.add(at)
-            known = self._objects[resource].get(at)
+            known = self._entry(resource, at)
             if known is not None and known.seen > mark and not _is_older(known.obj, obj):
                 continue
             if self._graves.get(str(obj["metadata"].get("uid", "")), -1) > mark:
@@ -138,27 +139,34 @@ class Cache:
             change = self._store(resource, at, obj)
             if change is not None:
                 changes.append(change)
-        for at, entry in list(self._objects[resource].items()):
-            if at not in listed and entry.seen <= mark and (scope is None or at[0] == scope):
-                changes.append(self._remove(resource, at))
+        for namespace in list(self._objects[resource]) if scope is None else [scope]:
+            for name, entry in list(self._objects[resource].get(namespace, {}).items()):
+                if (namespace, name) not in listed and entry.seen <= mark:
+                    changes.append(self._remove(resource, (namespace, name)))
         self._unlisted.discard((resource, scope))
         return changes
 
     def _store(self, resource: Resource, at: tuple[str, str], obj: Json) -> Change | None:
-        known = self._objects[resource].get(at)
+        known = self._entry(resource, at)
         if known is not None and _version(known.obj) == _version(obj) and _version(obj):
             known.seen = self._count
             return None
         if known is not None:
             self._unlink(resource, at, known.obj)
         obj = _compact(obj)
-        self._objects[resource][at] = _Entry(obj, self._count)
+        self._objects[resource].setdefault(at[0], {})[at[1]] = _Entry(obj, self._count)
         for term in self._index(obj):
             self._by_term.setdefault(term, set()).add((resource, *at))
         return Change(known.obj if known else None, obj)
 
+    def _entry(self, resource: Resource, at: tuple[str, str]) -> _Entry | None:
+        return self._objects[resource].get(at[0], {}).get(at[1])
+
     def _remove(self, resource: Resource, at: tuple[str, str]) -> Change:
-        entry = self._objects[resource].pop(at)
+        place = self._objects[resource][at[0]]
+        entry = place.pop(at[1])
+        if not place:
+            del self._objects[resource][at[0]]
         self._unlink(resource, at, entry.obj)
         return Change(entry.obj, None)
 

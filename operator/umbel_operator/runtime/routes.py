@@ -34,7 +34,7 @@ def routes_of(change: Change, cache: Cache) -> Iterator[Route]:
     elif kind == "Schedule":
         yield from _of_schedule(change, cache)
     elif kind == "Pod":
-        yield from ((key, When.NOW) for key in pod_owners(change.object))
+        yield from ((key, _after_render(key)) for key in pod_owners(change.object))
     else:
         yield from _of_child(change)
 
@@ -94,13 +94,23 @@ def _of_schedule(change: Change, cache: Cache) -> Iterator[Route]:
             yield Key("Broker", namespace, broker), When.DEBOUNCED
 
 
+def _after_render(key: Key) -> When:
+    """Say when a Broker looks again after what a render itself brings about: ConfigMaps written, pods nudged.
+
+    At once, each render would be followed by another one for as long as somebody edits.
+    """
+    return When.DEBOUNCED if key.kind == "Broker" else When.NOW
+
+
 def _of_child(change: Change) -> Iterator[Route]:
+    rendered = change.object["kind"] == "ConfigMap"
     for obj in (change.old, change.new):
         if obj is None:
             continue
         for ref in obj["metadata"].get("ownerReferences") or ():
             if str(ref.get("apiVersion", "")).startswith(f"{GROUP}/"):
-                yield Key(str(ref["kind"]), _place(obj)[0], str(ref["name"])), When.NOW
+                key = Key(str(ref["kind"]), _place(obj)[0], str(ref["name"]))
+                yield key, _after_render(key) if rendered else When.NOW
 
 
 def pod_owners(pod: Json) -> list[Key]:

@@ -30,17 +30,21 @@ class Pace:
 
     def wait(self, key: Key) -> float:
         """Tell for how many seconds a refresh of this resource must wait; 0 takes the turn."""
+        rest = self.rest(key)
+        if rest > 0:
+            return rest
         now = self._clock()
-        period = max(REFRESH_PERIOD, len(self._written) / REFRESHES_PER_SECOND)
-        due = self._written.get(key, float("-inf")) + period
-        if due > now:
-            return due - now
         self._tokens = min(REFRESH_BURST, self._tokens + (now - self._tokens_at) * REFRESHES_PER_SECOND)
         self._tokens_at = now
         if self._tokens < 1:
             return (1 - self._tokens) / REFRESHES_PER_SECOND
         self._tokens -= 1
         return 0.0
+
+    def rest(self, key: Key) -> float:
+        """Tell for how many seconds the numbers of this resource count as fresh; the more resources, the longer."""
+        period = max(REFRESH_PERIOD, len(self._written) / REFRESHES_PER_SECOND)
+        return max(0.0, self._written.get(key, float("-inf")) + period - self._clock())
 
     def written(self, key: Key) -> None:
         """Note that a status was written."""
