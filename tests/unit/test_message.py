@@ -80,6 +80,7 @@ def test_a_new_message_has_the_middle_priority_and_no_counts() -> None:
         (Message(["id", "task"], b"").encode(), "headers of a message cannot be read"),  # type: ignore[arg-type]
         (Message("id task", b"").encode(), "headers of a message cannot be read"),  # type: ignore[arg-type]
     ],
+    ids=["empty", "short", "newer", "cut", "not JSON", "no task", "no id", "a list", "a text"],
 )
 def test_what_cannot_be_read_says_why(raw: bytes, reason: str) -> None:
     with pytest.raises(DecodeError) as told:
