@@ -44,6 +44,8 @@ class ServerRefused(OperationalError):
         super().__init__(f"Redis refused a command: {text}" + (f". {hint}" if hint else ""))
 
 
+#: All that may be wrong with a connection which worked before: it broke, or the credentials are being replaced.
+AWAY = (ConnectionBroken, OperationalError, ImproperlyConfigured)
 #: What to do about an error of the server, by its first word.
 HINTS = {
     "OOM": "It is at its maxmemory: give it more, or let workers drain the queues",
@@ -54,7 +56,7 @@ HINTS = {
     "MISCONF": "It cannot write to its disk: look at its log",
 }
 #: Errors that pass by themselves, as a failover ends or a snapshot is loaded.
-PASSING = frozenset({"READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY"})
+PASSING = frozenset({"READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY", "NOREPLICAS"})
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,10 @@ class RedisConnection:
             if not data:
                 raise ConnectionBroken("the server closed the connection", sent=True)
             reader.feed(data)
-            answer = reader.gets()
+            try:
+                answer = reader.gets()
+            except hiredis.HiredisError as error:
+                raise ConnectionBroken(f"what answers there is no Redis: {error}", sent=True) from error
             if answer is not False:
                 return answer
 

@@ -19,11 +19,11 @@ from umbel import record as records
 from umbel import states
 from umbel.backoff import exponential
 from umbel.broker.redis.consumer import store
-from umbel.errors import BackendError, DecodeError, OperationalError
+from umbel.errors import BackendError, DecodeError
 from umbel.ids import new_client_id
 from umbel.record import Record
 from umbel.redis import keys, scripts
-from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
+from umbel.redis.connection import AWAY, Argument, Endpoint, RedisConnection
 from umbel.redis.pool import Pool
 
 log = logging.getLogger("umbel.results")
@@ -147,7 +147,7 @@ class _Reader:
             try:
                 self._drain()
                 tries = 0
-            except (ConnectionBroken, OperationalError) as error:
+            except AWAY as error:
                 log.debug("results.reconnect", extra={"error": str(error)})
                 time.sleep(exponential(tries, factor=0.05, cap=1.0))
                 tries += 1

@@ -16,6 +16,7 @@ from typing import Any
 
 from umbel.backoff import exponential
 from umbel.broker.base import Bell, Broker, ConnectionLost, Delivery, Kind, Outcome, OwnerLost
+from umbel.errors import LayoutError
 from umbel.record import Record
 from umbel.worker.desk import Desk
 from umbel.worker.link import Link
@@ -81,6 +82,7 @@ class Child:
         self._wake_main = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wake_helper = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._done = 0
+        self._refusals = 0  # turns in a row that failed
 
     # Main thread
 
@@ -114,6 +116,7 @@ class Child:
         except (ConnectionLost, OwnerLost) as error:
             self._lost(error)
             return
+        self._refusals = 0
         self._estimate.travelled(time.perf_counter() - began)
         if batch.deliveries or batch.more:
             self._turns.promising(asked)
@@ -182,6 +185,11 @@ class Child:
             log.warning("owner.lost", extra={"owner": str(error)})
             self._reach(self._desk.enter)
         else:
+            self._refusals += 1
+            if self._refusals > 1:  # it can be reached, and refuses: do not storm it
+                level = logging.WARNING if self._refusals == 2 else logging.DEBUG
+                log.log(level, "broker.away", extra={"error": str(error)})
+                time.sleep(exponential(min(self._refusals, 7), factor=0.01, cap=0.5))
             self._reach(self._desk.recover)
         self._turns.all_promising()
 
@@ -195,7 +203,7 @@ class Child:
                 return
             except OwnerLost:
                 step = self._desk.enter
-            except ConnectionLost as error:
+            except (ConnectionLost, LayoutError) as error:
                 log.log(logging.WARNING if tries == 0 else logging.DEBUG, "broker.away", extra={"error": str(error)})
                 step = self._desk.recover
                 if self.draining and tries > 3:

@@ -9,11 +9,11 @@ import os
 import socket
 from typing import Any
 
-from umbel.broker.base import Broker, ConnectionLost
+from umbel.broker.base import Broker, ConnectionLost, OwnerInfo, OwnerLost
 from umbel.control.health import Call, HealthServer, Response
 from umbel.control.reaper import bury_worker
-from umbel.errors import ImproperlyConfigured, QueueNotFound
-from umbel.ids import machine_id
+from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
+from umbel.ids import machine_id, new_owner_id
 from umbel.transport import make_broker
 from umbel.worker.options import WorkerOptions
 from umbel.worker.slots import Slots
@@ -43,6 +43,7 @@ def run(options: WorkerOptions) -> int:
     server = broker.ping()
     warn_of_memory_policy(server)
     check_queues(broker, queues, app, options)
+    try_to_register(broker, [name for name, _ in queues], hostname)
     if app["beat_schedule"]:
         log.info(
             "worker.beat_schedule",
@@ -111,6 +112,27 @@ def check_queues(
     if options.strict_queues:
         raise QueueNotFound(text)
     log.warning("worker.unknown_queue", extra={"hint": text})
+
+
+def try_to_register(broker: Broker, queues: list[str], hostname: str) -> None:
+    """Be an owner for a moment: what keeps a child from becoming one is better said here, once.
+
+    Raises:
+        LayoutError: a newer Umbel works on these queues.
+        OperationalError: the broker can be reached, and refuses.
+    """
+    consumer = broker.consumer(
+        OwnerInfo(new_owner_id(), queues, hostname=hostname, pid=os.getpid(), machine=machine_id())
+    )
+    try:
+        consumer.register()
+        consumer.leave()
+    except ConnectionLost as error:
+        raise OperationalError(str(error)) from error
+    except OwnerLost:
+        log.debug("owner.lost")  # this process stood still in between: not refused at least
+    finally:
+        consumer.close()
 
 
 def bury_predecessors(broker: Broker) -> None:

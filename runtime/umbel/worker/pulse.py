@@ -13,7 +13,7 @@ from umbel import message as messages
 from umbel.broker.base import Broker, ConnectionLost, Kind, Outcome, OwnerInfo
 from umbel.clock import SYSTEM_CLOCK, Clock
 from umbel.control.reaper import Reaper
-from umbel.errors import DecodeError, OperationalError, TaskError, TaskRevokedError, TimeLimitExceeded, WorkerLostError
+from umbel.errors import DecodeError, TaskError, TaskRevokedError, TimeLimitExceeded, UmbelError, WorkerLostError
 from umbel.message import Message
 from umbel.record import Record
 from umbel.worker.seat import Burial, Sentence
@@ -116,7 +116,7 @@ class Pulse:
                 self.connected = True
                 self._reached = self._clock.monotonic()
                 self._hold(False)
-            except (ConnectionLost, OperationalError) as error:
+            except (ConnectionLost, UmbelError) as error:
                 if self.connected:
                     log.warning("broker.away", extra={"error": str(error)})
                 self.connected = False

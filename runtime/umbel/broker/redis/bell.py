@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from umbel.broker.base import ConnectionLost
 from umbel.redis import keys
-from umbel.redis.connection import ConnectionBroken, Endpoint, RedisConnection, ServerRefused, pack
+from umbel.redis.connection import AWAY, Endpoint, RedisConnection, pack
 
 #: Seconds that the answer may be late beyond the time that was asked for.
 GRACE = 5.0
@@ -34,7 +34,7 @@ class RedisBell:
             if self._connection is None:
                 self._connection = self._endpoint.connect(2.0)
             self._connection.send(pack(b"BZPOPMIN", *self._names, f"{max(timeout, 0.001):.3f}"), GRACE)
-        except ConnectionBroken as error:
+        except AWAY as error:
             raise self._lose(error) from error
 
     def answer(self) -> str | None:
@@ -42,7 +42,7 @@ class RedisBell:
             raise ConnectionLost("nothing was asked")
         try:
             answer = self._connection.receive(self._timeout + GRACE)
-        except (ConnectionBroken, ServerRefused) as error:
+        except AWAY as error:
             raise self._lose(error) from error
         if isinstance(answer, Exception):
             raise self._lose(answer)

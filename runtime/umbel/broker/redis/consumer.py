@@ -11,7 +11,7 @@ from umbel.broker.redis.burial import bury_all
 from umbel.errors import ImproperlyConfigured, LayoutError
 from umbel.record import Record
 from umbel.redis import keys, scripts
-from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection, ServerRefused
+from umbel.redis.connection import AWAY, Argument, Endpoint, RedisConnection
 from umbel.redis.schedules import record_runs
 
 #: Seconds within which Redis has to connect, and to answer a cycle.
@@ -74,8 +74,16 @@ class RedisConsumer:
                     (keys.LAYOUT, number * TAGS_PER_QUEUE),
                 )
                 if status == b"layout":
+                    bury_all(connection, prefix, owner.id, owner.queues)
                     raise LayoutError(newer_layout(queue, detail))
-        except (ConnectionBroken, ServerRefused) as error:
+            if connection.call(b"ZSCORE", keys.beats(prefix), owner.id) is None:
+                # Buried between the two steps, since this process stood still: nobody would ever look for it again.
+                bury_all(connection, prefix, owner.id, owner.queues)
+                raise OwnerLost(owner.id)
+        except LayoutError:
+            self.close()
+            raise
+        except AWAY as error:
             raise self._lose(error) from error
         self._certain = True
 
@@ -92,7 +100,7 @@ class RedisConsumer:
                 record_runs(connection, self._prefix, runs)
             connection.send(packed, ANSWER_TIMEOUT)
             answer = scripts.cycle.receive(connection, packed, ANSWER_TIMEOUT)
-        except (ConnectionBroken, ServerRefused) as error:
+        except AWAY as error:
             raise self._lose(error) from error
         if answer[0] != b"ok":
             raise OwnerLost(self.owner.id)
@@ -119,7 +127,7 @@ class RedisConsumer:
                 held[queue] = {
                     int(tag): message for tag, message in sorted(pairs.items(), key=lambda pair: int(pair[0]))
                 }
-        except (ConnectionBroken, ServerRefused) as error:
+        except AWAY as error:
             raise self._lose(error) from error
         self._certain = True
         return held
@@ -131,7 +139,7 @@ class RedisConsumer:
             raise ConnectionLost("not connected: resume first")
         try:
             return store(connection, self._prefix, task_id, record, ttl, reply_to)
-        except (ConnectionBroken, ServerRefused) as error:
+        except AWAY as error:
             raise self._lose(error) from error
 
     def note_run(self, run: tuple[str, str, str]) -> None:
@@ -141,7 +149,7 @@ class RedisConsumer:
             raise ConnectionLost("not connected: resume first")
         try:
             record_runs(connection, self._prefix, [run])
-        except (ConnectionBroken, ServerRefused) as error:
+        except AWAY as error:
             raise self._lose(error) from error
 
     def leave(self) -> None:
@@ -149,7 +157,7 @@ class RedisConsumer:
         try:
             connection = self._connection if self._certain and self._connection else self._connect()
             bury_all(connection, self._prefix, self.owner.id, self.owner.queues)
-        except (ConnectionBroken, ServerRefused) as error:
+        except AWAY as error:
             raise self._lose(error) from error
 
     def close(self) -> None:

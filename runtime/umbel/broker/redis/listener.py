@@ -12,8 +12,7 @@ from typing import Any
 import orjson
 
 from umbel.backoff import exponential
-from umbel.errors import OperationalError
-from umbel.redis.connection import ConnectionBroken, Endpoint, pack
+from umbel.redis.connection import AWAY, Endpoint, pack
 
 log = logging.getLogger("umbel.control")
 
@@ -44,7 +43,7 @@ class RedisListener:
             try:
                 self._listen()
                 tries = 0
-            except (ConnectionBroken, OperationalError) as error:
+            except AWAY as error:
                 log.debug("listener.reconnect", extra={"error": str(error)})
                 select.select([self._wake_read], [], [], exponential(tries, factor=0.1, cap=2.0))
                 tries += 1

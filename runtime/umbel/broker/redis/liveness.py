@@ -11,9 +11,8 @@ import orjson
 from umbel.broker.base import Charge, ConnectionLost, Outcome, OwnerInfo
 from umbel.broker.redis.burial import bury_all
 from umbel.broker.redis.consumer import pack_outcomes
-from umbel.errors import OperationalError
 from umbel.redis import keys, scripts
-from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
+from umbel.redis.connection import AWAY, Argument, Endpoint, RedisConnection
 from umbel.redis.pool import Pool
 from umbel.redis.schedules import record_runs
 
@@ -30,7 +29,7 @@ class RedisLiveness:
     def _run(self, work: Callable[[RedisConnection], T]) -> T:
         try:
             return self._pool.run(work, repeat=True)
-        except (OperationalError, ConnectionBroken) as error:
+        except AWAY as error:
             raise ConnectionLost(str(error)) from error
 
     def beat(self, owners: Iterable[OwnerInfo]) -> list[str]:
