@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +23,11 @@ from redis.exceptions import AuthenticationError, RedisError
 from umbel.errors import ImproperlyConfigured, OperationalError
 
 Argument = bytes | str | int | float
+
+
+#: Whether a blocking socket is bounded by SO_RCVTIMEO and SO_SNDTIMEO. Not with TLS, whose layer would try again for ever.
+_KERNEL_TIMEOUTS = sys.platform == "linux"
+_PEEK = socket.MSG_PEEK | (socket.MSG_DONTWAIT if _KERNEL_TIMEOUTS else 0)
 
 
 class ConnectionBroken(Exception):
@@ -177,7 +184,10 @@ class RedisConnection:
         self._link = link
         self._socket = cast(socket.socket, link._sock)
         self._reader = hiredis.Reader()
-        self._timeout: float | None = -1.0
+        self._by_kernel = _KERNEL_TIMEOUTS and not isinstance(link, SSLConnection)
+        self._send_timeout = self._receive_timeout = -1.0
+        if self._by_kernel:
+            self._socket.settimeout(None)
 
     def fileno(self) -> int:
         """The socket, to select on."""
@@ -192,9 +202,10 @@ class RedisConnection:
         if isinstance(self._link, SSLConnection):
             return time.monotonic() - self.idle_since > 30
         try:
-            self._socket.setblocking(False)
-            self._timeout = -1.0
-            self._socket.recv(1, socket.MSG_PEEK)
+            if not self._by_kernel:
+                self._socket.setblocking(False)
+                self._send_timeout = self._receive_timeout = -1.0
+            self._socket.recv(1, _PEEK)
         except BlockingIOError:
             return False
         except OSError:
@@ -207,11 +218,12 @@ class RedisConnection:
         Raises:
             ConnectionBroken: with ``sent`` True, since some bytes may have left.
         """
-        if timeout != self._timeout:
-            self._socket.settimeout(timeout)
-            self._timeout = timeout
         try:
+            if timeout != self._send_timeout:
+                self._limit(socket.SO_SNDTIMEO, timeout)
             self._socket.sendall(packed)
+        except BlockingIOError:
+            raise ConnectionBroken(f"nothing could be sent for {timeout:g} s", sent=True) from None
         except OSError as error:
             raise ConnectionBroken(error, sent=True) from error
 
@@ -225,12 +237,13 @@ class RedisConnection:
         answer = reader.gets()
         if answer is not False:
             return answer
-        if timeout != self._timeout:
-            self._socket.settimeout(timeout)
-            self._timeout = timeout
         while True:
             try:
+                if timeout != self._receive_timeout:
+                    self._limit(socket.SO_RCVTIMEO, timeout)
                 data = self._socket.recv(65536)
+            except BlockingIOError:
+                raise ConnectionBroken(f"no answer for {timeout:g} s", sent=True) from None
             except OSError as error:
                 raise ConnectionBroken(error, sent=True) from error
             if not data:
@@ -242,6 +255,19 @@ class RedisConnection:
                 raise ConnectionBroken(f"what answers there is no Redis: {error}", sent=True) from error
             if answer is not False:
                 return answer
+
+    def _limit(self, option: int, timeout: float) -> None:
+        """Bound what follows: by the kernel where it can, which spares a poll before each call, else by Python."""
+        if not self._by_kernel:
+            self._socket.settimeout(timeout)
+            self._send_timeout = self._receive_timeout = timeout
+            return
+        micros = max(1, int(timeout * 1e6))  # 0 would mean for ever
+        self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", *divmod(micros, 1_000_000)))
+        if option == socket.SO_SNDTIMEO:
+            self._send_timeout = timeout
+        else:
+            self._receive_timeout = timeout
 
     def ready(self) -> bool:
         """Return whether an answer can be read without waiting for more bytes (they may be buffered here)."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from umbel.errors import OperationalError
@@ -23,6 +21,8 @@ TRUST = 0.1
 class Pool:
     """Connections to one endpoint. Thread-safe; as many as there are threads that talk at the same moment.
 
+    Without a lock, since lists append and pop at once, and a lock might be held by another thread at the moment of a fork.
+
     Args:
         endpoint: where to connect.
         deadline: seconds for one `run` in all, tries and pauses included.
@@ -32,7 +32,6 @@ class Pool:
         self.endpoint = endpoint
         self.deadline = deadline
         self._idle: list[RedisConnection] = []
-        self._lock = threading.Lock()
         self._pid = os.getpid()
 
     def run(self, work: Callable[[RedisConnection], T], *, deadline: float | None = None, repeat: bool = False) -> T:
@@ -48,12 +47,12 @@ class Pool:
             ConnectionBroken: it broke after sending, and ``repeat`` is False.
         """
         seconds = self.deadline if deadline is None else deadline
-        until = time.monotonic() + seconds
+        now = time.monotonic()
+        until = now + seconds
         pause = FIRST_PAUSE
         while True:
             try:
-                with self._borrow(max(0.05, until - time.monotonic())) as connection:
-                    return work(connection)
+                return self._once(work, now, until)
             except ConnectionBroken as error:
                 if error.sent and not repeat:
                     raise
@@ -69,12 +68,12 @@ class Pool:
                 ) from cause
             time.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
+            now = time.monotonic()
 
-    @contextmanager
-    def _borrow(self, timeout: float) -> Iterator[RedisConnection]:
-        connection = self._take() or self.endpoint.connect(timeout)
+    def _once(self, work: Callable[[RedisConnection], T], now: float, until: float) -> T:
+        connection = self._take(now) or self.endpoint.connect(max(0.05, until - now))
         try:
-            yield connection
+            answer = work(connection)
         except ServerRefused:
             self._give(connection)
             raise
@@ -82,29 +81,29 @@ class Pool:
             connection.close()
             raise
         self._give(connection)
+        return answer
 
-    def _take(self) -> RedisConnection | None:
+    def _take(self, now: float) -> RedisConnection | None:
+        if self._pid != os.getpid():
+            # This order: a second thread that gets here too only drops what the first may have given back by then.
+            self._idle, self._pid = [], os.getpid()
         while True:
-            with self._lock:
-                if self._pid != os.getpid():
-                    self._idle, self._pid = [], os.getpid()
-                if not self._idle:
-                    return None
+            try:
                 connection = self._idle.pop()
-            if time.monotonic() - connection.idle_since < TRUST or not connection.stale():
+            except IndexError:
+                return None
+            if now - connection.idle_since < TRUST or not connection.stale():
                 return connection
             connection.close()
 
     def _give(self, connection: RedisConnection) -> None:
         connection.idle_since = time.monotonic()
-        with self._lock:
-            if connection.pid == self._pid == os.getpid():
-                self._idle.append(connection)
+        if connection.pid == self._pid:
+            self._idle.append(connection)
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed by nobody but their user."""
-        with self._lock:
-            idle, self._idle = self._idle, []
+        idle, self._idle = self._idle, []
         for connection in idle:
             if connection.pid == os.getpid():
                 connection.close()

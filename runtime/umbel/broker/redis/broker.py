@@ -27,6 +27,9 @@ REVOKED_MOST = 1_000_000
 PUBLISH_CHUNK = 1000
 #: Seconds after which a producer names its queues to Redis again.
 NAME_AGAIN = 60.0
+#: Packed heads of publish calls that are kept, one per queue and priority.
+MOST_HEADS = 4096
+_NO_PAYLOAD = b"$0\r\n\r\n$1\r\n0\r\n"
 
 
 class RedisBroker:
@@ -44,26 +47,48 @@ class RedisBroker:
         self._endpoint = Endpoint.from_environment(url)
         self._pool = Pool(self._endpoint, publish_timeout)
         self._named: dict[str, float] = {}
+        self._heads: dict[tuple[str, int], bytes] = {}
 
     # Producing
 
     def publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
+        if len(messages) == 1 and not messages[0].delay:
+            self._send(queue, self._packed_one(queue, messages[0].payload), messages)
+            return
         for start in range(0, len(messages), PUBLISH_CHUNK):
-            self._publish(queue, messages[start : start + PUBLISH_CHUNK])
+            chunk = messages[start : start + PUBLISH_CHUNK]
+            self._send(queue, self._packed(queue, chunk), chunk)
 
-    def _publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
+    def _packed(self, queue: str, messages: Sequence[Outgoing]) -> bytes:
         own = keys.queue(self.prefix, queue)
         arguments: list[Argument] = [keys.LAYOUT]
         for outgoing in messages:
             arguments += (outgoing.payload, max(0, int(outgoing.delay * 1000)))
-        packed = scripts.publish.pack((own.meta, own.bell, own.eta, *own.ready), arguments)
+        return scripts.publish.pack((own.meta, own.bell, own.eta, *own.ready), arguments)
+
+    def _packed_one(self, queue: str, payload: bytes) -> bytes:
+        """Return what `_packed` would for one message without delay, but with its own ready list only; all but the payload is
+        packed once per queue and priority."""
+        priority = payload[2]
+        head = self._heads.get((queue, priority))
+        if head is None:
+            own = keys.queue(self.prefix, queue)
+            names = (own.meta, own.bell, own.eta, own.ready[priority])
+            whole = scripts.publish.pack(names, (keys.LAYOUT, b"", 0))
+            if len(self._heads) >= MOST_HEADS:
+                self._heads.clear()
+            head = self._heads[queue, priority] = whole.removesuffix(_NO_PAYLOAD)
+        return b"%b$%d\r\n%b\r\n$1\r\n0\r\n" % (head, len(payload), payload)
+
+    def _send(self, queue: str, packed: bytes, messages: Sequence[Outgoing]) -> None:
+        deadline = self._pool.deadline
 
         def send(connection: RedisConnection) -> Any:
             if time.monotonic() - self._named.get(queue, -NAME_AGAIN) >= NAME_AGAIN:
                 connection.call(b"SADD", keys.queue_names(self.prefix), queue)
                 self._named[queue] = time.monotonic()
-            connection.send(packed, self._pool.deadline)
-            return scripts.publish.receive(connection, packed, self._pool.deadline)
+            connection.send(packed, deadline)
+            return scripts.publish.receive(connection, packed, deadline)
 
         try:
             status, detail = self._pool.run(send)
