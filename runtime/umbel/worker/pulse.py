@@ -67,6 +67,7 @@ class Pulse:
         self._stopped = False
         self._reached = clock.monotonic()
         self._last_revoked = -REVOKED_EVERY
+        self._alive: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="umbel-pulse", daemon=True)
         self.connected = False
 
@@ -108,6 +109,7 @@ class Pulse:
         next_beat = 0.0
         while True:
             self._wake.clear()
+            stopped = self._stopped  # before the burials: the last one comes before the order to stop
             try:
                 self._dig()
                 if self._clock.monotonic() >= next_beat:
@@ -123,15 +125,19 @@ class Pulse:
                 next_beat = 0.0
                 if self._clock.monotonic() - self._reached > HOLD_AFTER:
                     self._hold(True)
-            if self._stopped and (self.connected or self._clock.monotonic() - self._reached > HOLD_AFTER):
+            if stopped and (self.connected or self._clock.monotonic() - self._reached > HOLD_AFTER):
                 return
             pause = 0.2 if not self.connected else max(0.0, next_beat - self._clock.monotonic())
             self._wake.wait(pause)
 
     def _beat(self) -> None:
-        gone = self._liveness.beat(self._owners())
-        if gone:
-            log.warning("owner.gone", extra={"owners": gone})
+        owners = self._owners()
+        gone = set(self._liveness.beat(owners))
+        # Told once, and only of those that were there: a child announces its owner before it registers it.
+        missing = sorted(gone & self._alive)
+        if missing:
+            log.warning("owner.gone", extra={"owners": missing})
+        self._alive = {owner.id for owner in owners} - gone
         self._reaper.look()
         if self._clock.monotonic() - self._last_revoked >= REVOKED_EVERY:
             self._tell_revoked(self._broker.revoked())

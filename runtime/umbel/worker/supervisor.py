@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import time
 from typing import Any
 
 from umbel.broker.base import Broker, OwnerInfo
 from umbel.ids import machine_id
+from umbel.polling import readable
 from umbel.worker import linux
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pulse import Pulse
 from umbel.worker.quarantine import Quarantine
+from umbel.worker.revoking import tell_revoked
 from umbel.worker.seat import Burial, Seat, Sentence, burial_of, pause_before_birth
 from umbel.worker.slots import Slots
 from umbel.worker.zygotes import ZygoteHandle
@@ -32,8 +33,6 @@ LOOK = 0.1
 EARLY = 5.0
 #: Seconds that a stopped process may take to stop.
 STOP_PATIENCE = 1.0
-#: Ids of one packet to a child.
-REVOKED_CHUNK = 2000
 
 
 class Supervisor:
@@ -122,7 +121,7 @@ class Supervisor:
         match message.get("command"):
             case "revoke":
                 ids = [str(task_id) for task_id in message.get("ids", ())]
-                self._tell_children({"what": "revoked", "ids": ids})
+                self._revoked(set(ids))
                 if message.get("terminate"):
                     self._terminate.extend(ids)
                     self._wake()
@@ -212,8 +211,7 @@ class Supervisor:
     def _listen(self, timeout: float) -> None:
         """Wait for signals and for what the children say."""
         links = {seat.link.fileno(): seat for seat in self._seats if seat.link is not None}
-        readable, _, _ = select.select([self._wake_read, *links, *self._zygote.filenos()], [], [], timeout)
-        for fd in readable:
+        for fd in readable([self._wake_read, *links, *self._zygote.filenos()], timeout):
             if fd == self._wake_read:
                 os.read(self._wake_read, 4096)
             elif fd in links:
@@ -262,10 +260,11 @@ class Supervisor:
                 self._zygote.died()
                 log.error("zygote.died", extra={"status": status})
                 continue
+            # Heard first: who it was, if it died before that was read, and an owner that it announced last.
             for seat in self._seats:
+                if seat.link is not None and seat.pid in (0, pid):
+                    self._hear(seat)
                 if seat.pid == pid:
-                    if seat.link is not None:
-                        self._hear(seat)  # an owner that it announced last
                     self._vacate(seat, status)
 
     def _vacate(self, seat: Seat, status: int | None) -> None:
@@ -315,7 +314,9 @@ class Supervisor:
         """Kill the children that run a task which is to be terminated."""
         if not self._terminate:
             return
-        ids, self._terminate = set(self._terminate), []
+        ids: set[str] = set()
+        while self._terminate:  # the listener's thread adds to it
+            ids.add(self._terminate.pop())
         for owner, queue, tag in self._pulse.running(ids):
             for seat in self._seats:
                 if seat.owner == owner and self._slots.read(seat.index).tag == tag:
@@ -331,6 +332,8 @@ class Supervisor:
                     "worker.hands_back", extra={"pid": seat.pid, "task_running": bool(activity.tag), "how": why}
                 )
                 self._kill(seat, Sentence(why, 0 if why == "cold" else activity.tag, activity.queue))
+            elif seat.link is not None and not seat.pid:
+                self._vacate(seat, None)  # still importing the app: it dies with this process, and holds nothing
 
     def _hold(self, hold: bool) -> None:
         if hold != self._slots.is_held():
@@ -338,15 +341,8 @@ class Supervisor:
             log.warning("worker.holding" if hold else "worker.goes_on")
 
     def _revoked(self, ids: set[str]) -> None:
-        some = list(ids)
-        for start in range(0, len(some), REVOKED_CHUNK):
-            self._tell_children({"what": "revoked", "ids": some[start : start + REVOKED_CHUNK]})
-
-    def _tell_children(self, message: dict[str, Any]) -> None:
         for seat in self._seats:
-            link = seat.link
-            if link is not None:
-                link.send(message)
+            tell_revoked(seat, ids)
 
 
 def _is_stopped(pid: int) -> bool:
