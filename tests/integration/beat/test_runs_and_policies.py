@@ -171,3 +171,15 @@ def test_a_message_carries_what_the_schedule_says(bench: Bench) -> None:
     assert message.headers["timelimit"] == [60, None]
     assert message.headers["expires"] == 600
     assert message.headers["max_retries"] == 0
+
+
+@pytest.mark.parametrize("policy", ["Allow", "Forbid", "Replace"])
+def test_a_backlog_of_thousands_of_runs_keeps_no_schedule_from_firing(bench: Bench, policy: str) -> None:
+    beat = bench.beat(schedule("s1", every=10, concurrencyPolicy=policy))
+    beat.tick()
+    note = '"task":"t","queue":"mail","scheduled":0,"begun":4102444800000'
+    runs = f"{bench.prefix}:{{s1}}:runs"
+    bench.client.hset(runs, mapping={f"{number:032x}{0:08x}": note for number in range(9_000)})
+    bench.run(beat, 10)
+    assert bench.slots() == ([] if policy == "Forbid" else [10])
+    assert len(bench.broker.revoked()) == (9_000 if policy == "Replace" else 0)

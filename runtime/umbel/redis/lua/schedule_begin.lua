@@ -7,7 +7,10 @@
 --         {"noted"}      it was noted before (by a beat that died, or before an answer was lost)
 --         {"stopped", r} the schedule stops for reason r
 --         {"forbidden"}  another run has not ended
---         {"begun", run ids that have not ended, ...}
+--         {"begun", run ids that have not ended, ...}   the ids for the policy Replace only
+--
+-- Of a schedule that nobody works off there may be any number of runs: they are listed only where they are needed, and never
+-- through the stack, which holds 8,000.
 
 if redis.call('ZSCORE', KEYS[3], ARGV[1]) then
   return {'ended'}
@@ -26,14 +29,15 @@ if ARGV[4] == '1' then
     return {'stopped', 'MaxConsecutiveFailures'}
   end
 end
-local others = redis.call('HKEYS', KEYS[2])
-if ARGV[3] == 'Forbid' and #others > 0 then
+if ARGV[3] == 'Forbid' and redis.call('HLEN', KEYS[2]) > 0 then
   return {'forbidden'}
 end
+local answer = ARGV[3] == 'Replace' and redis.call('HKEYS', KEYS[2]) or {}
+table.insert(answer, 1, 'begun')
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[7])
 if ARGV[4] == '1' then
   redis.call('HINCRBY', KEYS[1], 'started', 1)
   redis.call('PEXPIRE', KEYS[1], ARGV[7])
 end
-return {'begun', unpack(others)}
+return answer
