@@ -23,7 +23,7 @@ demo: $(BIN)/.ready ## Run the quickstart without a cluster, kill a worker in th
 	$(BIN)/python manifests/samples/quickstart/demo.py
 
 test: $(BIN)/.ready tools ## Run all tests that need no cluster
-	$(BIN)/pytest tests --ignore tests/cluster
+	$(BIN)/pytest tests --ignore tests/cluster --numprocesses 4
 
 check: $(BIN)/.ready ## Lint, format, types, floors, cycles, generated files
 	$(BIN)/ruff check .
