@@ -116,7 +116,10 @@ def pool(name: str, *queues: str, **spec: Any) -> dict[str, Any]:
             ],
         }
     }
-    defaults = {"app": "tasks:app", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "template": template}
+    # While pods remain, a namespace that is deleted looks again after half of their grace period only.
+    drain = {"timeoutSeconds": 10}
+    fields = {"app": "tasks:app", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "drain": drain}
+    defaults = {**fields, "template": template}
     return resource("WorkerPool", name, {"queues": [{"name": q} for q in queues], **defaults, **spec})
 
 
