@@ -25,7 +25,7 @@ def encode(error: BaseException, codec: serialization.Codec = serialization.json
     try:
         return codec.encode(value)
     except Exception:
-        value["message"] = str(value["message"]).encode("utf-8", "backslashreplace").decode()
+        value["message"] = text_of(error)
         value["args"] = [_carried(argument, codec) for argument in _arguments(error)]
         return codec.encode(value)
 
@@ -49,6 +49,11 @@ def _text(error: BaseException) -> str:
         return str(error)
     except Exception as broken:
         return f"<its text cannot be shown: {broken!r}>"
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's text such that any codec can carry it."""
+    return _text(error).encode("utf-8", "backslashreplace").decode()
 
 
 def _carried(argument: Any, codec: serialization.Codec) -> Any:

@@ -137,7 +137,7 @@ def dead(
     record = failure_record(app, message, states.FAILURE, error, now=now, hostname=hostname, trace=trace)
     reason = {
         "reason": word,
-        "message": str(error),
+        "message": failure.text_of(error),
         "task": message.headers["task"],
         "id": message.headers["id"],
         "worker": hostname,

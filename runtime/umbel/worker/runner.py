@@ -12,11 +12,12 @@ import orjson
 from umbel import message as messages
 from umbel import states, verdict
 from umbel.broker.base import Delivery, Kind, Outcome, Outgoing
-from umbel.errors import DecodeError, WorkerLostError
+from umbel.errors import DecodeError, UmbelError, WorkerLostError
 from umbel.execution import run
 from umbel.message import Message
 from umbel.record import Record
 from umbel.verdict import Execution
+from umbel.worker import forks
 from umbel.worker.softlimit import SoftLimit
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Runner:
                 child.store(message.headers["id"], record, self._ttl)
             limit.arm(given[1] or traits.soft_time_limit)
 
-        return run(
+        ended = run(
             self._app,
             message,
             now=child.now(),
@@ -121,6 +122,9 @@ class Runner:
             on_started=started,
             on_ended=limit.disarm,
         )
+        if forks.forked:
+            os._exit(0)  # the task forked and came back in both processes: this one is not the worker's
+        return ended
 
     def _traits_of(self, task: Task[..., Any]) -> Traits:
         """Return the task's options where the app's settings are filled in."""
@@ -145,8 +149,10 @@ class Runner:
             child.note_run(outcome.run)
         again = ended.retry if ended.kind is Kind.RETRY else ended.message if ended.kind is Kind.GIVE_BACK else None
         if again is not None:
-            outgoing = Outgoing(again.encode(), outcome.task_id, ended.delay)
-            self._app.broker.publish(delivery.queue, [outgoing])
+            try:
+                self._app.broker.publish(delivery.queue, [Outgoing(again.encode(), outcome.task_id, ended.delay)])
+            except UmbelError as error:
+                log.error("retry.lost", extra={"task_id": outcome.task_id, "error": str(error)})
 
     def _tell(self, ended: Execution) -> None:
         """Log the end: failures and deaths always, the rest at DEBUG."""

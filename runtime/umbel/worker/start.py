@@ -13,7 +13,7 @@ import orjson
 
 from umbel.broker.base import OwnerInfo
 from umbel.ids import machine_id, new_owner_id
-from umbel.worker import linux
+from umbel.worker import forks, linux
 from umbel.worker.child import Child
 from umbel.worker.desk import Desk
 from umbel.worker.link import Link
@@ -39,6 +39,7 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     link.send({"what": "hello", "pid": os.getpid()})
     limit = SoftLimit()
     limit.install()
+    forks.watch()
     queues = tuple((str(name), int(weight)) for name, weight in message["queues"])
 
     def new_owner() -> OwnerInfo:
