@@ -3,6 +3,7 @@ rest is used."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +18,8 @@ from umbel.schedules.jitter import jitter_of
 from umbel.schedules.slots import CatchUpPolicy, Rules
 
 T = TypeVar("T")
+
+log = logging.getLogger("umbel.beat")
 
 #: What an edit may change without dropping what was missed.
 _HARMLESS = frozenset(
@@ -99,10 +102,15 @@ class Definitions:
             if not isinstance(body, Mapping):
                 raise InvalidDefinition(f"an entry must be a JSON object, not {body!r:.60}")
             return read(body)
-        except (InvalidDefinition, InvalidSchedule, UnknownTimeZone) as error:
+        except Exception as error:
+            # Whatever is wrong with one entry, the others must load.
             name = about.get("resource") or about.get("name") or ""
             uid = about.get("uid") or ""
-            self.errors.append(LoadError(kind, str(name), str(uid), type(error).__name__, str(error)))
+            reason, text = type(error).__name__, str(error)
+            if not isinstance(error, InvalidDefinition | InvalidSchedule | UnknownTimeZone):
+                log.exception("config.entry_failed", extra={"kind": kind, "entry": name})
+                reason, text = InvalidDefinition.__name__, f"it cannot be read: {error!r}"
+            self.errors.append(LoadError(kind, str(name), str(uid), reason, text))
             return None
 
 

@@ -14,6 +14,8 @@ from umbel.schedules.trigger import Trigger
 
 #: The longest interval of the Schedule kind, in seconds: one year.
 MAX_EVERY_SECONDS = 31_536_000
+#: The years that a moment of a trigger may lie in.
+FIRST_YEAR, LAST_YEAR = 2, 9998
 
 
 def build_trigger(spec: Mapping[str, Any], uid: str) -> Trigger:
@@ -35,7 +37,7 @@ def build_trigger(spec: Mapping[str, Any], uid: str) -> Trigger:
     if kind == "Interval":
         return _interval(_member(spec, "interval"))
     if kind == "Once":
-        return Once(parse_time(_member(spec, "once").get("time"), "trigger.once.time"))
+        return Once(_moment(_member(spec, "once"), "time", "trigger.once.time"))
     raise InvalidSchedule(f"trigger.type must be Cron, Interval or Once, not {kind!r}")
 
 
@@ -58,6 +60,14 @@ def parse_time(value: object, field: str) -> datetime:
     return time
 
 
+def _moment(member: Mapping[str, Any], name: str, field: str) -> datetime:
+    time = parse_time(member.get(name), field)
+    # Zones and jitter move a moment by hours, and must not lead out of the calendar.
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise InvalidSchedule(f"{field} must lie in the years {FIRST_YEAR} to {LAST_YEAR}, not {member.get(name)!r}")
+    return time
+
+
 def _cron(member: Mapping[str, Any], uid: str) -> Cron:
     expression = member.get("expression")
     if not isinstance(expression, str):
@@ -74,8 +84,9 @@ def _interval(member: Mapping[str, Any]) -> Interval:
         raise InvalidSchedule(
             f"trigger.interval.everySeconds must be a whole number from 1 to {MAX_EVERY_SECONDS}, not {every!r}"
         )
-    anchor = member.get("anchorTime")
-    return Interval(every, EPOCH if anchor is None else parse_time(anchor, "trigger.interval.anchorTime"))
+    if member.get("anchorTime") is None:
+        return Interval(every, EPOCH)
+    return Interval(every, _moment(member, "anchorTime", "trigger.interval.anchorTime"))
 
 
 def _member(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -164,3 +164,17 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
 def test_pools() -> None:
     pool = read_pool({"name": "p", "uid": "x", "queues": ["a", "b"], "slots": 4})
     assert (pool.name, pool.queues, pool.slots) == ("p", ("a", "b"), 4)
+
+
+def test_an_entry_that_nobody_foresaw_hurts_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(uid: str, seconds: int) -> timedelta:
+        if uid == "u1":
+            raise OverflowError("date value out of range")
+        return timedelta(0)
+
+    monkeypatch.setattr("umbel.beat.definitions.jitter_of", broken)
+    definitions = Definitions()
+    definitions.add({"schedules": [body(), body(uid="u2", name="other")]})
+    assert list(definitions.schedules) == ["u2"]
+    assert [(error.uid, error.reason) for error in definitions.errors] == [("u1", "InvalidDefinition")]
+    assert "OverflowError('date value out of range')" in definitions.errors[0].message

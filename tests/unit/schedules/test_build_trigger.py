@@ -70,3 +70,17 @@ def test_an_unusable_trigger_is_refused_with_what_to_do(spec: Any, says: str) ->
 def test_an_unknown_zone_is_told_apart(zone: Any) -> None:
     with pytest.raises(UnknownTimeZone):
         build_trigger({"type": "Cron", "cron": {"expression": "@daily", "timeZone": zone}}, "uid")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"type": "Once", "once": {"time": "9999-12-31T23:59:59Z"}},
+        {"type": "Once", "once": {"time": "9999-12-31T23:59:59-05:00"}},
+        {"type": "Once", "once": {"time": "0001-01-01T00:00:00Z"}},
+        {"type": "Interval", "interval": {"everySeconds": 60, "anchorTime": "0001-01-01T00:00:00+14:00"}},
+    ],
+)
+def test_a_moment_at_the_end_of_the_calendar_is_refused(spec: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSchedule, match="must lie in the years 2 to 9998, not '"):
+        build_trigger(spec, "uid")
