@@ -187,8 +187,22 @@ def test_no_token_is_mounted_unless_there_is_a_service_account() -> None:
             "template.spec.containers[worker].env[0] needs the key name",
         ),
         ({"terminationGracePeriodSeconds": "1m"}, "must be whole seconds, not '1m'"),
+        ({"containers": None}, "template.spec.containers is null: leave it out"),
+        ({"containers": [{"name": "worker", "image": None}]}, "containers[worker].image is null: name one or leave"),
+        ({"containers": [{"name": ["worker"]}]}, "template.spec.containers[0] needs the key name"),
     ],
-    ids=["restartPolicy", "replicas", "selector", "no list", "no name", "env without name", "grace"],
+    ids=[
+        "restartPolicy",
+        "replicas",
+        "selector",
+        "no list",
+        "no name",
+        "env without name",
+        "grace",
+        "containers null",
+        "image null",
+        "name a list",
+    ],
 )
 def test_templates_that_cannot_work_say_why(spec: dict[str, Any], words: str) -> None:
     with pytest.raises(TemplateInvalid, match=re.escape(words)):

@@ -64,6 +64,7 @@ class WorkerPoolSpec(Model):
     rules: ClassVar[tuple[Rule, ...]] = (
         immutable("brokerRef"),
         Rule(None, "queues names a queue twice", lambda p: len({q.name for q in p.queues}) == len(p.queues)),
+        Rule(None, "env has an entry without a name", lambda p: all(isinstance(e.get("name"), str) for e in p.env)),
         Rule(None, "env names a variable twice", lambda p: len({e.get("name") for e in p.env}) == len(p.env)),
     )
 

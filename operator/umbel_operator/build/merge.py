@@ -58,7 +58,7 @@ def _merge_list(base: list[Any], patch: Any, key: str, path: str) -> list[Any]:
     out = list(base)
     positions = {entry.get(match): index for index, entry in enumerate(out)}
     for number, entry in enumerate(patch):
-        if not isinstance(entry, Mapping) or match not in entry:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get(match), str | int):
             raise ValueError(f"{path}[{number}] needs the key {match}, by which it is merged")
         position = positions.get(entry[match])
         if position is None:

@@ -57,6 +57,8 @@ def _check(patch: Mapping[str, Any]) -> None:
     for name, remedy in _NOT_OF_PODS.items():
         if name in patch:
             raise TemplateInvalid(f"template.spec.{name} is not a field of pods: {remedy}")
+    if patch.get("containers", ()) is None:
+        raise TemplateInvalid("template.spec.containers is null: leave it out, the pod's own container is always there")
     policy = patch.get("restartPolicy", "Always")
     if policy != "Always":
         raise TemplateInvalid(f"template.spec.restartPolicy is {policy!r}, but a Deployment allows only Always")
@@ -71,6 +73,9 @@ def _enforce(spec: dict[str, Any], enforced: Enforced) -> None:
     spec["terminationGracePeriodSeconds"] = max(grace, enforced.grace_seconds)
     if not spec.get("serviceAccountName"):
         spec["automountServiceAccountToken"] = False
+    own = next(container for container in spec["containers"] if container["name"] == enforced.container)
+    if "image" not in own:
+        raise TemplateInvalid(f"template.spec.containers[{enforced.container}].image is null: name one or leave it out")
     spec["containers"] = [
         {**container, "env": _env(container, enforced)} if container["name"] == enforced.container else container
         for container in spec["containers"]
