@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -21,7 +22,8 @@ from tests.operator.resources import (
     state,
 )
 
-from umbel_operator.plan.model import State
+from umbel_operator.plan.broker import plan_broker
+from umbel_operator.plan.model import Apply, State
 from umbel_operator.plan.sample import Sample
 from umbel_operator.plan.schedule import plan_schedule, schedule_text
 
@@ -221,8 +223,31 @@ def test_a_schedule_owns_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("given", "seconds"),
-    [(loaded(), None), (loaded(sample=sample(99)), 5.0), (loaded(schedule(trigger=cron("0 0 31 2 *"))), None)],
-    ids=["loaded", "pending", "hopeless"],
+    [
+        (loaded(), None),
+        (loaded(sample=sample(99)), 5.0),
+        (loaded(schedule(trigger=cron("0 0 31 2 *"))), None),
+        (state(schedule(), queue(), broker()), None),
+        (state(schedule(), queue()), None),
+    ],
+    ids=["loaded", "pending", "hopeless", "broker not ready", "no broker"],
 )
 def test_when_to_look_again(given: State[Any], seconds: float | None) -> None:
     assert plan_schedule(given).requeue_after == seconds
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        {"type": "Once", "once": {"time": "9999-12-31T23:59:59-05:00"}},
+        {"type": "Once", "once": {"time": "0001-01-01T00:00:00+14:00"}},
+        {"type": "Interval", "interval": {"everySeconds": 60, "anchorTime": "0001-01-01T00:00:00+14:00"}},
+    ],
+)
+def test_a_moment_outside_of_the_calendar_hurts_no_other_schedule(trigger: dict[str, Any]) -> None:
+    odd, good = schedule("odd", trigger=trigger), schedule("good")
+    plan = plan_schedule(state(odd, good, queue(), ready_broker()))
+    assert reasons(plan.status)["Ready"] == "InvalidSchedule"
+    actions = plan_broker(state(broker(), odd, good, queue())).actions
+    shard = next(a.manifest for a in actions if isinstance(a, Apply) and a.ref.name.endswith("config-000"))
+    assert [entry["name"] for entry in json.loads(shard["data"]["shard-000.json"])["schedules"]] == ["good"]

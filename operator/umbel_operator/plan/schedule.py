@@ -40,7 +40,9 @@ def plan_schedule(state: State[Schedule]) -> Plan:
     _set_loaded(conditions, schedule, progress, problem)
     _set_stopped(conditions, schedule, run)
     _set_ready(conditions, schedule, _obstacle(schedule, queue, broker, problem, progress), run)
-    pending = problem is None and progress.state is Load.PENDING
+    healthy = broker is not None and _broker_obstacle(broker) is None
+    # Of thousands that wait for their Broker none needs to look by itself: its condition Ready wakes them all.
+    pending = healthy and problem is None and progress.state is Load.PENDING
     return Plan(
         status=_status(state, run, conditions),
         events=(*conditions.events(), *_missed(schedule, run)),
@@ -113,13 +115,19 @@ def _obstacle(
     name = queue.spec.broker_ref.name
     if broker is None:
         return Problem(Reason.BEAT_NOT_READY, broker_not_found(name, schedule.namespace))
-    health = broker.status.condition(Condition.READY)
-    if health is None or health.status != "True":
-        why = f"{health.reason}: {health.message}" if health is not None else "it was not looked at yet"
-        return Problem(Reason.BEAT_NOT_READY, f'Broker "{name}" is not ready ({why})')
+    if (trouble := _broker_obstacle(broker)) is not None:
+        return Problem(Reason.BEAT_NOT_READY, f'Broker "{name}" is not ready ({trouble})')
     if progress.state is not Load.LOADED:
         return Problem(Reason.BEAT_NOT_READY, f"beat has not loaded generation {schedule.generation} yet")
     return None
+
+
+def _broker_obstacle(broker: Broker) -> str | None:
+    """Say why a Broker is not ready, or nothing."""
+    health = broker.status.condition(Condition.READY)
+    if health is None:
+        return "it was not looked at yet"
+    return None if health.status == "True" else f"{health.reason}: {health.message}"
 
 
 def _set_ready(
@@ -181,7 +189,11 @@ def _text(value: Any, longest: int) -> str | None:
 
 
 def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError:
+        # At the end of the calendar; the trigger is refused, and the text says why nothing happens then.
+        return moment.isoformat()
 
 
 def _duration(seconds: int) -> str:
