@@ -22,6 +22,7 @@ from tests.operator.resources import (
 )
 
 from umbel_operator.api.workerpool import WorkerPool
+from umbel_operator.build.canonical import short_hash
 from umbel_operator.build.deployment import build_worker_deployment
 from umbel_operator.build.disruption import build_disruption_budget
 from umbel_operator.plan.model import Apply, Delete, Failure, Patch, Ref, State
@@ -285,6 +286,14 @@ def test_a_budget_that_is_no_longer_wanted_is_deleted() -> None:
     assert Delete(Ref("policy/v1", "PodDisruptionBudget", "shop", "mailers-worker"), "uid-budget") in plan.actions
 
 
+def test_what_was_refused_for_good_is_sent_again_once_the_broker_has_changed_it() -> None:
+    refused = next(a.manifest for a in plan_pool(state(pool(), queue(), broker())).actions if isinstance(a, Apply))
+    failures = (Failure(DEPLOYMENT, "TemplateInvalid", "the API server said so", 1, short_hash(refused)),)
+    assert plan_pool(state(pool(), queue(), broker(), failures=failures)).actions == ()
+    moved = broker(connection={"addresses": ["redis-2:6379"]})
+    assert [a.ref for a in plan_pool(state(pool(), queue(), moved, failures=failures)).actions] == [DEPLOYMENT]
+
+
 def test_what_was_refused_for_good_is_not_sent_again() -> None:
     assert plan_pool(working(failures=failed("TemplateInvalid"))).actions == ()
     assert len(plan_pool(working(pool(meta={"generation": 2}), failures=failed("TemplateInvalid", 1))).actions) == 1
@@ -299,6 +308,14 @@ def test_without_any_queue_no_worker_runs() -> None:
     live = live_deployment(built(pool()))
     plan = plan_pool(state(pool(), ready_broker(), children=[live]))
     assert plan.actions == (Patch(DEPLOYMENT, {"spec": {"replicas": 0}}),)
+
+
+def test_no_worker_is_sent_to_the_keys_of_another_broker() -> None:
+    loser = broker(status={"conditions": [condition("Ready", "False", "NameConflict", "Broker a/b is older")]})
+    plan = plan_pool(state(pool(), queue(), loser))
+    assert plan.actions == ()
+    assert reasons(plan.status)["Ready"] == "BrokerNotReady"
+    assert "NameConflict: Broker a/b is older" in message(plan.status, "Ready")
 
 
 def test_without_its_broker_what_runs_is_left_alone() -> None:

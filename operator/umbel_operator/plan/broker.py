@@ -106,9 +106,8 @@ def _actions(state: State[Broker], built: _Built, finalizer: Patch | None) -> It
     if finalizer is not None:
         # Before any child: a TaskQueue that is there already must find its Broker held.
         yield finalizer
-    refused = refused_for_good(state)
     for manifest in built.manifests:
-        if Ref.of(manifest) not in refused:
+        if not refused_for_good(state, manifest):
             yield Apply(manifest, _applied(manifest))
     if built.index is not None:
         wanted = {Ref.of(manifest) for manifest in built.manifests}

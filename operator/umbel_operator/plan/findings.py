@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from umbel_operator.api.names import ANNOTATION_TEMPLATE_HASH
+from umbel_operator.build.canonical import short_hash
 from umbel_operator.plan.model import Failure, FailureReason, Manifest, R, Ref, State
 
 _IMAGE_REASONS = frozenset(
@@ -143,10 +144,12 @@ def failure_of(state: State[R], *reasons: FailureReason) -> Failure | None:
     return None
 
 
-def refused_for_good(state: State[R]) -> frozenset[Ref]:
-    """Return the children whose present form the API server has refused for good: they are not sent again."""
-    return frozenset(
-        failure.ref
+def refused_for_good(state: State[R], manifest: Manifest) -> bool:
+    """Tell whether the API server has refused exactly this child for good: then it is not sent again."""
+    return any(
+        failure.reason == "TemplateInvalid"
+        and failure.ref == Ref.of(manifest)
+        and failure.generation == state.resource.generation
+        and failure.manifest_hash in (None, short_hash(manifest))
         for failure in state.failures
-        if failure.reason == "TemplateInvalid" and failure.generation == state.resource.generation
     )

@@ -114,8 +114,8 @@ class Failure:
     """An action of the last execution that did not succeed.
 
     `ResourceConflict`: an object of that name exists and is not ours. `TemplateInvalid`: the API server refuses the
-    manifest for good (a 4xx, or the 500 "field not declared in schema"); keep it until the generation changes, the
-    planner leaves the apply out meanwhile. `QuotaExceeded`: refused by a quota. `Forbidden`: the operator lacks a
+    manifest for good (a 4xx, or the 500 "field not declared in schema"); keep it until the generation or the manifest
+    changes, the planner leaves the apply out meanwhile. `QuotaExceeded`: refused by a quota. `Forbidden`: the operator lacks a
     right. `Unavailable`: anything that a later try may cure.
     """
 
@@ -124,6 +124,8 @@ class Failure:
     message: str
     #: Generation of the resource for which the action was planned.
     generation: int = 0
+    #: `short_hash` of the manifest that was refused: other resources have a part in it. None stands for any.
+    manifest_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

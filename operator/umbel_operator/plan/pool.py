@@ -79,6 +79,10 @@ def _build(state: State[WorkerPool], resolution: Resolution) -> tuple[Manifest |
         return None, _Blocked(
             Reason.BROKER_NOT_READY, f'Broker "{name}" has a connection of type {kind}, which cannot be used yet'
         )
+    health = broker.status.condition(Condition.READY)
+    if health is not None and health.reason == Reason.NAME_CONFLICT:
+        # Its workers would take the tasks of the Broker that has the keys.
+        return None, _Blocked(Reason.BROKER_NOT_READY, f'Broker "{name}" is not ready (NameConflict: {health.message})')
     if not resolution.shares:
         reason = Reason.QUEUE_NOT_FOUND if resolution.missing else Reason.QUEUE_OTHER_BROKER
         return None, _Blocked(reason, "none of the queues can be served, so no worker runs until one can")
@@ -90,15 +94,13 @@ def _build(state: State[WorkerPool], resolution: Resolution) -> tuple[Manifest |
 
 def _actions(state: State[WorkerPool], findings: _Findings, live: Manifest | None) -> Iterator[Action]:
     pool = state.resource
-    refused = refused_for_good(state)
     if findings.deployment is not None:
-        apply = Apply(findings.deployment, _applied(findings.deployment))
-        if apply.ref not in refused:
-            yield apply
+        if not refused_for_good(state, findings.deployment):
+            yield Apply(findings.deployment, _applied(findings.deployment))
     elif live is not None and not findings.resolution.shares and findings.rollout.wanted > 0:
         yield Patch(_deployment_ref(pool), {"spec": {"replicas": 0}})
     budget = build_disruption_budget(pool)
-    if budget is not None and Ref.of(budget) not in refused:
+    if budget is not None and not refused_for_good(state, budget):
         yield Apply(budget)
     for ref, child in state.children.items():
         if ref.kind == "PodDisruptionBudget" and (budget is None or ref.name != budget["metadata"]["name"]):

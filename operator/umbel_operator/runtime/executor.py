@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from umbel_operator.build.canonical import short_hash
 from umbel_operator.kube.client import Api, was_only_created
 from umbel_operator.kube.errors import (
     AlreadyExistsError,
@@ -75,7 +76,7 @@ class Executor:
             except NamespaceTerminatingError:
                 outcome.terminating = True
             except ApiError as error:
-                self._note_failure(outcome, owner, action.ref, error)
+                self._note_failure(outcome, owner, action, error)
         return outcome
 
     async def _perform(self, owner: Json, action: Action) -> bool:
@@ -161,10 +162,11 @@ class Executor:
             self._take(answer)
         return True
 
-    def _note_failure(self, outcome: Outcome, owner: Json, ref: Ref, error: ApiError) -> None:
-        reason = reason_of(error)
+    def _note_failure(self, outcome: Outcome, owner: Json, action: Action, error: ApiError) -> None:
+        reason, ref = reason_of(error), action.ref
         generation = int(owner["metadata"].get("generation") or 0)
-        outcome.failures.append(Failure(ref, reason, error.message, generation))
+        sent = short_hash(action.manifest) if isinstance(action, Apply) else None
+        outcome.failures.append(Failure(ref, reason, error.message, generation, sent))
         if reason != "TemplateInvalid":
             outcome.retry = True
             outcome.retry_after = max(outcome.retry_after or 0.0, error.retry_after or 0.0) or None
