@@ -247,7 +247,8 @@ class Umbel:
         """Send a call whose arguments were checked; ``task`` is None where it is not known here."""
         queue, message, delay = publishing.build(self, name, args, kwargs, task=task, now=time.time(), **options)
         task_id = publishing.publish(self, queue, message, delay)
-        return AsyncResult(task_id, self, name, bool(message.headers.get("ignore_result")))
+        headers = message.headers
+        return AsyncResult(task_id, self, name, bool(headers.get("ignore_result")), headers.get("reply_to"))
 
     def batch(self) -> AbstractContextManager[None]:
         """Collect what is sent in the block and publish it at its end, in one call per queue.

@@ -80,8 +80,8 @@ class Plan:
         self._last_inbox: str | None = None
         self._reply = b""
 
-    def send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Publish one call and return the task's id.
+    def send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str | None]:
+        """Publish one call and return the task's id, and the inbox that the message names.
 
         Raises:
             EncodeError: an argument that the codec cannot carry, by name.
@@ -110,7 +110,7 @@ class Plan:
             self._publish(self.queue, (outgoing,))
         else:
             pending.append((self.queue, outgoing))
-        return task_id
+        return task_id, inbox
 
 
 def static_headers(task: Task[..., Any] | None, conf: Any, codec: serialization.Codec) -> dict[str, Any]:

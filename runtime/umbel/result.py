@@ -28,12 +28,21 @@ class AsyncResult(Generic[R]):
         app: that sent it; the current one unless given.
         task_name: for messages only.
         ignored: the task stores no result, so that there is nothing to wait for.
+        inbox: to which the worker replies, if the message names one.
     """
 
-    __slots__ = ("_app", "_final", "id", "ignored", "task_name")
+    __slots__ = ("_app", "_final", "_inbox", "id", "ignored", "task_name")
 
-    def __init__(self, id: str, app: Umbel | None = None, task_name: str | None = None, ignored: bool = False) -> None:
+    def __init__(
+        self,
+        id: str,
+        app: Umbel | None = None,
+        task_name: str | None = None,
+        ignored: bool = False,
+        inbox: str | None = None,
+    ) -> None:
         self.id = id
+        self._inbox = inbox
         self._app = app
         self.task_name = task_name
         self.ignored = ignored
@@ -173,7 +182,7 @@ class AsyncResult(Generic[R]):
     wait = get
 
     def _wait(self, timeout: float | None) -> Record:
-        future = self.app.results.wait(self.id)
+        future = self.app.results.wait(self.id, self._inbox)
         try:
             self._final = future.result(timeout)
         except FutureTimeout:
@@ -214,7 +223,7 @@ class AsyncResult(Generic[R]):
         if self._final is None:
             import asyncio
 
-            future = await asyncio.to_thread(self.app.results.wait, self.id)
+            future = await asyncio.to_thread(self.app.results.wait, self.id, self._inbox)
             self._final = await asyncio.wrap_future(future)
         return self._outcome(self._final, True)
 

@@ -165,7 +165,8 @@ class Task(Generic[P, R]):
             return self.apply_async(args, kwargs)
         if self.arguments is not None:
             self.arguments.check(self.name, args, kwargs)
-        return AsyncResult(plan.send(args, kwargs), app, self.name, plan.ignore_result)
+        task_id, inbox = plan.send(args, kwargs)
+        return AsyncResult(task_id, app, self.name, plan.ignore_result, inbox)
 
     def apply_async(
         self,

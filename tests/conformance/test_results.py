@@ -188,6 +188,34 @@ def test_an_acknowledgement_without_an_inbox_reaches_who_waits(
     assert future.result(3.0) == record()
 
 
+def test_a_message_that_names_the_inbox_needs_no_asking(broker: Broker, consumers: Consumers, results: Results) -> None:
+    results.wait("before").cancel()
+    inbox = results.inbox()
+    broker.publish("q", several("ab"))
+    consumer = consumers()
+    first, second = take(consumer, "q")
+    waiting = results.wait("a", inbox)
+    assert _pending(waiting, 0.02)
+    assert consumer.store("a", record(states.STARTED), 60.0)
+    consumer.cycle("q", [end(first, record=record().encode(), reply_to=inbox)], 0)
+    assert waiting.result(3.0) == record()
+    consumer.cycle("q", [end(second, record=record(value=b"b").encode(), reply_to=inbox)], 0)
+    assert results.wait("b", inbox).result(3.0).value == b"b"
+
+
+def test_an_inbox_of_another_process_is_not_relied_upon(
+    broker: Broker, consumers: Consumers, results_factory: MakeResults
+) -> None:
+    sender, waiter = results_factory(), results_factory()
+    sender.wait("before").cancel()
+    broker.publish("q", several("a"))
+    consumer = consumers()
+    (delivery,) = take(consumer, "q")
+    waiting = waiter.wait("a", sender.inbox())
+    consumer.cycle("q", [end(delivery, record=record().encode(), reply_to=sender.inbox())], 0)
+    assert waiting.result(3.0) == record()
+
+
 def test_who_comes_late_finds_the_record(broker: Broker, consumers: Consumers, results_factory: MakeResults) -> None:
     broker.publish("q", several("a"))
     consumer = consumers()

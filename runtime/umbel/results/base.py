@@ -23,8 +23,13 @@ class Results(Protocol):
     def store(self, task_id: str, record: Record, ttl: float) -> bool:
         """Write a record; False if a later attempt or a final state stands there (nothing was written)."""
 
-    def wait(self, task_id: str) -> Future[Record]:
+    def wait(self, task_id: str, inbox: str | None = None) -> Future[Record]:
         """Return a future that is done once a record in a ready state is there. One connection serves all of them.
+
+        Args:
+            task_id: of the task.
+            inbox: what the task's message names in ``reply_to``, if the caller knows. Where that is the inbox of this
+                process, the worker replies to it without having to be asked.
 
         Re-reads the stored record after a reconnect and every 5 seconds, so that a reply which was lost only delays it.
         Cancel the future to stop waiting.

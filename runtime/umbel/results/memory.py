@@ -40,7 +40,7 @@ class MemoryResults:
         with self._store.locked() as store:
             return store.records.store(task_id, record.encode(), ttl, self._clock.time(), guarded=True)
 
-    def wait(self, task_id: str) -> Future[Record]:
+    def wait(self, task_id: str, inbox: str | None = None) -> Future[Record]:
         future: Future[Record] = Future()
         with self._store.locked() as store:
             self._inbox = self._inbox or new_client_id()

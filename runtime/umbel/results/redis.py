@@ -59,14 +59,15 @@ class RedisResults:
     def store(self, task_id: str, record: Record, ttl: float) -> bool:
         return self._run(lambda connection: store(connection, self._prefix, task_id, record, ttl))
 
-    def wait(self, task_id: str) -> Future[Record]:
+    def wait(self, task_id: str, inbox: str | None = None) -> Future[Record]:
         with self._lock:
             reader = self._reader
             if reader is None or reader.pid != os.getpid():
                 reader = self._reader = _Reader(self._endpoint, self._prefix)
         future: Future[Record] = Future()
         reader.add(task_id, future)
-        found = self._watch(task_id, reader.client)
+        # Only now, with the future in place, so that a reply which came before it is found as a record.
+        found = self.get(task_id) if inbox == reader.client else self._watch(task_id, reader.client)
         if found is not None:
             reader.resolve(task_id, found)
         return future
