@@ -61,6 +61,7 @@ class Dispatcher:
         self._epoch = 0
         self._last_look = (clock.time(), clock.monotonic())
         self._to_refresh: list[str] = []
+        self._manual: list[str] = []
         self._refreshed = self._searched = clock.monotonic()
 
     @property
@@ -90,6 +91,7 @@ class Dispatcher:
             if self._epoch != self.lease.epoch or self._entries is not self._incoming:
                 self._take_up()
             self._look_at_clock()
+            self._run_manual_ones()
             self._search_lost()  # before new runs fill the queues
             self._run_due()
             self._refresh()
@@ -128,9 +130,8 @@ class Dispatcher:
         self._tracks, self._entries, self._epoch = tracks, entries, self.lease.epoch
         self._rebuild()
         log.info("beat.schedules", extra={"source": self.lease.source, "schedules": len(entries)})
-        for uid, entry in entries.items():
-            if entry.manual is not None and entry.manual != tracks[uid].handled:
-                self._run_manual(entry, tracks[uid], entry.manual)
+        wanted = (uid for uid, entry in entries.items() if entry.manual not in (None, tracks[uid].handled))
+        self._manual = list(wanted)
 
     def _rebuild(self) -> None:
         self._heap = []
@@ -183,6 +184,12 @@ class Dispatcher:
         if note_end(entry, track):
             fields["stopped"] = track.stopped
         self._write(entry, track, fields, missed)
+
+    def _run_manual_ones(self) -> None:
+        while self._manual:
+            entry, track = self._entries[self._manual[-1]], self._tracks[self._manual[-1]]
+            self._run_manual(entry, track, str(entry.manual))  # where Redis is away, it stays wanted
+            self._manual.pop()
 
     def _run_manual(self, entry: Entry, track: Track, token: str) -> None:
         outcome, detail = self._runs.enqueue_manual(entry, token, track.memory(entry))

@@ -47,7 +47,7 @@ class Lease:
         asked = self._clock.monotonic()
         if self.epoch and asked - self._renewed < self.ttl / 3:
             return True
-        epoch = self._store.lead(self.source, self._token, self.ttl, self._floor)
+        epoch = self._store.lead(self.source, self._token, self.ttl, self._floor, self.epoch)
         if epoch is None:
             if self.epoch:
                 log.warning("beat.lead_lost", extra={"source": self.source, "epoch": self.epoch})

@@ -93,7 +93,7 @@ class ScheduleStore:
 
     # Leading
 
-    def lead(self, source: str, token: str, ttl: float, floor: int = 0) -> int | None:
+    def lead(self, source: str, token: str, ttl: float, floor: int = 0, held: int = 0) -> int | None:
         """Become or stay the leader of a source.
 
         Args:
@@ -101,11 +101,12 @@ class ScheduleStore:
             token: names this beat, and no other.
             ttl: seconds after which the lead is lost without a further call.
             floor: the epoch must be higher than this.
+            held: the epoch that this beat believes to lead in; if the lock is gone nonetheless, the next one is higher.
 
         Returns: the epoch, None while another beat leads.
         """
         names = (keys.beat_lock(self._prefix, source), keys.beat_epoch(self._prefix, source))
-        epoch = int(self._run(lambda connection: _lead(connection, names, (token, int(ttl * 1000), floor))))
+        epoch = int(self._run(lambda connection: _lead(connection, names, (token, int(ttl * 1000), floor, held))))
         return epoch or None
 
     def release(self, source: str, token: str) -> None:

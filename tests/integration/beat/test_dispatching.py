@@ -9,6 +9,7 @@ import pytest
 from tests.integration.beat.inprocess import Bench, schedule
 
 from umbel.beat.dispatcher import Dispatcher
+from umbel.errors import OperationalError
 
 LATEST = {"policy": "Latest"}
 
@@ -266,3 +267,33 @@ def test_the_apps_interval_keeps_its_phase_over_a_restart(bench: Bench) -> None:
     bench.clock.advance(1000)
     bench.run(start(), 100)
     assert bench.slots(uid) == [100, 200, 1200, 1300], "one run for all that were missed, then on in the same phase"
+
+
+def test_what_redis_lost_is_written_again_from_memory(bench: Bench) -> None:
+    beat = bench.beat(schedule("s1", every=600, successfulRunsHistoryLimit=7, manualTrigger="now"))
+    beat.tick()
+    assert len(bench.mail.messages()) == 1
+    before = bench.state()
+    for key in bench.client.scan_iter(f"{bench.prefix}:*"):
+        bench.client.delete(key)
+    bench.run(beat, 10)
+    lost = {name: before.get(name) for name in ("cursor", "fingerprint", "handled", "keep_succeeded")}
+    assert {name: bench.state().get(name) for name in lost} == lost
+    assert bench.mail.messages() == [], "the manual run was sent already"
+
+
+def test_manual_runs_wait_for_redis(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    beat = bench.beat(*(schedule(f"s{n}", every=600, manualTrigger="now") for n in range(3)))
+    enqueue = bench.store.enqueue
+    calls = iter([None, OperationalError("Redis is away")])
+
+    def fails_once(*arguments: Any, **options: Any) -> Any:
+        if (error := next(calls, None)) is not None:
+            raise error
+        return enqueue(*arguments, **options)
+
+    monkeypatch.setattr(bench.store, "enqueue", fails_once)
+    with pytest.raises(OperationalError):
+        beat.tick()
+    beat.tick()
+    assert len(bench.mail.messages()) == 3
