@@ -104,7 +104,12 @@ class _RequestHandler(BaseHTTPRequestHandler):
     def _answer(self, method: str) -> None:
         path = self.path.partition("?")[0]
         handler = self.routes.get((method, path)) or self.routes.get((method, path.rpartition("/")[0] + "/"))
-        length = int(self.headers.get("content-length") or 0)
+        said = self.headers.get("content-length") or "0"
+        if not said.isdecimal():
+            self.close_connection = True
+            self._send(Response(400, b"Content-Length must be a number\n"))
+            return
+        length = int(said)
         if length > BODY_LIMIT:
             self.close_connection = True
             self._send(Response(413, b"the body is too long\n"))

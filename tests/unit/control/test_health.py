@@ -52,6 +52,13 @@ def test_a_body_that_is_too_long_is_not_read(server: HealthServer) -> None:
         assert client.recv(100).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("length", ["-1", "many"])
+def test_a_length_that_is_none_is_refused_at_once(server: HealthServer, length: str) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+        client.sendall(f"POST /gone HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 400")
+
+
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 def test_it_listens_on_both_families(server: HealthServer) -> None:
     assert _ask(server, "/livez", host="[::1]") == (200, b"ok\n")
