@@ -5,6 +5,7 @@ import logging
 import re
 import socket
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,15 @@ import click
 from umbel.cli.main import end_on_an_early_signal
 from umbel_operator.build.settings import Settings
 from umbel_operator.handlers import run as run_app
-from umbel_operator.kube.access import NotReadyError, check_kinds, check_server, missing_rights, say_missing
+from umbel_operator.kube.access import (
+    NotReadyError,
+    Right,
+    check_kinds,
+    check_server,
+    missing_rights,
+    say_missing,
+    unbound,
+)
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.connect import NoClusterError, load_configuration, own_namespace
 from umbel_operator.kube.errors import ApiError, Json
@@ -130,11 +139,12 @@ async def _apply(resources: list[Json], wait: float, manager: str) -> None:
 
 async def _run(options: Options) -> None:
     configuration = await load_configuration()
-    await _check(Api(Transport(configuration)), options)
+    options = await _check(Api(Transport(configuration)), options)
     await run_app(App(options, await load_configuration(), load_configuration))
 
 
-async def _check(api: Api, options: Options) -> None:
+async def _check(api: Api, options: Options) -> Options:
+    """Check that the cluster is prepared; return the options without the namespaces that have gone."""
     try:
         server = await check_server(api)
         await check_kinds(api)
@@ -142,6 +152,20 @@ async def _check(api: Api, options: Options) -> None:
         missing = await missing_rights(api, options.namespaces, proxy=options.beat_via == "apiserver", without=skipped)
     finally:
         await api.transport.close()
+    logger.info("cluster_checked", extra={"server": api.transport.server, "version": server})
+    return _without_gone(options, missing)
+
+
+def _without_gone(options: Options, missing: list[Right]) -> Options:
+    """Leave out namespaces without any Role, as long as others are left: one that is deleted must not stop the rest."""
+    gone = unbound(missing, options.namespaces)
+    kept = tuple(name for name in options.namespaces or () if name not in gone)
+    if kept:
+        for name in gone:
+            reason = say_missing([right for right in missing if right.namespace == name])
+            logger.warning("namespace_not_served", extra={"namespace": name, "reason": reason})
+        missing = [right for right in missing if right.namespace not in gone]
+        options = replace(options, namespaces=kept)
     if missing:
         raise NotReadyError(say_missing(missing))
-    logger.info("cluster_checked", extra={"server": api.transport.server, "version": server})
+    return options

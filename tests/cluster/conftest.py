@@ -75,6 +75,13 @@ def bare(cluster: Kubectl) -> Iterator[Kubectl]:
         yield kubectl
 
 
+@pytest.fixture
+def another(cluster: Kubectl) -> Iterator[Kubectl]:
+    """Make one more namespace, with nothing in it."""
+    with _own_namespace(cluster, "another") as kubectl:
+        yield kubectl
+
+
 @pytest.fixture(scope="session")
 def shop_namespace(cluster: Kubectl, operator: Kubectl) -> Iterator[Kubectl]:
     """Make the namespace that most tests share."""

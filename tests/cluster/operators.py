@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,17 @@ CHART = Path(__file__).parents[2] / "charts" / "umbel"
 SELECTOR = "app.kubernetes.io/name=umbel-operator"
 
 
-def install(kubectl: Kubectl) -> None:
-    """Install the operator for all namespaces by the chart, and wait until it is ready.
+def install(kubectl: Kubectl, operator_class: str = OPERATOR_CLASS, watch: Sequence[str] = ()) -> None:
+    """Install the operator by the chart, and wait until it is ready.
 
     The release bears the name of its namespace, so that its cluster-wide objects are its own too.
+    watch: the namespaces to serve; all of them where it is empty.
     """
     repository, separator, version = IMAGE.partition("@") if "@" in IMAGE else IMAGE.rpartition(":")
     values = {
         "image": {"repository": repository, "digest" if separator == "@" else "tag": version},
-        "operatorClass": OPERATOR_CLASS,
+        "operatorClass": operator_class,
+        "watchNamespaces": list(watch),
         # The tests apply those of the repository, also where the cluster has them already.
         "crds": {"enabled": False},
         "rbac": {"aggregate": False},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.cluster.kubectl import Kubectl, wait
 from tests.cluster.manifests import broker, of_class, pool, queue, redis, schedule
-from tests.cluster.operators import SELECTOR, deployment_of, outside
+from tests.cluster.operators import SELECTOR, deployment_of, install, outside, uninstall
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -38,6 +38,24 @@ def test_an_operator_outside_of_the_cluster_reaches_beat_through_the_api_server(
     except AssertionError as error:
         raise AssertionError(f"{error}\n\noperator:\n{log.read_text()}") from None
     assert "Traceback" not in log.read_text()
+
+
+def test_an_operator_with_roles_in_one_namespace_needs_nothing_else(
+    bare: Kubectl, another: Kubectl, cluster: Kubectl
+) -> None:
+    bare.apply(*of_class("roles", *everything()))
+    install(another, "roles", [bare.namespace])
+    try:
+        roles = cluster("get", "clusterroles,clusterrolebindings", "-o", "name")
+        assert another.namespace not in roles
+        for kind, name in (("broker", "default"), ("taskqueue", "mail"), ("workerpool", "mailers")):
+            bare.wait_condition(kind, name, "Ready", "True")
+        wait("a scheduled success", lambda: succeeded(bare), 120)
+        account = f"system:serviceaccount:{another.namespace}:{another.namespace}-operator"
+        assert cluster("auth", "can-i", "list", "secrets", "-n", bare.namespace, "--as", account, check=False) == "no\n"
+        bare("delete", "namespace", bare.namespace, "--timeout=120s")
+    finally:
+        uninstall(another)
 
 
 def test_resources_of_another_class_are_left_alone(shop: Kubectl) -> None:

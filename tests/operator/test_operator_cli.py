@@ -12,7 +12,10 @@ import yaml
 from aiohttp import web
 from click.testing import CliRunner
 
-from umbel_operator.cli import main
+from umbel_operator.build.settings import Settings
+from umbel_operator.cli import _without_gone, main
+from umbel_operator.kube.access import NotReadyError, Right
+from umbel_operator.runtime.app import Options
 
 RUN = ["run", "--beat-image", "umbel:test", "--health-port", "0"]
 
@@ -137,3 +140,42 @@ def test_rights_that_are_missing_are_named_in_one_line(tmp_path: Path) -> None:
     (line,) = [line for line in output.splitlines() if "may not" in line]
     assert "may not: watch/patch pods in shop. Grant these" in line
     assert "Traceback" not in output
+
+
+def options(*namespaces: str) -> Options:
+    return Options(
+        namespaces=namespaces or None,
+        beat_via="service",
+        health_port=None,
+        operator_class="",
+        instance="test",
+        version="0",
+        settings=Settings(beat_image="umbel:test"),
+    )
+
+
+def lacks(namespace: str | None, *rights: str) -> list[Right]:
+    return [Right("umbel.dev", "brokers", verb, namespace) for verb in rights]
+
+
+def test_a_namespace_that_has_gone_does_not_keep_the_operator_from_the_others() -> None:
+    kept = _without_gone(options("shop", "gone"), lacks("gone", "get", "list", "watch", "patch"))
+    assert kept.namespaces == ("shop",)
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "missing"),
+    [
+        (("gone",), lacks("gone", "get", "list", "watch", "patch")),
+        (("shop", "half"), lacks("half", "patch")),
+        ((), lacks(None, "list")),
+    ],
+    ids=["the only one", "some rights", "all namespaces"],
+)
+def test_what_cannot_be_left_out_ends_the_start(namespaces: tuple[str, ...], missing: list[Right]) -> None:
+    with pytest.raises(NotReadyError, match=r"may not: .*brokers\.umbel\.dev"):
+        _without_gone(options(*namespaces), missing)
+
+
+def test_with_all_rights_nothing_is_left_out() -> None:
+    assert _without_gone(options("shop", "other"), []) == options("shop", "other")

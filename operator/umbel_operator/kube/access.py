@@ -115,6 +115,12 @@ async def missing_rights(
     return [right for right, lacking in zip(rights, answers, strict=True) if lacking]
 
 
+def unbound(missing: Sequence[Right], namespaces: Sequence[str] | None) -> list[str]:
+    """Name the namespaces in which this account may not even list what it serves: they are gone, or never were."""
+    lists = {right.namespace for right in missing if (right.resource, right.verb) == ("brokers", "list")}
+    return [namespace for namespace in namespaces or () if namespace in lists]
+
+
 def say_missing(rights: Sequence[Right]) -> str:
     """Put missing rights into one line that says what to do."""
     verbs: dict[tuple[str, str | None], list[str]] = {}

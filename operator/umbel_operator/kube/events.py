@@ -96,6 +96,10 @@ class Recorder:
             except ApiError as error:
                 self.dropped += 1
                 logger.debug("event_not_written", extra={"error": error.message})
+            except Exception:
+                # One event that cannot be written must not end all that come later.
+                self.dropped += 1
+                logger.exception("event_crashed")
             finally:
                 self._pending.task_done()
 

@@ -14,7 +14,16 @@ from umbel_operator.kube.access import check_server
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.errors import ApiError, Json
 from umbel_operator.kube.events import Recorder
-from umbel_operator.kube.resources import BROKERS, CHILDREN, NETWORKPOLICIES, OWN, PODS, Resource, resource_of
+from umbel_operator.kube.resources import (
+    BROKERS,
+    CHILDREN,
+    NETWORKPOLICIES,
+    OWN,
+    PODS,
+    TASKQUEUES,
+    Resource,
+    resource_of,
+)
 from umbel_operator.kube.transport import Transport
 from umbel_operator.plan.model import Ref
 from umbel_operator.runtime.beatclient import ApiServerRoute, ServiceRoute
@@ -26,6 +35,7 @@ from umbel_operator.runtime.keys import Key
 from umbel_operator.runtime.ledger import Ledger
 from umbel_operator.runtime.lister import Lister
 from umbel_operator.runtime.metrics import Metrics
+from umbel_operator.runtime.namespaces import Namespaces
 from umbel_operator.runtime.probes import Health, ProbeServer
 from umbel_operator.runtime.reconciler import Reconciler
 from umbel_operator.runtime.routes import When, index_terms, key_of, routes_of
@@ -104,7 +114,8 @@ class App:
         world = World(self.cache, self._views, self._poller, options.settings)
         executor = Executor(self.api, self.cache, self._ledger, self._recorder, self._take_answer)
         writer = StatusWriter(self.api, self._pace, self.metrics, self._take_answer)
-        self._reconciler = Reconciler(self.api, world, executor, writer, self._recorder)
+        namespaces = Namespaces(self.api, self.cache, self._release)
+        self._reconciler = Reconciler(namespaces, world, executor, writer, self._recorder)
         self.health = Health(lambda: check_server(self.api), self._missing)
         self._probes: ProbeServer | None = None
         if options.health_port is not None:
@@ -206,6 +217,12 @@ class App:
     def _add_all(self, resource: Resource) -> None:
         for obj in self.cache.all(resource):
             self.queue.add(key_of(obj), background=True)
+
+    def _release(self, namespace: str) -> None:
+        """Look at all in a namespace that goes which may hold it up."""
+        for resource in (BROKERS, TASKQUEUES):
+            for obj in self.cache.all(resource, namespace):
+                self.queue.add(key_of(obj))
 
     def _follow(self) -> None:
         if self.cache.synced:

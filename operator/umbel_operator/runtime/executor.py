@@ -122,7 +122,14 @@ class Executor:
     async def _update(self, wanted: Json, live: Json) -> Json:
         if was_only_created(live):
             await self._own_created_fields(wanted)
-        return await self._api.apply(wanted)
+        # An apply would create what is gone and take over what another made in its place: the uid keeps it from both.
+        try:
+            return await self._api.apply({**wanted, "metadata": {**wanted["metadata"], "uid": live["metadata"]["uid"]}})
+        except PermanentError as error:
+            if "metadata.uid" not in error.message:
+                raise
+            place = f"{wanted['kind']} {wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
+            raise ConflictError(f"{place} is not the one that was known any more: it is looked at again") from error
 
     async def _own_created_fields(self, wanted: Json) -> None:
         resource, ref = resource_of(wanted), Ref.of(wanted)

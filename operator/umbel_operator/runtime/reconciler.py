@@ -1,27 +1,22 @@
 """Look at one resource, plan, carry the plan out, and write its status once."""
 
 import logging
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from umbel_operator.api.parse import Unreadable
-from umbel_operator.kube.client import Api
-from umbel_operator.kube.errors import ForbiddenError, Json
+from umbel_operator.kube.errors import Json
 from umbel_operator.kube.events import Recorder
-from umbel_operator.kube.resources import NAMESPACES
 from umbel_operator.plan.model import Failure, Plan, Ref
 from umbel_operator.plan.planner import make_plan
 from umbel_operator.plan.unreadable import plan_unreadable
 from umbel_operator.runtime.executor import Executor, Outcome
 from umbel_operator.runtime.keys import Key
+from umbel_operator.runtime.namespaces import Namespaces
 from umbel_operator.runtime.statuswriter import StatusWriter
 from umbel_operator.runtime.world import World
 
 logger = logging.getLogger(__name__)
-
-#: Seconds for which the answer to "is this namespace going away" holds.
-NAMESPACE_FRESH = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +36,14 @@ class Done:
 class Reconciler:
     """Work on one key at a time; different keys may be worked on at once."""
 
-    def __init__(self, api: Api, world: World, executor: Executor, writer: StatusWriter, recorder: Recorder) -> None:
-        self._api = api
+    def __init__(
+        self, namespaces: Namespaces, world: World, executor: Executor, writer: StatusWriter, recorder: Recorder
+    ) -> None:
+        self._namespaces = namespaces
         self._world = world
         self._executor = executor
         self._writer = writer
         self._recorder = recorder
-        self._terminating: dict[str, tuple[bool, float]] = {}
 
     async def reconcile(self, key: Key) -> Done:
         """Bring what belongs to a resource into the state that it asks for.
@@ -58,7 +54,7 @@ class Reconciler:
         if owner is None:
             self._world.forget(key)
             return Done("gone")
-        state = self._world.state(key, terminating=await self._is_terminating(owner))
+        state = self._world.state(key, terminating=await self._namespaces.is_going(owner))
         if state is None:
             return Done("gone")
         if isinstance(state, Unreadable):
@@ -66,7 +62,7 @@ class Reconciler:
         plan = make_plan(state)
         outcome = await self._executor.execute(owner, plan.actions)
         if outcome.terminating:
-            self._terminating[key.namespace] = (True, time.monotonic())
+            self._namespaces.refused(key.namespace)
         failures = _still_true(state.failures, plan, outcome)
         self._world.fail(key, failures)
         if failures != state.failures:
@@ -87,23 +83,6 @@ class Reconciler:
                 self._recorder.record(owner, event.type, event.reason, event.message)
         result = "failed" if outcome.failures else "changed" if outcome.changed else "unchanged"
         return Done(result, again, outcome.retry, outcome.retry_after)
-
-    async def _is_terminating(self, owner: Json) -> bool:
-        meta = owner["metadata"]
-        namespace = str(meta["namespace"])
-        known, at = self._terminating.get(namespace, (False, float("-inf")))
-        if time.monotonic() - at < NAMESPACE_FRESH:
-            return known
-        # Only an object that waits to be released by us needs the answer.
-        if not (meta.get("deletionTimestamp") and meta.get("finalizers")):
-            return False
-        try:
-            found = await self._api.get(NAMESPACES, None, namespace)
-        except ForbiddenError:
-            found = {}
-        terminating = found is None or bool((found.get("metadata") or {}).get("deletionTimestamp"))
-        self._terminating[namespace] = (terminating, time.monotonic())
-        return terminating
 
 
 def _still_true(before: tuple[Failure, ...], plan: Plan, outcome: Outcome) -> tuple[Failure, ...]:
