@@ -133,6 +133,38 @@ def test_a_field_that_is_not_wanted_any_more_goes_though_the_object_was_created_
     with_api_server(use)
 
 
+def test_an_object_that_has_taken_the_place_of_the_known_one_is_left_alone(with_api_server: WithServer) -> None:
+    async def use(api: Api, namespace: str) -> None:
+        bench = await Bench.make(api, namespace)
+        await bench.run(Apply(bench.config(a="1")))
+        # The watch has not told yet: it is gone, and somebody else made one of the name.
+        await api.delete(CONFIGMAPS, namespace, "settings")
+        foreign = {"name": "settings", "namespace": namespace}
+        await api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": foreign, "data": {"mine": "1"}})
+        outcome = await bench.run(Apply(bench.config(a="2")))
+        assert [failure.reason for failure in outcome.failures] == ["Unavailable"]
+        assert outcome.retry
+        found = await api.get(CONFIGMAPS, namespace, "settings")
+        assert found is not None
+        assert found["data"] == {"mine": "1"}
+
+    with_api_server(use)
+
+
+def test_a_child_that_is_gone_is_not_made_by_an_apply(with_api_server: WithServer) -> None:
+    async def use(api: Api, namespace: str) -> None:
+        bench = await Bench.make(api, namespace)
+        await bench.run(Apply(bench.config(a="1")))
+        await api.delete(CONFIGMAPS, namespace, "settings")
+        outcome = await bench.run(Apply(bench.config(a="2")))
+        assert [failure.reason for failure in outcome.failures] == ["Unavailable"]
+        bench.cache.apply("DELETED", bench.answered[-1])
+        assert (await bench.run(Apply(bench.config(a="2")))).failures == []
+        assert await api.get(CONFIGMAPS, namespace, "settings") is not None
+
+    with_api_server(use)
+
+
 def test_a_hand_edit_is_undone_and_what_others_added_stays(with_api_server: WithServer) -> None:
     async def use(api: Api, namespace: str) -> None:
         bench = await Bench.make(api, namespace)
