@@ -237,8 +237,20 @@ def test_a_shard_that_does_not_match_the_index_tells_nothing() -> None:
         '{"layout":1,"serial":"x","source":"u","shards":{"shard-000.json":"x"}}',
         '{"layout":1,"serial":1,"source":"u","shards":{"a":"x","b":"y","c":"z"}}',
         '{"layout":1,"serial":1,"source":"u","shards":{}}',
+        '{"layout":1,"serial":1e999,"source":"u","shards":{"shard-000.json":"x"}}',
     ],
-    ids=["absent", "empty", "cut off", "list", "no serial", "other layout", "no number", "not a power of two", "none"],
+    ids=[
+        "absent",
+        "empty",
+        "cut off",
+        "list",
+        "no serial",
+        "other layout",
+        "no number",
+        "not a power of two",
+        "none",
+        "endless",
+    ],
 )
 def test_a_damaged_index_counts_as_none(text: str | None) -> None:
     assert read_index({"data": {"index.json": text}} if text is not None else {}) is None

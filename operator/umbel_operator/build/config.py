@@ -99,7 +99,7 @@ def read_index(config_map: Mapping[str, Any] | None) -> Index | None:
         body = json.loads(text)
         shards = {str(name): str(digest) for name, digest in body["shards"].items()}
         index = Index(int(body["serial"]), str(body["source"]), shards)
-    except (TypeError, ValueError, KeyError, AttributeError):
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
         return None
     count = len(shards)
     return index if body.get("layout") == LAYOUT and count > 0 and count & (count - 1) == 0 else None
