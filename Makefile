@@ -29,6 +29,7 @@ check: $(BIN)/.ready ## Lint, format, types, floors, cycles, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases tests scripts benchmarks
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python scripts/check_cycles.py
 	$(MAKE) --no-print-directory generated-check

@@ -46,7 +46,7 @@ def namespace(api: Any) -> Iterator[str]:
 
     name = f"umbel-crds-{uuid.uuid4().hex[:8]}"
     core = client.CoreV1Api(api)
-    core.create_namespace({"metadata": {"name": name}})
+    core.create_namespace({"metadata": {"name": name}})  # type: ignore[arg-type]
     yield name
     core.delete_namespace(name)
 
@@ -99,7 +99,7 @@ class _Objects:
 
     def get(self, name: str) -> dict[str, Any]:
         """Return the stored object."""
-        stored: dict[str, Any] = self._api.get_namespaced_custom_object(*self._place, name)
+        stored: dict[str, Any] = self._api.get_namespaced_custom_object(*self._place, name)  # type: ignore[assignment]
         return stored
 
     def delete(self, name: str) -> None:

@@ -120,7 +120,7 @@ def test_an_object_of_somebody_else_is_left_alone_and_named(shop: Kubectl) -> No
 
 def test_a_redis_that_does_not_answer_and_a_wrong_password_are_told_apart(bare: Kubectl, operator: Kubectl) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis"}, "stringData": {"password": "wrong"}}
-    credentials = {"credentialsSecretRef": {"name": "redis"}}
+    credentials: dict[str, Any] = {"credentialsSecretRef": {"name": "redis"}}
     bare.apply(
         *redis(password="right"),
         secret,

@@ -91,7 +91,7 @@ def test_a_handler_that_raises_hears_the_next_command(
 
 def test_prefixes_keep_apart(broker: Broker, listen: Listen) -> None:
     heard = listen()
-    stranger = type(broker)(broker.url, prefix="another-prefix")
+    stranger = type(broker)(broker.url, prefix="another-prefix")  # type: ignore[call-arg]
     assert stranger.control({"command": "stray"}) == 0
     stranger.close()
     until(lambda: broker.control({"command": "ours"}) and {"command": "ours"} in heard)

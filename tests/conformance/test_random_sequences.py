@@ -37,10 +37,14 @@ def make_redis(redis_server: RedisServer, prefix: str) -> MakeAdapter:
 @pytest.mark.parametrize("kind", ["memory", "redis"])
 def test_whatever_happens_nothing_is_lost(kind: str, request: pytest.FixtureRequest) -> None:
     make: MakeAdapter = request.getfixturevalue(f"make_{kind}")
-    run_state_machine_as_test(lambda: RandomWalk(lambda: [make()], delays=(0.001, 0.003)), settings=WALK)
+    run_state_machine_as_test(
+        lambda: RandomWalk(lambda: [make()], delays=(0.001, 0.003)),  # type: ignore[arg-type]
+        settings=WALK,
+    )
 
 
 def test_memory_and_redis_give_the_same_answers(make_memory: MakeAdapter, make_redis: MakeAdapter) -> None:
     run_state_machine_as_test(
-        lambda: RandomWalk(lambda: [make_memory(), make_redis()], delays=(1000.0,)), settings=WALK
+        lambda: RandomWalk(lambda: [make_memory(), make_redis()], delays=(1000.0,)),  # type: ignore[arg-type]
+        settings=WALK,
     )

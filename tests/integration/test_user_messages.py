@@ -196,7 +196,12 @@ def test_a_time_zone_in_the_settings_that_is_none(project: Project) -> None:
 
 def test_resources_that_cannot_work(project: Project) -> None:
     # Given a bad cron, an unknown zone, and a pool whose queue is missing, beside what is right
-    queue = {"apiVersion": "umbel.dev/v1alpha1", "kind": "TaskQueue", "metadata": {"name": "mail"}, "spec": {}}
+    queue: dict[str, object] = {
+        "apiVersion": "umbel.dev/v1alpha1",
+        "kind": "TaskQueue",
+        "metadata": {"name": "mail"},
+        "spec": {},
+    }
 
     def schedule(name: str, **cron: str) -> dict[str, object]:
         spec = {

@@ -78,7 +78,7 @@ async def operator(api: Api, namespace: str) -> AsyncIterator[App]:
     for file in FILES:
         await api.apply(yaml.safe_load(file.read_text(encoding="utf-8")))
     for resource_ in (BROKERS, TASKQUEUES, WORKERPOOLS, SCHEDULES):
-        await until(f"{resource_.plural} to be served", lambda r=resource_: established(api, r))
+        await until(f"{resource_.plural} to be served", lambda r=resource_: established(api, r))  # type: ignore[misc]
     options = Options(
         namespaces=(namespace,),
         beat_via="apiserver",
@@ -148,7 +148,7 @@ def test_all_kinds_are_reconciled_and_then_nothing_more_is_written(with_api_serv
             await until("beat", lambda: api.get(DEPLOYMENTS, namespace, "default-beat"))
             await until("the index", lambda: api.get(CONFIGMAPS, namespace, "default-config-index"))
             for resource_, name in ((BROKERS, "default"), (TASKQUEUES, "mail"), (SCHEDULES, "nightly")):
-                await until(f"Ready on {name}", lambda r=resource_, n=name: condition(api, r, namespace, n, "Ready"))
+                await until(f"Ready on {name}", lambda r=resource_, n=name: condition(api, r, namespace, n, "Ready"))  # type: ignore[misc]
             await until("no write for three seconds", lambda: quiet(app, 3.0), 40)
 
     with_api_server(use)
@@ -164,7 +164,7 @@ def test_children_that_are_edited_or_deleted_are_repaired_in_seconds(with_api_se
                 (SERVICES, "default-beat"),
                 (CONFIGMAPS, "default-client"),
             ):
-                live = await until(f"{name}", lambda c=child, n=name: api.get(c, namespace, n))
+                live = await until(f"{name}", lambda c=child, n=name: api.get(c, namespace, n))  # type: ignore[misc]
                 await api.delete(child, namespace, name)
 
                 async def back(c: Resource = child, n: str = name, uid: str = live["metadata"]["uid"]) -> Json | None:

@@ -165,8 +165,16 @@ def test_an_expected_change_is_asked_for_at_once() -> None:
             {"schedules": {"a": {"activeRuns": 1, "missedRuns": 0}, "b": {"activeRuns": 0, "missedRuns": 2}}},
             Difference(schedules=frozenset({"a", "b"}), turned=frozenset({"b"})),
         ),
-        ({"schedules": {}}, {"schedules": {"a": {"x": 1}}}, Difference(schedules={"a"}, turned={"a"})),
-        ({"pools": {"p": {"busy": 0}, "q": {}}}, {"pools": {"p": {"busy": 1}, "q": {}}}, Difference(pools={"p"})),
+        (
+            {"schedules": {}},
+            {"schedules": {"a": {"x": 1}}},
+            Difference(schedules=frozenset({"a"}), turned=frozenset({"a"})),
+        ),
+        (
+            {"pools": {"p": {"busy": 0}, "q": {}}},
+            {"pools": {"p": {"busy": 1}, "q": {}}},
+            Difference(pools=frozenset({"p"})),
+        ),
     ],
 )
 def test_only_what_differs_is_told(before: Json, after: Json, expected: Difference) -> None:

@@ -123,7 +123,7 @@ def test_after_a_restored_etcd_the_list_wins_though_its_versions_are_lower(cache
 
 
 def test_children_are_found_by_the_uid_of_their_owner(cache: Cache) -> None:
-    child = {
+    child: dict[str, Any] = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {

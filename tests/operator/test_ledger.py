@@ -79,7 +79,7 @@ def test_what_was_never_applied_or_was_forgotten_is_applied(ledger: Ledger) -> N
 
 
 def test_a_config_map_counts_no_generations_so_its_data_is_compared() -> None:
-    wanted = {
+    wanted: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "default-client", "namespace": "shop"},

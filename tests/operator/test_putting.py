@@ -88,7 +88,13 @@ def test_it_waits_until_the_kinds_are_served() -> None:
 
 def test_it_waits_for_a_right_that_was_granted_just_now_and_goes_on_where_it_was() -> None:
     second = broker(metadata={"name": "second", "namespace": "shop"})
-    script = [("GET", SERVED), ("PATCH", broker()), ("PATCH", 403), ("GET", SERVED), ("PATCH", second)]
+    script: list[tuple[str, Any]] = [
+        ("GET", SERVED),
+        ("PATCH", broker()),
+        ("PATCH", 403),
+        ("GET", SERVED),
+        ("PATCH", second),
+    ]
     server = Server(*script)
     server.put(broker(), second, seconds=30)
     assert [line.partition("?")[0].rpartition("/")[2] for line in server.asked if "PATCH" in line] == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ class Recording:
         self.sent.append(number)
         return f"id-{number}"
 
-    def send_many(self, task: str, numbers: range) -> list[str]:
+    def send_many(self, task: str, numbers: Sequence[int]) -> list[str]:
         self.calls += 1
         return [self.send(task, number) for number in numbers]
 

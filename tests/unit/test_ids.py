@@ -42,7 +42,7 @@ def test_in_a_pod_the_machine_is_the_pod(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.usefixtures("fresh_machine_id")
 def test_elsewhere_the_machine_is_host_and_boot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids.socket, "gethostname", lambda: "box")
+    monkeypatch.setattr("umbel.ids.socket.gethostname", lambda: "box")
     name = ids.machine_id()
     assert name.startswith("box.")
     assert ids.machine_id() == name

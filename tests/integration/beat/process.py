@@ -18,6 +18,7 @@ import redis
 from tests.redis_server import RedisServer, free_port
 
 from umbel import message as messages
+from umbel.message import Message
 
 T = TypeVar("T")
 
@@ -100,7 +101,7 @@ class Seen:
     def __init__(self, client: redis.Redis, prefix: str, queue: str) -> None:
         self.client, self.prefix, self.queue = client, prefix, queue
 
-    def messages(self) -> list[messages.Message]:
+    def messages(self) -> list[Message]:
         """Return all ready messages."""
         raw: list[bytes] = []
         for priority in range(10):
@@ -111,6 +112,6 @@ class Seen:
         """Return the run id of each ready message."""
         return [message.headers["run"] for message in self.messages()]
 
-    def of(self, uid: str) -> list[messages.Message]:
+    def of(self, uid: str) -> list[Message]:
         """Return the ready messages of one schedule."""
         return [message for message in self.messages() if message.headers["schedule"] == uid]

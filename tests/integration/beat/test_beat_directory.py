@@ -186,12 +186,12 @@ def test_http(redis_server: RedisServer, mounted: MountedConfig, start_beat: Sta
     assert beat.get("/livez")[0] == 200
     eventually(lambda: len(mail.of("s1")) >= 2)
     status = eventually(lambda: beat.status() if beat.status().get("leader") else None)
-    assert set(status) == {"leader", "loadedRevision", "loadErrors", "redis", "schedules", "queues", "pools"}
+    assert set(status) == {"leader", "loadedRevision", "loadErrors", "redis", "schedules", "queues", "pools"}  # type: ignore[arg-type]
     assert status["loadedRevision"] == str(serial)
     assert status["redis"]["ok"] is True
     assert status["redis"]["version"]
     state = eventually(lambda: s if (s := beat.status()["schedules"]["s1"])["lastScheduleTime"] else None)
-    assert set(state) == {
+    assert set(state) == {  # type: ignore[arg-type]
         "lastScheduleTime",
         "lastEnqueueTime",
         "lastTaskID",

@@ -133,6 +133,7 @@ def test_a_death_between_enqueueing_and_the_mirror_repeats_nothing(bench: Bench)
     first = bench.beat(schedule("s1", every=10))
     first.tick()
     before = bench.client.dump(f"{bench.prefix}:{{s1}}:sched")
+    assert before is not None
     bench.run(first, 10)
     assert bench.slots() == [10]
     bench.client.restore(f"{bench.prefix}:{{s1}}:sched", 60_000, before, replace=True)  # the mirror was not written

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ class RunningUp:
         except AssertionError as late:
             raise AssertionError(f"{late}\n" + "\n".join(self.lines)) from None
 
-    def broker(self) -> dict[str, str]:
+    def broker(self) -> dict[str, Any]:
         """Wait for the lines that producers need; return the settings in them."""
         text = self.wait_line(r"for producers:  export (.*)")
         found = dict(part.split("=", 1) for part in text.split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -43,7 +43,7 @@ def granted(role: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
     return table
 
 
-def as_sets(*tables: dict[tuple[str, str], tuple[str, ...]]) -> dict[tuple[str, str], set[str]]:
+def as_sets(*tables: Mapping[tuple[str, str], tuple[str, ...]]) -> dict[tuple[str, str], set[str]]:
     return {key: set(verbs) for table in tables for key, verbs in table.items()}
 
 

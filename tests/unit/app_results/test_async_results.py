@@ -95,7 +95,7 @@ def test_a_result_can_be_awaited(app: Umbel) -> None:
     good, bad = store(app, states.SUCCESS, 3), store(app, states.FAILURE, KeyError("x"))
 
     async def both() -> list[Any]:
-        return await asyncio.gather(good, bad, return_exceptions=True)
+        return list(await asyncio.gather(good, bad, return_exceptions=True))
 
     assert list(map(repr, asyncio.run(both()))) == ["3", "KeyError('x')"]
 

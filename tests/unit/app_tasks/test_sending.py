@@ -152,7 +152,7 @@ def test_an_argument_that_cannot_be_carried_is_named(
 ) -> None:
     for send in (lambda: add.delay(*args, **kwargs), lambda: add.apply_async(args, kwargs)):
         with pytest.raises(EncodeError, match=message):
-            send()
+            send()  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize(
