@@ -71,9 +71,9 @@ class RedisServer:
                     raise RuntimeError(f"redis did not start: {(self.directory / 'log').read_text()}") from None
                 time.sleep(0.02)
 
-    def client(self) -> redis.Redis:
+    def client(self, password: str | None = None) -> redis.Redis:
         """Return a plain client, for looking from outside."""
-        return redis.Redis(port=self.port, socket_timeout=5, protocol=2)
+        return redis.Redis(port=self.port, socket_timeout=5, protocol=2, password=password)
 
     def stop(self) -> None:
         """Shut the server down as an operator does (SIGTERM)."""

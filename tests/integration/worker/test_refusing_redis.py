@@ -44,8 +44,7 @@ def test_a_password_that_changes_is_read_again(
     with own_redis.client() as client:
         client.config_set("requirepass", "old")
     worker = start_worker(own_redis, prefix, environment={"UMBEL_BROKER_PASSWORD_FILE": str(file)}).wait_ready()
-    with own_redis.client() as client:
-        client.execute_command("AUTH", "old")
+    with own_redis.client("old") as client:
         client.config_set("requirepass", "new")
         client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         until(lambda: worker.probe("readyz")[0] == 503, "it is not ready")
