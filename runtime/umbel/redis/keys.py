@@ -69,11 +69,6 @@ def inbox(prefix: str, client: str) -> str:
     return f"{prefix}:{{inbox:{client}}}"
 
 
-def watch_channel(prefix: str, task_id: str) -> str:
-    """Channel on which the end of a task is told to those who wait without an inbox."""
-    return f"{prefix}:{{{task_id}}}:done"
-
-
 def revoked(prefix: str) -> str:
     """ZSET task id -> when to forget it (ms), trimmed by time."""
     return f"{prefix}:{{control}}:revoked"
