@@ -139,7 +139,8 @@ class Redis:
         argv = [self.path, *(part for option in options.items() for part in option)]
         self._process = await Process.start(argv, cwd=self._folder, environment=None, take=lines.append)
         deadline = asyncio.get_running_loop().time() + START_SECONDS
-        while not await _answers(self._port):
+        # Another umbel up may have taken the port a moment before: then it is its server that answers there.
+        while await _who_answers(self._port) != self._process.pid:
             if self._process.ended or asyncio.get_running_loop().time() > deadline:
                 await self._process.stop(0)
                 raise NoRedis(f"{self.path} did not start: {' / '.join(lines[-3:]) or 'it said nothing'}")
@@ -156,15 +157,23 @@ class Redis:
                 self._say(str(error))
 
 
-async def _answers(port: int) -> bool:
+async def _who_answers(port: int) -> int | None:
+    """Return the process id of the server that serves on a port, None while there is none."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
-        return False
+        return None
     try:
-        writer.write(b"PING\r\n")
-        return (await asyncio.wait_for(reader.readline(), 1.0)).startswith(b"+PONG")
-    except (OSError, TimeoutError):
-        return False
+        async with asyncio.timeout(1.0):
+            # A server that still loads its data refuses the first.
+            writer.write(b"PING\r\nINFO server\r\n")
+            if not (await reader.readline()).startswith(b"+PONG"):
+                return None
+            length = (await reader.readline()).removeprefix(b"$").strip()
+            info = await reader.readexactly(int(length))
+    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+        return None
     finally:
         writer.close()
+    found = re.search(rb"process_id:(\d+)", info)
+    return int(found[1]) if found is not None else None
