@@ -62,6 +62,12 @@ def failed(reason: Any) -> tuple[Failure, ...]:
     return (Failure(BEAT, reason, "the API server said so", 1),)
 
 
+def test_a_configuration_that_does_not_load_is_looked_at_again() -> None:
+    for status, reason in ((LATELY, "Pending"), (LAGGING, "LoadFailed")):
+        plan = plan_broker(running(broker(status=status), sample=sample(SERIAL - 1, loadErrors=CONFIG_ERROR)))
+        assert (reasons(plan.status)["ConfigLoaded"], plan.requeue_after) == (reason, 5.0)
+
+
 RIVAL = broker("elder", meta={"creationTimestamp": "2025-01-01T00:00:00Z"}, keyPrefix="shared")
 CONFIG_ERROR = [{"kind": "Index", "name": "", "uid": "", "reason": "HashMismatch", "message": "shard-000.json"}]
 ENTRY_ERROR = [{"kind": "Schedule", "name": "x", "uid": "u", "reason": "InvalidSchedule", "message": "no"}]

@@ -173,12 +173,13 @@ def numbers(ready: int, seconds_ago: float) -> dict[str, Any]:
         ({}, sample(queues={"mail": NUMBERS}), 7),
         (numbers(5, 20), sample(queues={"mail": NUMBERS}), 5),
         (numbers(5, 40), sample(queues={"mail": NUMBERS}), 7),
+        (numbers(5, -3600), sample(queues={"mail": NUMBERS}), 7),
         (numbers(5, 40), Sample(NOW, failed_polls=3, queues={"mail": NUMBERS}), 5),
         (numbers(5, 40), sample(queues={}), 5),
         (numbers(5, 40), None, 5),
         ({}, None, None),
     ],
-    ids=["first", "too soon", "due", "stale", "queue unknown to beat", "no sample", "nothing known"],
+    ids=["first", "too soon", "due", "from the future", "stale", "queue unknown to beat", "no sample", "nothing known"],
 )
 def test_numbers_are_written_at_most_each_half_minute(before: dict[str, Any], found: Any, ready: int | None) -> None:
     status = plan_queue(loaded(queue(status=before), sample=found)).status
@@ -262,6 +263,7 @@ OFF = Patch(REF, {"metadata": {"finalizers": [], "resourceVersion": "7"}})
         (loaded(going("Retain"), sample=sampled(ready=9)), []),
         (loaded(going(), OLDER, sample=sampled(ready=9)), []),
         (state(going()), ["DrainTimeout"]),
+        (loaded(going(), sample=sample(100, loadErrors=REFUSAL, queues={"mail": EMPTY})), ["DrainTimeout"]),
         (loaded(going(ago=700), sample=None), ["DrainTimeout"]),
         (loaded(going(ago=700), sample=sample(100, seconds_ago=650, queues={})), ["DrainTimeout"]),
     ],
@@ -272,6 +274,7 @@ OFF = Patch(REF, {"metadata": {"finalizers": [], "resourceVersion": "7"}})
         "policy changed meanwhile",
         "the name is another queue's",
         "broker gone",
+        "beat refuses it",
         "beat never answered for ten minutes",
         "beat silent for ten minutes",
     ],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from umbel_operator.api.broker import Broker
-from umbel_operator.api.conditions import Condition, Reason
+from umbel_operator.api.conditions import Condition
 from umbel_operator.api.names import ANNOTATION_CONFIG_SERIAL, ANNOTATION_FORCE_DELETE, FINALIZER_IN_USE
 from umbel_operator.build import names
 from umbel_operator.build.broker import (
@@ -69,7 +69,8 @@ def plan_broker(state: State[Broker]) -> Plan:
         config_problem=built.config_problem,
     )
     conditions = broker_conditions(state, facts)
-    pending = conditions.get(Condition.CONFIG_LOADED).reason == Reason.PENDING
+    # With time both become something else: LoadFailed, and not Ready.
+    pending = conditions.get(Condition.CONFIG_LOADED).status != "True" and built.config_problem is None
     return Plan(
         actions=tuple(_actions(state, built, finalizer)),
         status=broker_status(state, facts, conditions),

@@ -128,6 +128,8 @@ def _release(state: State[TaskQueue], waits: bool, progress: Loading) -> tuple[E
     heard = max(asked, sample.taken_at) if sample is not None and sample.taken_at is not None else asked
     if (state.now - heard).total_seconds() > GIVE_UP_SECONDS:
         return (_gave_up(f"beat has not answered for {GIVE_UP_SECONDS} s"),)
+    if progress.state is Load.REFUSED:
+        return (_gave_up("beat refuses its settings, so that it cannot be closed"),)
     if sample is None or sample.stale or sample.taken_at is None or sample.taken_at <= asked:
         return None
     closed = state.rendered is not None and serial_of(sample.loaded_revision) >= state.rendered.serial
@@ -176,7 +178,8 @@ def _numbers(state: State[TaskQueue]) -> dict[str, Any]:
     if old.sample_time is not None:
         age = (sample.taken_at - old.sample_time).total_seconds()
         same = all(kept[name] == value for name, value in fresh.items())
-        if age < (REFRESH_SECONDS if same else SAMPLE_SECONDS):
+        # Numbers from the future were written before a clock was set back.
+        if 0 <= age < (REFRESH_SECONDS if same else SAMPLE_SECONDS):
             return kept
     return {**fresh, "sample_time": sample.taken_at.replace(microsecond=0)}
 
