@@ -26,6 +26,10 @@ class _Namespace:
     schedules: dict[str, Schedule] = field(default_factory=dict)
     unreadable: dict[tuple[str, str], Unreadable] = field(default_factory=dict)
 
+    @property
+    def empty(self) -> bool:
+        return not (self.brokers or self.queues or self.pools or self.schedules or self.unreadable)
+
     def of(self, kind: str) -> dict[str, Any]:
         places: dict[str, dict[str, Any]] = {
             "Broker": self.brokers,
@@ -48,11 +52,13 @@ class Views:
         kind, meta = str(obj["kind"]), obj["metadata"]
         if kind not in _KINDS:
             return
-        name = str(meta["name"])
-        place = self._namespaces.setdefault(str(meta.get("namespace") or ""), _Namespace())
+        name, namespace = str(meta["name"]), str(meta.get("namespace") or "")
+        place = self._namespaces.setdefault(namespace, _Namespace())
         place.of(kind).pop(name, None)
         place.unreadable.pop((kind, name), None)
         if change.new is None:
+            if place.empty:
+                del self._namespaces[namespace]
             return
         parsed = parse(BY_NAME[kind], change.new)
         if isinstance(parsed, Unreadable):

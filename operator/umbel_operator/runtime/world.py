@@ -30,7 +30,7 @@ class World:
         self._poller = poller
         self._settings = settings
         self._failures: dict[Key, tuple[Failure, ...]] = {}
-        self._rendered: dict[str, tuple[tuple[str, ...], RenderedConfig]] = {}
+        self._rendered: dict[Key, tuple[tuple[str, ...], RenderedConfig]] = {}
 
     def owner(self, key: Key) -> Json | None:
         """Find the resource as the API gave it."""
@@ -69,6 +69,7 @@ class World:
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a resource that is gone."""
         self._failures.pop(key, None)
+        self._rendered.pop(key, None)
 
     def _broker_of(self, key: Key, resource: Resource) -> str | None:
         match resource:
@@ -89,10 +90,10 @@ class World:
         found = self._views.view(namespace).brokers.get(broker)
         if found is None or not found.metadata.uid:
             return None
-        uid = found.metadata.uid
-        maps = [obj for obj in self._cache.indexed(uid) if obj["kind"] == CONFIGMAPS.kind]
+        key = Key("Broker", namespace, broker)
+        maps = [obj for obj in self._cache.indexed(found.metadata.uid) if obj["kind"] == CONFIGMAPS.kind]
         versions = tuple(sorted(f"{m['metadata']['uid']}/{m['metadata']['resourceVersion']}" for m in maps))
-        known = self._rendered.get(uid)
+        known = self._rendered.get(key)
         if known is None or known[0] != versions:
-            known = self._rendered[uid] = (versions, read_config(maps))
+            known = self._rendered[key] = (versions, read_config(maps))
         return known[1]
