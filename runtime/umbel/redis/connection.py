@@ -1,7 +1,7 @@
-"""One connection to Redis: redis-py connects (TLS, authentication), hiredis talks.
+"""One connection to Redis: `umbel.redis.handshake` opens it (`umbel.redis.tls` with TLS), hiredis talks.
 
 redis-py's own command path costs several times what the command costs the server; here a command is packed by hiredis, sent
-as it is, and the answer is read by a hiredis reader. Only this module touches redis-py.
+as it is, and the answer is read by a hiredis reader.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import struct
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import hiredis
-from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection, parse_url
-from redis.exceptions import AuthenticationError, RedisError
 
 from umbel.errors import ImproperlyConfigured, OperationalError
+from umbel.redis import handshake
+from umbel.redis.place import Place
 
 Argument = bytes | str | int | float
 
@@ -101,38 +102,11 @@ class Endpoint:
         parts = urlsplit(self.url)
         if parts.scheme == "unix":
             return parts.path
-        return (
-            f"{parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path if parts.path not in ('', '/') else '/0'}"
-        )
-
-    def _arguments(self) -> tuple[type[AbstractConnection], dict[str, Any]]:
         try:
-            kwargs: dict[str, Any] = dict(parse_url(self.url))  # type: ignore[no-untyped-call]
-        except ValueError as error:
-            raise ImproperlyConfigured(
-                f"the broker URL {self.address!r} cannot be read ({error}): "
-                "use redis://HOST:PORT/DATABASE, rediss:// for TLS"
-            ) from error
-        kind = kwargs.pop("connection_class", Connection)
-        for unused in ("max_connections",):
-            kwargs.pop(unused, None)
-        if self.username_file:
-            kwargs["username"] = _read(self.username_file)
-        if self.password_file:
-            kwargs["password"] = _read(self.password_file)
-        if issubclass(kind, SSLConnection):
-            kwargs.update(
-                {
-                    name: value
-                    for name, value in {
-                        "ssl_ca_certs": self.ca_file,
-                        "ssl_certfile": self.cert_file,
-                        "ssl_keyfile": self.key_file,
-                    }.items()
-                    if value
-                }
-            )
-        return kind, kwargs
+            port: int | str = parts.port or 6379
+        except ValueError:
+            port = "?"
+        return f"{parts.hostname or 'localhost'}:{port}{parts.path if parts.path not in ('', '/') else '/0'}"
 
     def connect(self, timeout: float) -> RedisConnection:
         """Open a connection.
@@ -144,21 +118,28 @@ class Endpoint:
             ConnectionBroken: nobody answers; nothing was sent.
             OperationalError: the server refuses the credentials.
         """
-        kind, kwargs = self._arguments()
-        if not issubclass(kind, UnixDomainSocketConnection):
-            kwargs["socket_connect_timeout"] = timeout
-            kwargs["socket_keepalive"] = True
-        kwargs.update(socket_timeout=timeout, protocol=2, health_check_interval=0)
-        link = kind(**kwargs)
+        username = _read(self.username_file) if self.username_file else None
+        password = _read(self.password_file) if self.password_file else None
         try:
-            link.connect()  # type: ignore[no-untyped-call]
-        except AuthenticationError as error:
+            if urlsplit(self.url).scheme == "rediss":
+                from umbel.redis import tls
+
+                link = tls.connect(self.url, timeout, username, password, self.ca_file, self.cert_file, self.key_file)
+                return RedisConnection(link.socket, self, link)
+            place = Place.read(self.url)
+            place = replace(place, username=username or place.username, password=password or place.password)
+            return RedisConnection(handshake.connect(place, timeout), self)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"the broker URL {self.address!r} cannot be read ({error}): "
+                "use redis://HOST:PORT/DATABASE, rediss:// for TLS"
+            ) from error
+        except handshake.CredentialsRefused as error:
             raise OperationalError(
                 f"Redis at {self.address} refuses the credentials ({error}): check the user name and the password"
             ) from error
-        except (RedisError, OSError) as error:
+        except (handshake.NotConnected, OSError) as error:
             raise ConnectionBroken(error, sent=False) from error
-        return RedisConnection(link, self)
 
 
 def pack(*command: Argument) -> bytes:
@@ -174,32 +155,54 @@ def _read(path: str) -> str:
         raise ImproperlyConfigured(f"the credentials file {path} cannot be read: {error.strerror}") from error
 
 
+class Link(Protocol):
+    """What owns the socket of a connection with TLS."""
+
+    socket: socket.socket
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
 class RedisConnection:
     """An open connection. Not thread-safe, not to be used across a fork."""
 
-    def __init__(self, link: AbstractConnection, endpoint: Endpoint) -> None:
+    def __init__(self, plain: socket.socket, endpoint: Endpoint, link: Link | None = None) -> None:
+        self._link = link  # owns the socket where there is TLS
+        self._socket = plain
         self.endpoint = endpoint
         self.pid = os.getpid()
         self.idle_since = time.monotonic()
-        self._link = link
-        self._socket = cast(socket.socket, link._sock)
         self._reader = hiredis.Reader()
-        self._by_kernel = _KERNEL_TIMEOUTS and not isinstance(link, SSLConnection)
+        self._by_kernel = _KERNEL_TIMEOUTS and link is None
         self._send_timeout = self._receive_timeout = -1.0
         if self._by_kernel:
             self._socket.settimeout(None)
+
+    def __del__(self) -> None:
+        # Whoever drops an app need not have closed it. No shutdown: after a fork the other process still uses the socket.
+        if self._link is None:
+            with suppress(OSError):
+                self._socket.close()
 
     def fileno(self) -> int:
         """The socket, to select on."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Close the socket."""
-        self._link.disconnect()  # type: ignore[no-untyped-call]
+        """Close the socket, and wake a thread that reads from it."""
+        if self._link is not None:
+            self._link.close()
+            return
+        if self.pid == os.getpid():
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # a task may have closed the descriptor
+            self._socket.close()
 
     def stale(self) -> bool:
         """Return whether the peer has closed an idle connection (or sent what nobody asked for)."""
-        if isinstance(self._link, SSLConnection):
+        if self._link is not None:
             return time.monotonic() - self.idle_since > 30
         try:
             if not self._by_kernel:
