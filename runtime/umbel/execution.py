@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from umbel import failure, retrying, serialization, states, verdict
 from umbel.broker.base import Kind
@@ -15,6 +15,7 @@ from umbel.verdict import Execution
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.config import Settings
     from umbel.message import Message
     from umbel.task import Task
 
@@ -141,17 +142,40 @@ def _with_handlers(task: Task[..., Any], request: Request) -> Any:
     return task(*request.args, **request.kwargs) if task.overrides_call else task.run(*request.args, **request.kwargs)
 
 
+class _Storing(NamedTuple):
+    """What the settings say about results, read once: a look at a setting costs as much as encoding a small result."""
+
+    conf: Settings | None
+    serial: int
+    serializer: str
+    extended: bool
+
+
+#: Of the app that ran last. Replaced as a whole, so that threads need no lock.
+_storing = _Storing(None, -1, "json", False)
+
+
+def _storing_of(conf: Settings) -> _Storing:
+    global _storing
+    serial = conf.serial  # first, since reading a setting may load a source, which raises it
+    _storing = storing = _Storing(conf, serial, conf.result_serializer, conf.result_extended)
+    return storing
+
+
 def _success(
     app: Umbel, task: Task[..., Any], request: Request, message: Message, value: Any, now: float, hostname: str
 ) -> Execution:
     if message.headers.get("ignore_result"):
         return Execution(message, states.SUCCESS, Kind.ACK, value=value)
+    conf, storing = app.conf, _storing
+    if storing.conf is not conf or storing.serial != conf.serial:
+        storing = _storing_of(conf)
     meta: dict[str, Any] = {}
     codec: serialization.Codec = _json
-    if app.conf.result_serializer != "json":
-        codec = serialization.by_name(app.conf.result_serializer)
+    if storing.serializer != "json":
+        codec = serialization.by_name(storing.serializer)
         meta["content_type"] = codec.content_type
-    if app.conf.result_extended:
+    if storing.extended:
         meta |= verdict.extended(message, hostname, request.queue)
     try:
         raw = codec.encode(value)

@@ -361,6 +361,24 @@ def test_extended_results(app: Umbel) -> None:
     assert bad.record.meta["args"] == [0]
 
 
+def test_a_setting_that_changes_counts_for_the_next_task_of_that_app_only(app: Umbel) -> None:
+    other = Umbel("other", broker="memory://executing-other", set_as_current=False)
+    for each in (app, other):
+        each.task(name="one")(lambda: 1)
+
+    def is_extended(of: Umbel) -> bool:
+        of.tasks["one"].delay()
+        ended = execute(of, take_one(of))
+        assert ended.record is not None
+        return "args" in ended.record.meta
+
+    assert [is_extended(each) for each in (app, other, app)] == [False, False, False]
+    app.conf.result_extended = True
+    assert [is_extended(each) for each in (app, other, app)] == [True, False, True]
+    app.conf.result_extended = False
+    assert not is_extended(app)
+
+
 # What a task says of its end
 
 
@@ -393,7 +411,7 @@ def test_reject_buries_or_gives_back(app: Umbel) -> None:
 
 
 def _flaky(app: Umbel, **options: Any) -> Task[..., Any]:
-    @app.task(name="flaky", bind=True, **options)
+    @app.task(name="flaky", bind=True, **options)  # type: ignore[arg-type]
     def flaky(self: Task[..., Any], **how: Any) -> str:
         raise self.retry(**how)
 
@@ -528,7 +546,7 @@ def test_automatic_retries(app: Umbel) -> None:
     ],
 )
 def test_the_wait_before_an_automatic_retry(app: Umbel, options: dict[str, Any], low: float, high: float) -> None:
-    @app.task(name="auto", autoretry_for=(ValueError,), max_retries=10, **options)
+    @app.task(name="auto", autoretry_for=(ValueError,), max_retries=10, **options)  # type: ignore[untyped-decorator]
     def auto() -> None:
         raise ValueError
 
