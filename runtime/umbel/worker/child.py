@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import threading
 import time
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from umbel.backoff import exponential
 from umbel.broker.base import Bell, Broker, ConnectionLost, Delivery, Kind, Outcome, OwnerLost
 from umbel.errors import LayoutError
+from umbel.polling import readable
 from umbel.record import Record
 from umbel.worker.desk import Desk
 from umbel.worker.link import Link
@@ -33,6 +33,8 @@ PATIENCE = 0.002
 #: What waits behind a task is given back when it runs this many times longer than tasks did so far. A task that is merely late,
 #: because the machine is busy, would otherwise send its neighbours' messages back and forth.
 GIVE_BACK_AFTER = 3.0
+#: Seconds between two tries of the helper to find the way back to the broker.
+TRY_AGAIN = 0.5
 #: Seconds that an idle child waits for a bell before it looks by itself.
 LOOK = 2.0
 
@@ -79,10 +81,14 @@ class Child:
         self._started = 0.0  # when the running task started, 0 = none
         self._busy = True  # not waiting for a bell
         self._helper_asleep = False
+        self._recovering = False  # the helper looks up what this owner holds
+        self._try_again = 0.0  # when it may do so again
+        self._due: dict[str, float | None] = {}  # queue -> when its next delayed message is due, monotonic
         self._wake_main = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wake_helper = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._done = 0
         self._refusals = 0  # turns in a row that failed
+        self._own = self._descriptors()
 
     # Main thread
 
@@ -91,15 +97,25 @@ class Child:
         helper = threading.Thread(target=self._help, name="umbel-helper", daemon=True)
         helper.start()
         self._reach(self._desk.enter)
+        try:
+            self._work()
+        except OSError:
+            if self._is_whole():
+                raise
+        self._end()
+
+    def _work(self) -> None:
         while not self.draining:
             if self._slots.is_held():
                 self._hold_on()
             if self._paused:
                 self._stand_by()
             self._turn()
-            while self._desk.ready and not self.draining:
-                self._run_next()
-        self._end()
+            self._work_off()
+
+    def _work_off(self) -> None:
+        while self._desk.ready and not (self.draining or self._paused):
+            self._run_next()
 
     def _turn(self) -> None:
         """Report, fetch, and wait if there is nothing."""
@@ -118,12 +134,13 @@ class Child:
             return
         self._refusals = 0
         self._estimate.travelled(time.perf_counter() - began)
+        self._due[asked] = None if batch.next_due is None else time.monotonic() + batch.next_due
         if batch.deliveries or batch.more:
             self._turns.promising(asked)
             return
         self._turns.empty(asked)
         if self._turns.next() is None and not self._desk.ready and not self._paused:
-            self._wait(batch.next_due)
+            self._wait()
 
     def _stand_by(self) -> None:
         """Report what is finished, then neither fetch nor wait for a bell, which would be swallowed."""
@@ -135,7 +152,7 @@ class Child:
             self._lost(error)
         self._busy = False
         while self._paused and not self.draining:
-            select.select([self._wake_main], [], [], LOOK)
+            readable([self._wake_main], LOOK)
             self._drain_wake()
         self._busy = True
         self._turns.all_promising()
@@ -154,17 +171,21 @@ class Child:
         except BlockingIOError:
             pass
 
-    def _wait(self, next_due: float | None) -> None:
+    def _wait(self) -> None:
         """Wait for a bell. Every bell that was taken is answered by a cycle, and so is every timeout."""
-        timeout = LOOK if next_due is None or len(self._names) > 1 else min(LOOK, next_due + 0.001)
+        due = min((due for due in self._due.values() if due is not None), default=None)
+        timeout = LOOK if due is None else min(LOOK, max(0.0, due - time.monotonic()) + 0.001)
         self._busy = False
         try:
             self._bell.ask(self._names, timeout)
             while not self.draining and not self._paused:
-                readable, _, _ = select.select([self._bell.fileno(), self._wake_main], [], [], timeout + 5.0)
-                if self._wake_main in readable:
+                heard = readable([self._bell.fileno(), self._wake_main], timeout + 5.0)
+                if self._wake_main in heard:
                     self._drain_wake()
                     continue
+                if not heard:
+                    self._bell.close()
+                    raise ConnectionLost("no answer from the bell")
                 rung = self._bell.answer()
                 if rung is None:
                     self._turns.all_promising()
@@ -186,12 +207,25 @@ class Child:
             self._reach(self._desk.enter)
         else:
             self._refusals += 1
+            self._is_whole()
             if self._refusals > 1:  # it can be reached, and refuses: do not storm it
                 level = logging.WARNING if self._refusals == 2 else logging.DEBUG
                 log.log(level, "broker.away", extra={"error": str(error)})
                 time.sleep(exponential(min(self._refusals, 7), factor=0.01, cap=0.5))
             self._reach(self._desk.recover)
         self._turns.all_promising()
+
+    def _descriptors(self) -> list[int | None]:
+        """Return what stands behind the descriptors of this child: others may come to bear their numbers."""
+        return [_inode(fd) for fd in (self._link.fileno(), self._wake_main, self._wake_helper)]
+
+    def _is_whole(self) -> bool:
+        """Return whether a task has left this child its descriptors; where not, it reports what it has, and goes."""
+        if self._descriptors() == self._own:
+            return True
+        log.error("child.descriptors_closed", extra={"hint": "a task closed descriptors that are not its own"})
+        self.draining = self._stopped = True
+        return False
 
     def _reach(self, step: Any) -> None:
         """Try ``step`` until the broker answers, however long it takes; the supervisor ends a child that drains too long."""
@@ -214,6 +248,9 @@ class Child:
     def _run_next(self) -> None:
         if self._slots.is_held():
             self._hold_on()
+        if self._recovering:  # see `_recover_beside`
+            with self._desk.lock:
+                pass
         try:
             delivery = self._desk.ready.popleft()
         except IndexError:
@@ -225,14 +262,13 @@ class Child:
         if self._helper_asleep and (self._desk.ready or self._desk.has_outcomes()):
             # There is something that must not wait behind this task.
             os.eventfd_write(self._wake_helper, 1)
-        try:
-            outcome = self._runner.run(delivery, self)
-        finally:
-            self._slots.end(self._index, self._done + 1)
-            self._started = 0.0
-            if self._isolated:
-                self._isolated = False
-                self._link.send({"what": "together"})
+        # What is raised here is no task's exception: it ends the child, and its slot still says of which task.
+        outcome = self._runner.run(delivery, self)
+        self._slots.end(self._index, self._done + 1)
+        self._started = 0.0
+        if self._isolated:
+            self._isolated = False
+            self._link.send({"what": "together"})
         self._done += 1
         if outcome is not None:
             self._desk.add(delivery, outcome, generation)
@@ -243,8 +279,11 @@ class Child:
 
     def mark(self, delivery: Delivery, time_limit: float | None) -> None:
         """Tell the supervisor what runs, and how many seconds it may, just before the user's code does."""
-        deadline = self._started + time_limit if time_limit else 0.0
-        self._slots.start(self._index, delivery.tag, self._numbers[delivery.queue], self._started, deadline)
+        started, deadline = self._started, 0.0
+        if time_limit:  # counts from now: what went before may have had to wait for the broker or for neighbours
+            started = time.monotonic()
+            deadline = started + time_limit
+        self._slots.start(self._index, delivery.tag, self._numbers[delivery.queue], started, deadline)
 
     def isolate(self) -> bool:
         """Have the neighbours stand by while a suspect runs here; False if one of them runs a suspect itself."""
@@ -326,11 +365,13 @@ class Child:
 
     def _help(self) -> None:
         while not self._stopped:
-            readable, _, _ = select.select([self._link.fileno(), self._wake_helper], [], [], self._helper_pause())
+            heard = readable([self._link.fileno(), self._wake_helper], self._helper_pause())
             self._helper_asleep = False
-            if self._wake_helper in readable:
+            if heard and not self._is_whole():
+                return
+            if self._wake_helper in heard:
                 os.eventfd_read(self._wake_helper)
-            if self._link.fileno() in readable:
+            if self._link.fileno() in heard:
                 self._hear()
             started = self._started
             elapsed = time.monotonic() - started
@@ -354,7 +395,8 @@ class Child:
         """The running task is long: report what is finished, and give back what waits behind it if it is longer than most."""
         try:
             with self._desk.lock:
-                if not self._desk.certain or not self._started:
+                started = self._started
+                if not started or not (self._desk.certain or self._recover_beside(started)):
                     return
                 if give_back:
                     self._desk.give_back()
@@ -363,8 +405,26 @@ class Child:
             log.warning("owner.lost", extra={"owner": str(error)})
             with self._desk.lock:
                 self._desk.distrust()
-        except ConnectionLost as error:
+        except (ConnectionLost, LayoutError) as error:
             log.debug("broker.away", extra={"error": str(error)})
+            self._try_again = time.monotonic() + TRY_AGAIN
+
+    def _recover_beside(self, started: float) -> bool:
+        """Find the way back to the broker while a task runs, so that nothing waits for its end; with the lock held.
+
+        The main thread takes nothing off the desk meanwhile: either it has not ended the task when it is looked at here, after
+        the flag is set, and then sees the flag before it goes on; or it has, and recovers by itself.
+        """
+        if time.monotonic() < self._try_again:
+            return False
+        self._recovering = True
+        try:
+            if self._started != started:
+                return False
+            self._desk.recover()
+            return True
+        finally:
+            self._recovering = False
 
     def _hear(self) -> None:
         """Take in what the supervisor says."""
@@ -390,3 +450,10 @@ class Child:
                         self._take_over(give_back=True)
                 case "revoked":
                     self._runner.revoked.update(message["ids"])
+
+
+def _inode(descriptor: int) -> int | None:
+    try:
+        return os.fstat(descriptor).st_ino
+    except OSError:
+        return None

@@ -6,6 +6,7 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import socket
 from typing import Any
 
@@ -22,6 +23,9 @@ from umbel.worker.zygotes import ZygoteHandle
 
 log = logging.getLogger("umbel.worker")
 
+#: Children of one worker at most, where the app says how many.
+ROOM = 4096
+
 
 def run(options: WorkerOptions) -> int:
     """Run a worker until it is told to end; return the exit code.
@@ -29,12 +33,13 @@ def run(options: WorkerOptions) -> int:
     Raises:
         UmbelError: it cannot start, with what to do.
     """
+    signal.signal(signal.SIGTERM, _leave)
     share_with_children()
     # The number of children may come from the app, which is imported last of all: leave room.
-    slots = Slots(options.concurrency or max(256, os.cpu_count() or 1))
+    slots = Slots(options.concurrency or ROOM)
     zygote = ZygoteHandle()
     app = zygote.begin(options, slots)
-    slots.count = options.concurrency or app["concurrency"] or os.cpu_count() or 1
+    slots.count = options.concurrency or min(ROOM, app["concurrency"] or os.cpu_count() or 1)
     queues = options.queues or tuple((name, 1) for name in app["queues"])
     hostname = (
         options.hostname or f"{app['name'] or 'umbel'}@{os.environ.get('UMBEL_POD_NAME') or socket.gethostname()}"
@@ -69,6 +74,11 @@ def run(options: WorkerOptions) -> int:
         if health is not None:
             health.stop()
         broker.close()
+
+
+def _leave(number: int, frame: object) -> None:
+    """End before there is anything to drain. Without a handler, the first process of a container never sees the signal."""
+    raise SystemExit(128 + number)
 
 
 def share_with_children() -> None:
