@@ -236,6 +236,26 @@ def test_when_to_look_again(given: State[Any], seconds: float | None) -> None:
     assert plan_schedule(given).requeue_after == seconds
 
 
+def nested(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("where", ["args", "kwargs"])
+def test_arguments_that_are_nested_without_end_hurt_no_other_schedule(where: str) -> None:
+    def made(levels: int) -> Any:
+        inner = nested(levels)
+        return schedule("odd", task={"name": "t", where: [inner] if where == "args" else {"x": inner}})
+
+    assert reasons(plan_schedule(state(made(63), queue(), ready_broker())).status)["Ready"] == "BeatNotReady"
+    assert reasons(plan_schedule(state(made(64), queue(), ready_broker())).status)["Ready"] == "PayloadTooLarge"
+    actions = plan_broker(state(broker(), made(400), schedule("good"), queue())).actions
+    shard = next(a.manifest for a in actions if isinstance(a, Apply) and a.ref.name.endswith("config-000"))
+    assert [entry["name"] for entry in json.loads(shard["data"]["shard-000.json"])["schedules"]] == ["good"]
+
+
 @pytest.mark.parametrize(
     "trigger",
     [

@@ -16,6 +16,8 @@ from umbel_operator.build.canonical import canonical_json
 
 #: Bytes of JSON that the task of a Schedule may take: name, arguments and options.
 MAX_PAYLOAD_BYTES = 64 * 1024
+#: Levels of lists and objects in the arguments of a Schedule; writers of JSON give up at some hundreds.
+MAX_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ def schedule_problem(schedule: Schedule, queues: Mapping[str, TaskQueue]) -> Pro
     problem = _trigger_problem(schedule.spec.trigger, schedule.uid)
     if problem is not None:
         return problem
+    if _is_deeper((schedule.spec.task.args, schedule.spec.task.kwargs), MAX_DEPTH + 1):
+        return Problem(
+            Reason.PAYLOAD_TOO_LARGE,
+            f"the arguments in spec.task are nested more than {MAX_DEPTH} levels deep: pass them flatter, or as a text",
+        )
     size = len(canonical_json(schedule.spec.task.to_json()).encode())
     if size > MAX_PAYLOAD_BYTES:
         return Problem(
@@ -49,6 +56,21 @@ def schedule_problem(schedule: Schedule, queues: Mapping[str, TaskQueue]) -> Pro
             "spec.queueRef.name",
         )
     return None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether a value has more levels of lists and objects; level by level, since recursion would end too soon."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, Mapping | list | tuple)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+        if not layer:
+            return False
+    return any(isinstance(value, Mapping | list) for value in layer)
 
 
 def _trigger_problem(trigger: Trigger, uid: str) -> Problem | None:
