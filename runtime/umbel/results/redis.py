@@ -67,7 +67,11 @@ class RedisResults:
         future: Future[Record] = Future()
         reader.add(task_id, future)
         # Only now, with the future in place, so that a reply which came before it is found as a record.
-        found = self.get(task_id) if inbox == reader.client else self._watch(task_id, reader.client)
+        try:
+            found = self.get(task_id) if inbox == reader.client else self._watch(task_id, reader.client)
+        except BaseException:
+            future.cancel()  # nobody will wait for it
+            raise
         if found is not None:
             reader.resolve(task_id, found)
         return future
@@ -124,12 +128,15 @@ class _Reader:
         if record.state not in states.READY_STATES:
             self.look_soon(task_id)
             return
+        for future in self._done(task_id):
+            future.set_result(record)
+
+    def _done(self, task_id: str) -> list[Future[Record]]:
+        """Forget a task; return those that still wait for it."""
         with self._lock:
             futures = self._waiting.pop(task_id, ())
             self._fresh.pop(task_id, None)
-        for future in futures:
-            if future.set_running_or_notify_cancel():
-                future.set_result(record)
+        return [future for future in futures if future.set_running_or_notify_cancel()]
 
     def stop(self) -> None:
         self._stopped = True
@@ -185,10 +192,21 @@ class _Reader:
             return min((due for due, _ in self._fresh.values()), default=time.monotonic() + BLOCK)
 
     def _take(self, item: bytes) -> None:
-        task_id, _, raw = item.partition(b"\n")
-        record = _read(raw)
+        head, _, raw = item.partition(b"\n")
+        task_id = head.decode("utf-8", "replace")
+        record = self._readable(task_id, raw)
         if record is not None:
-            self.resolve(task_id.decode(), record)
+            self.resolve(task_id, record)
+
+    def _readable(self, task_id: str, raw: Any) -> Record | None:
+        """Return the record; what cannot be read is told to those who wait for it, and to nobody else."""
+        try:
+            return _read(raw)
+        except BackendError as error:
+            log.warning("results.unreadable", extra={"task_id": task_id, "error": str(error)})
+            for future in self._done(task_id):
+                future.set_exception(error)
+            return None
 
     def _look(self, connection: RedisConnection, everything: bool = False) -> None:
         """Re-read what is due for a look, since a reply can be lost with a connection."""
@@ -202,7 +220,7 @@ class _Reader:
             chunk = due[start : start + DRAIN]
             commands: list[tuple[Argument, ...]] = [(b"GET", keys.result(self._prefix, task_id)) for task_id in chunk]
             for task_id, raw in zip(chunk, connection.call_many(commands), strict=True):
-                record = _read(raw)
+                record = self._readable(task_id, raw)
                 if record is not None and record.state in states.READY_STATES:
                     self.resolve(task_id, record)
 
