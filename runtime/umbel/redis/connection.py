@@ -124,7 +124,8 @@ class Endpoint:
             if urlsplit(self.url).scheme == "rediss":
                 from umbel.redis import tls
 
-                link = tls.connect(self.url, timeout, username, password, self.ca_file, self.cert_file, self.key_file)
+                files = (self.ca_file, self.cert_file, self.key_file)
+                link = tls.connect(self.url, timeout, username, password, *files, self.server_name)
                 return RedisConnection(link.socket, self, link)
             place = Place.read(self.url)
             place = replace(place, username=username or place.username, password=password or place.password)

@@ -11,6 +11,19 @@ from redis.exceptions import AuthenticationError, RedisError
 from umbel.redis.handshake import CredentialsRefused, NotConnected
 
 
+class _NamedConnection(SSLConnection):
+    """A connection whose server shows a certificate for another name than the one it is reached by."""
+
+    server_name: str | None = None
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> Any:
+        reached_by, self.host = self.host, self.server_name or self.host
+        try:
+            return super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+        finally:
+            self.host = reached_by
+
+
 class TlsLink:
     """An open connection of redis-py, which owns the socket."""
 
@@ -31,6 +44,7 @@ def connect(
     ca_file: str | None,
     cert_file: str | None,
     key_file: str | None,
+    server_name: str | None = None,
 ) -> TlsLink:
     """Open a connection.
 
@@ -39,6 +53,7 @@ def connect(
         timeout: seconds for connecting and for the handshake.
         username, password: in place of those in the URL.
         ca_file, cert_file, key_file: PEM files: whom to trust, who we are.
+        server_name: that the server's certificate has to bear; the host of the URL if None.
 
     Raises:
         CredentialsRefused: by the server.
@@ -58,7 +73,8 @@ def connect(
     arguments.update({name: value for name, value in given.items() if value})
     arguments.update(socket_timeout=timeout, socket_connect_timeout=timeout, socket_keepalive=True)
     arguments.update(protocol=2, health_check_interval=0)
-    opened = SSLConnection(**arguments)
+    opened = _NamedConnection(**arguments)
+    opened.server_name = server_name
     try:
         opened.connect()  # type: ignore[no-untyped-call]
     except AuthenticationError as error:

@@ -21,11 +21,11 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs o
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    """A certificate for 127.0.0.1 and redis.example, signed by itself, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     cert, key = folder / "cert.pem", folder / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=redis"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1,DNS:redis.example", "-keyout", str(key), "-out", str(cert)]
     subprocess.run(command, check=True, capture_output=True)
     return cert, key
 
@@ -90,3 +90,17 @@ def test_refused_credentials(tls_port: tuple[int, RedisServer], certificate: tup
     endpoint = Endpoint(f"rediss://u:wrong@127.0.0.1:{tls_port[0]}", ca_file=str(certificate[0]))
     with pytest.raises(OperationalError, match="refuses the credentials"):
         endpoint.connect(2.0)
+
+
+def test_the_certificate_has_to_bear_the_servers_name(
+    tls_port: tuple[int, RedisServer], certificate: tuple[Path, Path]
+) -> None:
+    url, ca = f"rediss://127.0.0.1:{tls_port[0]}", str(certificate[0])
+    connection = Endpoint(url, ca_file=ca, server_name="redis.example").connect(2.0)
+    assert connection.call(b"PING") == b"PONG"
+    connection.close()
+    with pytest.raises(ConnectionBroken, match=r"other\.example"):
+        Endpoint(url, ca_file=ca, server_name="other.example").connect(2.0)
+    # By another name than the certificate's it is reached only where the right one is said.
+    with pytest.raises(ConnectionBroken, match="localhost"):
+        Endpoint(f"rediss://localhost:{tls_port[0]}", ca_file=ca).connect(2.0)
