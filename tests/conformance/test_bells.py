@@ -193,3 +193,16 @@ def test_a_bell_asks_again_and_again(broker: Broker, consumers: Consumers, bell:
         broker.publish("q", [outgoing(str(number))])
         assert bell.answer() == "q"
         assert ids(take(consumer, "q")) == [str(number)]
+
+
+def test_a_retry_that_becomes_the_earliest_rings(broker: Broker, consumers: Consumers, bell: Bell) -> None:
+    """Who puts it back may be busy for long afterwards; the others learn from it when to look."""
+    broker.publish("q", [*several("ab"), outgoing("later", delay=60.0)])
+    consumer = consumers()
+    first, second = take(consumer, "q")
+    while rung(bell, ["q"], SILENCE) is not None:
+        pass
+    consumer.cycle("q", [end(first, Kind.RETRY, payload=outgoing("a").payload, delay=120.0)], 0)
+    assert rung(bell, ["q"], SILENCE) is None
+    consumer.cycle("q", [end(second, Kind.RETRY, payload=outgoing("b").payload, delay=30.0)], 0)
+    assert rung(bell, ["q"]) == "q"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -103,6 +104,11 @@ class MemoryQueue:
         item = (due_ms, next(self._order), payload)
         heapq.heappush(self._delayed, item)
         return self._delayed[0] is item
+
+    @property
+    def first_due_ms(self) -> float:
+        """When the first delayed message is due, infinite without one."""
+        return self._delayed[0][0] if self._delayed else math.inf
 
     def promote(self, now_ms: int) -> float | None:
         """Make due messages ready, at most `PROMOTE_LIMIT`; return seconds until the next is due, None without one."""

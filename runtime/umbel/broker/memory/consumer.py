@@ -40,10 +40,15 @@ class MemoryConsumer:
                 raise OwnerLost(
                     f"owner {self.owner.id} holds nothing of queue {queue}: it was buried or never registered"
                 )
+            first_due = state.first_due_ms
             lost_tags = memory_outcomes.apply(store, state, holding, outcomes, now)
+            sooner = state.first_due_ms < first_due
             next_due = state.promote(int(now * 1000))
             taken = state.take(holding, want)
-            store.ring_if_takeable(state)
+            if sooner and next_due is not None and not state.settings.held:
+                store.bells.ring(queue)
+            else:
+                store.ring_if_takeable(state)
             return Batch(
                 deliveries=[Delivery(queue, tag, payload) for tag, payload in taken],
                 now=now,

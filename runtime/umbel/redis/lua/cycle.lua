@@ -55,6 +55,7 @@ local at, key = 3, READY + 10
 local ended, lost = 0, {}
 local backs = {}
 local returned = false
+local soonest -- when the first of those that wait from now on is due
 
 for _ = 1, outcomes do
   local kind, tag, store = ARGV[at], ARGV[at + 1], ARGV[at + 2]
@@ -104,6 +105,7 @@ for _ = 1, outcomes do
       local delay = tonumber(ARGV[at + 1])
       if delay > 0 then
         redis.call('ZADD', eta, now + delay, fresh)
+        soonest = math.min(soonest or now + delay, now + delay)
       else
         redis.call('RPUSH', ready_list(fresh), fresh)
       end
@@ -116,6 +118,7 @@ for _ = 1, outcomes do
     if ours then
       if delay > 0 then
         redis.call('ZADD', eta, now + delay, message)
+        soonest = math.min(soonest or now + delay, now + delay)
       else
         backs[#backs + 1] = message
       end
@@ -209,7 +212,7 @@ end
 
 -- 4. The bell: ring on only if this call took something and more can be taken, or gave something back, or freed a binding
 -- limit, or wanted nothing (a busy child passes on the bell that it answered). Ringing whenever something remains would spin
--- on a queue that is held or full.
+-- on a queue that is held or full. As in `publish`, a delayed message rings only when it becomes the earliest.
 local more = 0
 if not held and (taken > 0 or returned or #due > 0 or ARGV[1] == '0' or (was_full and ended > 0)) then
   local room = not limit or running - ended + taken < limit
@@ -217,5 +220,8 @@ if not held and (taken > 0 or returned or #due > 0 or ARGV[1] == '0' or (was_ful
     more = 1
     redis.call('ZADD', bell, 0, '1')
   end
+end
+if soonest and soonest == tonumber(head[2]) and not held then
+  redis.call('ZADD', bell, 0, '1')
 end
 return {'ok', now, next_due, more, tonumber(settings[3]) or 3, first_tag, messages, lost}
