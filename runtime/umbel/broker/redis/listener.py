@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +11,14 @@ from typing import Any
 import orjson
 
 from umbel.backoff import exponential
-from umbel.redis.connection import AWAY, Endpoint, pack
+from umbel.polling import readable
+from umbel.redis.connection import AWAY, Endpoint, ServerRefused, pack
 
 log = logging.getLogger("umbel.control")
+
+#: Seconds of silence after which the connection is tried, and seconds for its answer.
+QUIET = 15.0
+ANSWER = 5.0
 
 
 class RedisListener:
@@ -25,6 +29,7 @@ class RedisListener:
         self._channel = channel
         self._handle = handle
         self._stopped = threading.Event()
+        self._tries = 0  # in vain, in a row
         self._wake_read, self._wake_write = os.pipe()
         self._thread = threading.Thread(target=self._run, name="umbel-listener", daemon=True)
         self._thread.start()
@@ -38,29 +43,30 @@ class RedisListener:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        tries = 0
         while not self._stopped.is_set():
             try:
                 self._listen()
-                tries = 0
             except AWAY as error:
-                log.debug("listener.reconnect", extra={"error": str(error)})
-                select.select([self._wake_read], [], [], exponential(tries, factor=0.1, cap=2.0))
-                tries += 1
+                level = logging.WARNING if self._tries == 0 and isinstance(error, ServerRefused) else logging.DEBUG
+                log.log(level, "listener.reconnect", extra={"error": str(error)})
+                readable([self._wake_read], exponential(self._tries, factor=0.1, cap=2.0))
+                self._tries += 1
         os.close(self._wake_read)
         os.close(self._wake_write)
 
     def _listen(self) -> None:
         connection = self._endpoint.connect(2.0)
         try:
-            connection.send(pack(b"SUBSCRIBE", self._channel), 2.0)
-            connection.receive(2.0)
+            connection.call(b"SUBSCRIBE", self._channel, timeout=2.0)
+            self._tries = 0
             while not self._stopped.is_set():
                 if not connection.ready():
-                    readable, _, _ = select.select([connection.fileno(), self._wake_read], [], [])
-                    if self._wake_read in readable:
+                    heard = readable([connection.fileno(), self._wake_read], QUIET)
+                    if self._wake_read in heard:
                         return
-                answer = connection.receive(5.0)
+                    if not heard:  # a peer that vanished without a word would be listened to for ever
+                        connection.send(pack(b"PING"), ANSWER)
+                answer = connection.receive(ANSWER)
                 if isinstance(answer, list) and answer[0] == b"message":
                     self._dispatch(answer[2])
         finally:
