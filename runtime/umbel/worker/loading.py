@@ -12,6 +12,9 @@ from umbel.imports import find_app
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
 
+#: Longest text that is told of a failed import, in characters: it has to fit into a packet.
+MOST_TEXT = 20_000
+
 
 def load(options: WorkerOptions, link: Link) -> Any:
     """Import the app; on failure tell the supervisor in one sentence and return None."""
@@ -24,10 +27,16 @@ def load(options: WorkerOptions, link: Link) -> Any:
         app.broker_url()
         return app
     except UmbelError as error:
-        link.send({"what": "failed", "error": str(error)})
+        link.send({"what": "failed", "error": str(error)[:MOST_TEXT]})
     except Exception as error:
         trace = traceback.format_exc()
-        link.send({"what": "failed", "error": f"importing {options.app!r} failed: {error!r}", "trace": trace})
+        link.send(
+            {
+                "what": "failed",
+                "error": f"importing {options.app!r} failed: {error!r}"[:MOST_TEXT],
+                "trace": trace[-MOST_TEXT:],
+            }
+        )
     return None
 
 
@@ -40,7 +49,7 @@ def describe(app: Any) -> dict[str, Any]:
         "key_prefix": conf.key_prefix,
         "concurrency": conf.worker_concurrency,
         "queues": sorted(app.queue_names()),
-        "tasks": sorted(app.tasks),
+        "tasks": len(app.tasks),
         "result_ttl": conf.result_ttl,
         "beat_schedule": len(conf.beat_schedule),
     }

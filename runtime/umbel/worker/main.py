@@ -63,7 +63,7 @@ def run(options: WorkerOptions) -> int:
             "worker": hostname,
             "queues": ",".join(name for name, _ in queues),
             "children": slots.count,
-            "tasks": len(app["tasks"]),
+            "tasks": app["tasks"],
             "broker": server["address"],
             "server": f"{server['server']} {server['version']}",
         },
