@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -47,6 +48,8 @@ class RedisResults:
         self._pool = Pool(self._endpoint, timeout)
         self._lock = threading.Lock()
         self._reader: _Reader | None = None
+        own = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _forget_parent(own))
 
     def inbox(self) -> str | None:
         reader = self._reader
@@ -93,6 +96,14 @@ class RedisResults:
 
     def _run(self, work: Callable[[RedisConnection], T]) -> T:
         return self._pool.run(work, repeat=True)
+
+
+def _forget_parent(own: weakref.ref[RedisResults]) -> None:
+    """In a forked process: another thread of the parent may have held the lock, and nobody here will ever release it."""
+    results = own()
+    if results is not None:
+        results._lock = threading.Lock()
+        results._reader = None
 
 
 class _Reader:
