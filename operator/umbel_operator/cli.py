@@ -27,7 +27,7 @@ from umbel_operator.kube.client import Api
 from umbel_operator.kube.connect import NoClusterError, load_configuration, own_namespace
 from umbel_operator.kube.errors import ApiError, Json
 from umbel_operator.kube.putting import BadFileError, put, read_resources
-from umbel_operator.kube.transport import Transport
+from umbel_operator.kube.transport import Transport, allow_deep_json
 from umbel_operator.runtime.app import App, Options
 from umbel_operator.runtime.logs import configure
 
@@ -89,6 +89,7 @@ def run(
     if bool(namespaces) == all_namespaces:
         raise click.UsageError("Say which namespaces to serve: either --namespace NAME (repeatedly) or -A for all.")
     end_on_an_early_signal()
+    allow_deep_json()
     configure(log_format, getattr(logging, log_level.upper()))
     home = own_namespace()
     options = Options(

@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -148,6 +149,15 @@ class Transport:
         client = ApiClient(configuration)
         client.user_agent = self._user_agent
         return client
+
+
+def allow_deep_json() -> None:
+    """Let this process read objects nested as deeply as the API server stores them (10,000 levels).
+
+    With Python's own bound of 1,000 frames, one resource with arguments nested deeper would end each list and each watch
+    of its kind. Python 3.12 has a second bound, which cannot be raised.
+    """
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 40_000))
 
 
 def _decode(data: bytes) -> Json:
