@@ -74,6 +74,7 @@ class ChaosProxy:
         self._links: set[_Link] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._refusing = False
+        self._closing = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="chaos-proxy", daemon=True)
 
@@ -121,13 +122,26 @@ class ChaosProxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
+        self._closing = True
         self._server.close()
         for link in list(self._links):
             link.cut()
+        # Those too that are just connecting to the server.
         await asyncio.gather(*self._serving, return_exceptions=True)
+        # A transport that was aborted says good-bye to its socket in the next turn of the loop.
+        await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refusing:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            await self._carry(reader, writer)
+        finally:
+            self._serving.discard(task)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing or self._closing:
             writer.transport.abort()
             return
         try:
@@ -136,15 +150,14 @@ class ChaosProxy:
             writer.transport.abort()
             return
         link = _Link(self, (reader, writer), to_server)
-        task = asyncio.current_task()
-        assert task is not None
+        if self._closing:
+            link.cut()
+            return
         self._links.add(link)
-        self._serving.add(task)
         try:
             await link.run()
         finally:
             self._links.discard(link)
-            self._serving.discard(task)
 
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]

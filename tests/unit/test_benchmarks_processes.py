@@ -30,7 +30,8 @@ time.sleep(60)
 """
 
 HARNESS = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job inherits as ignored
 from pathlib import Path
 from benchmarks.processes import Process, no_orphans
 directory = Path(sys.argv[1])
