@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Protocol
+
+
+def full_milliseconds(seconds: float) -> int:
+    """Return ``seconds`` in milliseconds, rounded up: what is to wait so long is never ready earlier.
+
+    What a float lacks of a whole number of milliseconds is no reason for one more.
+    """
+    return max(0, math.ceil(round(seconds * 1000.0, 3)))
 
 
 class Clock(Protocol):

@@ -21,10 +21,25 @@ def test_a_delayed_message_comes_when_it_is_due_and_not_before(broker: Broker, c
     batch = consumer.cycle("q", [], 1)
     assert batch.deliveries == []
     assert batch.next_due is not None
-    assert 0.0 < batch.next_due <= 0.25
+    assert 0.0 < batch.next_due <= 0.251
     assert ids(until(lambda: take(consumer, "q"))) == ["a"]
     assert time.monotonic() - sent >= 0.24
     assert consumer.cycle("q", [], 1).next_due is None
+
+
+def test_no_delayed_message_comes_a_fraction_of_a_millisecond_early(broker: Broker, consumers: Consumers) -> None:
+    consumer = consumers()
+    due: dict[str, float] = {}
+    for number in range(200):
+        delay = 0.02 + number * 0.00037
+        due[f"{number}"] = time.time() + delay
+        broker.publish("q", [outgoing(f"{number}", delay=delay)])
+    deadline = time.monotonic() + 15.0
+    while due:
+        deliveries = consumer.cycle("q", [], 1).deliveries
+        now = time.time()
+        assert [task_id for task_id in ids(deliveries) if now < due.pop(task_id)] == []
+        assert time.monotonic() < deadline
 
 
 def test_the_next_due_is_the_earliest_of_those_left(broker: Broker, consumers: Consumers) -> None:

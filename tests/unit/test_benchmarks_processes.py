@@ -110,7 +110,8 @@ def test_memory_and_processor_time_cover_the_whole_tree(tmp_path: Path) -> None:
         assert len(descendants(process.pid)) == 1
         assert found.processes == 2
         assert 32 * 1024 < found.pss < found.rss
-        assert cpu_seconds(process.pid) >= 0.3
+        # The kernel counts in whole ticks of 10 ms, for each of the two processes.
+        assert cpu_seconds(process.pid) >= 0.28
     finally:
         children = descendants(process.pid)
         process.stop()

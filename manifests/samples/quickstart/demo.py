@@ -147,7 +147,9 @@ def show(up: Platform, folder: Path, deadline: float) -> list[Sent]:
     step("waiting for every result")
     retried = {task.id for task in sent if task.purpose == "is tried again"}
     wait("a retry of each task that needs one", lambda: retried <= set(up.find(RETRIED)), deadline)
-    (folder / "written-later").write_text("now it is there", encoding="utf-8")
+    # Renamed into its place: a retry in this moment must not read half a file.
+    (folder / "being-written").write_text("now it is there", encoding="utf-8")
+    (folder / "being-written").rename(folder / "written-later")
     sent += scheduled_runs(up, deadline)
     while not all(task.result.ready() for task in sent) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from umbel.broker.base import Kind, Outcome
+from umbel.clock import full_milliseconds
 from umbel.memory import head
 from umbel.memory.queue import Holding, MemoryQueue
 from umbel.memory.store import Store
@@ -39,7 +40,7 @@ def apply(store: Store, queue: MemoryQueue, holding: Holding, outcomes: Iterable
 
 def _dispose(queue: MemoryQueue, payload: bytes, outcome: Outcome, now: float) -> bytes | None:
     """Put the message where its outcome says; return it if that is the front of the queue."""
-    due_ms = int((now + outcome.delay) * 1000)
+    due_ms = full_milliseconds(now + outcome.delay)
     match outcome.kind:
         case Kind.RETRY if outcome.delay > 0:
             queue.delay(outcome.payload, due_ms)

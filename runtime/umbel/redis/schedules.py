@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from umbel.clock import full_milliseconds
 from umbel.errors import LayoutError, OperationalError
 from umbel.redis import keys
 from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
@@ -186,7 +187,7 @@ class ScheduleStore:
         """
         own = keys.queue(self._prefix, queue)
         names = (own.meta, own.bell, own.eta, keys.run(self._prefix, queue, run_id), *own.ready)
-        arguments = (keys.LAYOUT, source, epoch, int(ttl * 1000), task_id, payload, max(0, int(delay * 1000)))
+        arguments = (keys.LAYOUT, source, epoch, int(ttl * 1000), task_id, payload, full_milliseconds(delay))
 
         def work(connection: RedisConnection) -> Any:
             connection.call(b"SADD", keys.queue_names(self._prefix), queue)

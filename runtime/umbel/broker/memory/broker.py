@@ -9,7 +9,7 @@ from umbel.broker.base import DeadLetter, Outgoing, OwnerInfo, QueueInfo
 from umbel.broker.memory.bell import MemoryBell
 from umbel.broker.memory.consumer import MemoryConsumer
 from umbel.broker.memory.liveness import MemoryLiveness
-from umbel.clock import SYSTEM_CLOCK, Clock
+from umbel.clock import SYSTEM_CLOCK, Clock, full_milliseconds
 from umbel.errors import QueueClosed
 from umbel.memory import head
 from umbel.memory.commands import MemoryListener
@@ -33,7 +33,8 @@ class MemoryBroker:
         self._clock = clock
 
     def publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
-        now_ms = int(self._clock.time() * 1000)
+        now = self._clock.time()
+        now_ms = int(now * 1000)
         with self._store.locked() as store:
             state = store.queue(queue)
             if not state.settings.intake_open:
@@ -42,7 +43,7 @@ class MemoryBroker:
             for message in messages:
                 payload = head.stamp(message.payload, now_ms)
                 if message.delay > 0:
-                    soonest |= state.delay(payload, now_ms + int(message.delay * 1000))
+                    soonest |= state.delay(payload, full_milliseconds(now + message.delay))
                 else:
                     state.put_back(payload)
             if soonest:

@@ -15,6 +15,7 @@ from umbel.broker.redis.bell import RedisBell
 from umbel.broker.redis.consumer import RedisConsumer, newer_layout
 from umbel.broker.redis.listener import RedisListener
 from umbel.broker.redis.liveness import RedisLiveness
+from umbel.clock import full_milliseconds
 from umbel.errors import DecodeError, LayoutError, PublishUncertain, QueueClosed
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
@@ -63,7 +64,7 @@ class RedisBroker:
         own = keys.queue(self.prefix, queue)
         arguments: list[Argument] = [keys.LAYOUT]
         for outgoing in messages:
-            arguments += (outgoing.payload, max(0, int(outgoing.delay * 1000)))
+            arguments += (outgoing.payload, full_milliseconds(outgoing.delay))
         return scripts.publish.pack((own.meta, own.bell, own.eta, *own.ready), arguments)
 
     def _packed_one(self, queue: str, payload: bytes) -> bytes:

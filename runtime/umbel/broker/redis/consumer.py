@@ -8,6 +8,7 @@ import orjson
 
 from umbel.broker.base import Batch, ConnectionLost, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
 from umbel.broker.redis.burial import bury_all
+from umbel.clock import full_milliseconds
 from umbel.errors import ImproperlyConfigured, LayoutError
 from umbel.record import Record
 from umbel.redis import keys, scripts
@@ -216,9 +217,9 @@ def pack_outcomes(prefix: str, outcomes: Sequence[Outcome]) -> tuple[list[Argume
             else:
                 arguments += (kind.value, outcome.tag, b"1", record, int(outcome.ttl * 1000))
         if kind is Kind.RETRY:
-            arguments += (outcome.payload, max(0, int(outcome.delay * 1000)))
+            arguments += (outcome.payload, full_milliseconds(outcome.delay))
         elif kind is Kind.GIVE_BACK:
-            arguments.append(max(0, int(outcome.delay * 1000)))
+            arguments.append(full_milliseconds(outcome.delay))
         elif kind is Kind.DEAD:
             arguments.append(orjson.dumps(outcome.reason or {}))
     return names, arguments

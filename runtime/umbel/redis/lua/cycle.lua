@@ -31,6 +31,7 @@ if not last_tag then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local from = time[1] * 1000 + math.ceil(time[2] / 1000) -- rounded up, so that no delay is shorter than asked for
 local settings = redis.call('HMGET', meta, 'dispatch', 'max_concurrency', 'max_deliveries', 'dead_policy', 'dead_retention', 'dead_max')
 
 local function ready_list(message)
@@ -104,8 +105,8 @@ for _ = 1, outcomes do
       local fresh = ARGV[at]
       local delay = tonumber(ARGV[at + 1])
       if delay > 0 then
-        redis.call('ZADD', eta, now + delay, fresh)
-        soonest = math.min(soonest or now + delay, now + delay)
+        redis.call('ZADD', eta, from + delay, fresh)
+        soonest = math.min(soonest or from + delay, from + delay)
       else
         redis.call('RPUSH', ready_list(fresh), fresh)
       end
@@ -117,8 +118,8 @@ for _ = 1, outcomes do
     at = at + 1
     if ours then
       if delay > 0 then
-        redis.call('ZADD', eta, now + delay, message)
-        soonest = math.min(soonest or now + delay, now + delay)
+        redis.call('ZADD', eta, from + delay, message)
+        soonest = math.min(soonest or from + delay, from + delay)
       else
         backs[#backs + 1] = message
       end

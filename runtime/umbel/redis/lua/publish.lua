@@ -21,6 +21,7 @@ end
 
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local from = time[1] * 1000 + math.ceil(time[2] / 1000) -- rounded up, so that no delay is shorter than asked for
 local stamp = struct.pack('>I8', now)
 local ring = false
 local one_list = #KEYS == 4 and KEYS[4]
@@ -30,7 +31,7 @@ for i = 2, #ARGV, 2 do
   local message = string.sub(raw, 1, 11) .. stamp .. string.sub(raw, 20)
   local delay = tonumber(ARGV[i + 1])
   if delay > 0 then
-    call('ZADD', KEYS[3], now + delay, message)
+    call('ZADD', KEYS[3], from + delay, message)
     if call('ZRANGE', KEYS[3], 0, 0)[1] == message then
       ring = true
     end

@@ -30,11 +30,12 @@ end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local from = time[1] * 1000 + math.ceil(time[2] / 1000) -- as in publish.lua
 redis.call('SET', KEYS[4], ARGV[5], 'PX', ARGV[4])
 local message = string.sub(ARGV[6], 1, 11) .. struct.pack('>I8', now) .. string.sub(ARGV[6], 20)
 local delay = tonumber(ARGV[7])
 if delay > 0 then
-  redis.call('ZADD', KEYS[3], now + delay, message)
+  redis.call('ZADD', KEYS[3], from + delay, message)
   if redis.call('ZRANGE', KEYS[3], 0, 0)[1] == message then
     redis.call('ZADD', KEYS[2], 0, '1')
   end
