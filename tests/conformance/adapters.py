@@ -14,7 +14,7 @@ from umbel.broker.memory.liveness import MemoryLiveness
 from umbel.broker.redis import RedisBroker
 from umbel.memory.store import drop_store, open_store
 from umbel.redis import keys, scripts
-from umbel.redis.connection import Endpoint
+from umbel.redis.endpoint import Endpoint
 from umbel.results.base import Results
 from umbel.results.memory import MemoryResults
 from umbel.results.redis import RedisResults

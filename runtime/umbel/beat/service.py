@@ -21,7 +21,7 @@ from umbel.broker.redis import RedisBroker
 from umbel.clock import SYSTEM_CLOCK, Clock
 from umbel.control.health import HealthServer
 from umbel.errors import OperationalError
-from umbel.redis.connection import Endpoint
+from umbel.redis.endpoint import Endpoint
 from umbel.redis.schedules import ScheduleStore
 
 log = logging.getLogger("umbel.beat")

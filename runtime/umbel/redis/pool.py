@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from umbel.errors import OperationalError
-from umbel.redis.connection import PASSING, ConnectionBroken, Endpoint, RedisConnection, ServerRefused
+from umbel.redis.connection import PASSING, ConnectionBroken, RedisConnection, ServerRefused
+from umbel.redis.endpoint import Endpoint
 
 T = TypeVar("T")
 

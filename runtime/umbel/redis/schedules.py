@@ -15,7 +15,8 @@ import orjson
 from umbel.clock import full_milliseconds
 from umbel.errors import LayoutError, OperationalError
 from umbel.redis import keys
-from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
+from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection
+from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 from umbel.redis.scripts import Script
 

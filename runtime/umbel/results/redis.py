@@ -24,7 +24,8 @@ from umbel.errors import BackendError, DecodeError
 from umbel.ids import new_client_id
 from umbel.record import Record
 from umbel.redis import keys, scripts
-from umbel.redis.connection import AWAY, Argument, Endpoint, RedisConnection
+from umbel.redis.connection import AWAY, Argument, RedisConnection
+from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 
 log = logging.getLogger("umbel.results")

@@ -14,7 +14,7 @@ from umbel.beat.dispatcher import Dispatcher
 from umbel.beat.entry import run_ids
 from umbel.broker.redis import RedisBroker
 from umbel.clock import ManualClock
-from umbel.redis.connection import Endpoint
+from umbel.redis.endpoint import Endpoint
 from umbel.redis.schedules import ScheduleStore, record_run
 
 #: Noon of a Monday.

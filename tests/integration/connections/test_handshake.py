@@ -18,7 +18,8 @@ from tests.workers import until
 
 from umbel.broker.redis import RedisBroker
 from umbel.errors import ImproperlyConfigured, OperationalError
-from umbel.redis.connection import ConnectionBroken, Endpoint
+from umbel.redis.connection import ConnectionBroken
+from umbel.redis.endpoint import Endpoint
 from umbel.redis.place import Place
 
 PLACES = {

@@ -14,7 +14,8 @@ from tests.redis_server import RedisServer, free_port, server_binary
 
 from umbel.broker.redis import RedisBroker
 from umbel.errors import OperationalError, PublishUncertain
-from umbel.redis.connection import ConnectionBroken, Endpoint
+from umbel.redis.connection import ConnectionBroken
+from umbel.redis.endpoint import Endpoint
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
 

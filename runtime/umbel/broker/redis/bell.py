@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from umbel.broker.base import ConnectionLost
 from umbel.redis import keys
-from umbel.redis.connection import AWAY, Endpoint, RedisConnection, pack
+from umbel.redis.connection import AWAY, RedisConnection, pack
+from umbel.redis.endpoint import Endpoint
 
 #: Seconds that the answer may be late beyond the time that was asked for.
 GRACE = 5.0

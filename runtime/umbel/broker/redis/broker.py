@@ -18,7 +18,8 @@ from umbel.broker.redis.liveness import RedisLiveness
 from umbel.clock import full_milliseconds
 from umbel.errors import DecodeError, LayoutError, PublishUncertain, QueueClosed
 from umbel.redis import keys, scripts
-from umbel.redis.connection import Argument, ConnectionBroken, Endpoint, RedisConnection
+from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection
+from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 
 #: Seconds that a revocation is remembered, and how many at the most.

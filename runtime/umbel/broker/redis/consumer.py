@@ -12,7 +12,8 @@ from umbel.clock import full_milliseconds
 from umbel.errors import ImproperlyConfigured, LayoutError
 from umbel.record import Record
 from umbel.redis import keys, scripts
-from umbel.redis.connection import AWAY, Argument, Endpoint, RedisConnection
+from umbel.redis.connection import AWAY, Argument, RedisConnection
+from umbel.redis.endpoint import Endpoint
 from umbel.redis.schedules import record_runs
 
 #: Seconds within which Redis has to connect, and to answer a cycle.

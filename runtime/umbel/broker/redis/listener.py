@@ -12,7 +12,8 @@ import orjson
 
 from umbel.backoff import exponential
 from umbel.polling import readable
-from umbel.redis.connection import AWAY, Endpoint, ServerRefused, pack
+from umbel.redis.connection import AWAY, ServerRefused, pack
+from umbel.redis.endpoint import Endpoint
 
 log = logging.getLogger("umbel.control")
 

@@ -12,7 +12,8 @@ from umbel.broker.base import Charge, ConnectionLost, Outcome, OwnerInfo
 from umbel.broker.redis.burial import bury_all
 from umbel.broker.redis.consumer import pack_outcomes
 from umbel.redis import keys, scripts
-from umbel.redis.connection import AWAY, Argument, Endpoint, RedisConnection
+from umbel.redis.connection import AWAY, Argument, RedisConnection
+from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 from umbel.redis.schedules import record_runs
 
