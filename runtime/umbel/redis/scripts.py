@@ -1,15 +1,31 @@
-"""The Lua scripts: each a file beside this one, whose head names its KEYS, ARGV and answer."""
+"""The Lua scripts: each a file beside this one, whose head names its KEYS, ARGV and answer.
+
+A line ``-- include NAME`` stands for the text of ``lua/parts/NAME.lua``: functions that several scripts share.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 import hiredis
 
 from umbel.redis.connection import Argument, RedisConnection, ServerRefused, pack
+
+_INCLUDE: Final = re.compile(rb"^-- include (\w+)$", re.M)
+_FOLDER: Final = resources.files("umbel.redis").joinpath("lua")
+
+
+def _read(name: str) -> bytes:
+    """Return the text of a script, with what it includes."""
+
+    def part(found: re.Match[bytes]) -> bytes:
+        return _FOLDER.joinpath("parts", f"{found[1].decode()}.lua").read_bytes()
+
+    return _INCLUDE.sub(part, _FOLDER.joinpath(f"{name}.lua").read_bytes())
 
 
 class Script:
@@ -21,7 +37,7 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = resources.files("umbel.redis").joinpath("lua", f"{name}.lua").read_bytes()
+        self.text = _read(name)
         self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
     def pack(self, keys: Sequence[Argument], arguments: Sequence[Argument]) -> bytes:

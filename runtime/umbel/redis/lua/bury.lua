@@ -12,16 +12,7 @@ redis.call('HDEL', KEYS[1], '@')
 local tags = redis.call('HKEYS', KEYS[1])
 table.sort(tags, function(a, b) return tonumber(a) > tonumber(b) end)
 
-local function raise(message, offset)
-  if #message < 29 then
-    return message -- no message of ours: a worker will say so
-  end
-  local count = string.byte(message, offset) * 256 + string.byte(message, offset + 1)
-  if count < 65535 then
-    count = count + 1
-  end
-  return string.sub(message, 1, offset - 1) .. string.char(math.floor(count / 256), count % 256) .. string.sub(message, offset + 2)
-end
+-- include raise
 
 local moved = math.min(#tags, tonumber(ARGV[1]))
 for i = 1, moved do

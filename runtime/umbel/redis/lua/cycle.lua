@@ -38,16 +38,7 @@ local function ready_list(message)
   return KEYS[READY + math.min(string.byte(message, 3) or 0, 9)]
 end
 
-local function raise(message, offset)
-  if #message < 29 then
-    return message -- no message of ours: a worker will say so
-  end
-  local count = string.byte(message, offset) * 256 + string.byte(message, offset + 1)
-  if count < 65535 then
-    count = count + 1
-  end
-  return string.sub(message, 1, offset - 1) .. string.char(math.floor(count / 256), count % 256) .. string.sub(message, offset + 2)
-end
+-- include raise
 
 -- 1. Outcomes.
 local want = tonumber(ARGV[1])
