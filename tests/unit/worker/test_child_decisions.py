@@ -37,7 +37,7 @@ def child() -> Iterator[Child]:
 
 def test_a_time_limit_counts_from_the_start_of_the_users_code(child: Child) -> None:
     # Given a delivery that had to wait for the broker, or for its neighbours, before the task could begin
-    child._started = time.monotonic() - 10.0
+    child.started = time.monotonic() - 10.0
     child.mark(Delivery("q", 7, b""), 5.0)
     activity = child._slots.read(0)
     assert activity.deadline > time.monotonic() + 4.0
@@ -61,15 +61,15 @@ def test_the_helper_finds_the_way_back_while_a_task_runs(child: Child, monkeypat
     desk = child._desk
     desk.enter()
     desk.running = Delivery("q", 1, b"")
-    child._started = time.monotonic() - 1.0
+    child.started = time.monotonic() - 1.0
     desk.add(Delivery("q", 2, b""), Outcome(2, Kind.ACK), desk.generation)
     desk.distrust()
     # When the helper takes over
-    child._take_over(give_back=True)
+    child._helper._take_over(give_back=True)
     # Then nothing is left to report, and the main thread may go on
     assert desk.certain
     assert not desk.has_outcomes()
-    assert not child._recovering
+    assert not child._helper.recovering
 
 
 def test_the_helper_does_not_storm_a_broker_that_is_away(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,11 +81,11 @@ def test_the_helper_does_not_storm_a_broker_that_is_away(child: Child, monkeypat
 
     child._desk.distrust()
     monkeypatch.setattr(child._desk, "recover", away)
-    child._started = time.monotonic()
+    child.started = time.monotonic()
     for _ in range(100):
-        child._take_over(give_back=True)
+        child._helper._take_over(give_back=True)
     assert len(tries) == 1
-    assert not child._recovering
+    assert not child._helper.recovering
 
 
 def test_the_helper_leaves_a_task_that_has_just_ended_to_the_main_thread(
@@ -93,8 +93,8 @@ def test_the_helper_leaves_a_task_that_has_just_ended_to_the_main_thread(
 ) -> None:
     tries: list[int] = []
     monkeypatch.setattr(child._desk, "recover", lambda: tries.append(1))
-    child._started = 2.0
-    assert not child._recover_beside(1.0)
+    child.started = 2.0
+    assert not child._helper._recover_beside(1.0)
     assert tries == []
 
 

@@ -1,0 +1,138 @@
+"""What a child does with the broker for a task's sake: the way back to it, and what the runner asks for besides outcomes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from umbel.backoff import exponential
+from umbel.broker.base import ConnectionLost, Delivery, Kind, Outcome, OwnerLost
+from umbel.errors import LayoutError
+from umbel.record import Record
+from umbel.worker.descriptors import Descriptors
+from umbel.worker.desk import Desk
+
+log = logging.getLogger("umbel.worker")
+
+
+class Errands:
+    """See the module. The base of a child.
+
+    Args:
+        desk: what the child has in hand.
+        descriptors: that it cannot do without.
+    """
+
+    def __init__(self, desk: Desk, descriptors: Descriptors) -> None:
+        self._desk = desk
+        self._descriptors = descriptors
+        self.draining = False
+        self._stopped = False
+        self._refusals = 0  # turns in a row that failed
+
+    # The way to the broker
+
+    def _lost(self, error: Exception) -> None:
+        """The broker is away, or the owner is gone: find the way back."""
+        if isinstance(error, OwnerLost):
+            log.warning("owner.lost", extra={"owner": str(error)})
+            self._reach(self._desk.enter)
+            return
+        self._refusals += 1
+        self.is_whole()
+        if self._refusals > 1:  # it can be reached, and refuses: do not storm it
+            level = logging.WARNING if self._refusals == 2 else logging.DEBUG
+            log.log(level, "broker.away", extra={"error": str(error)})
+            time.sleep(exponential(min(self._refusals, 7), factor=0.01, cap=0.5))
+        self._reach(self._desk.recover)
+
+    def _reach(self, step: Callable[[], None]) -> None:
+        """Try ``step`` until the broker answers, however long it takes; the supervisor ends a child that drains too long."""
+        tries = 0
+        while True:
+            try:
+                with self._desk.lock:
+                    step()
+                return
+            except OwnerLost:
+                step = self._desk.enter
+            except (ConnectionLost, LayoutError) as error:
+                log.log(logging.WARNING if tries == 0 else logging.DEBUG, "broker.away", extra={"error": str(error)})
+                step = self._desk.recover
+                if self.draining and tries > 3:
+                    return
+                time.sleep(exponential(min(tries, 6), factor=0.02, cap=0.5))
+                tries += 1
+
+    def is_whole(self) -> bool:
+        """Return whether a task has left this child its descriptors; where not, it reports what it has, and goes."""
+        if self._descriptors.are_whole():
+            return True
+        log.error("child.descriptors_closed", extra={"hint": "a task closed descriptors that are not its own"})
+        self.draining = self._stopped = True
+        return False
+
+    # What the runner asks for
+
+    def acknowledge(self, delivery: Delivery) -> bool:
+        """Acknowledge before the task runs (``acks_late=False``); False if the message is no longer this owner's."""
+        generation = self._desk.generation
+        self._desk.add(delivery, Outcome(delivery.tag, Kind.ACK), generation)
+        while True:
+            try:
+                with self._desk.lock:
+                    self._desk.cycle(delivery.queue, 0)
+                return True
+            except OwnerLost as error:
+                self._lost(error)
+            except ConnectionLost as error:
+                # If the acknowledgement was taken, recovering drops it, and the next cycle has nothing to report.
+                self._lost(error)
+            if generation != self._desk.generation:
+                return False
+
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
+        """Write a record outside of a cycle; False if it was refused or the broker is away."""
+        try:
+            with self._desk.lock:
+                return self._desk.store(task_id, record, ttl, reply_to)
+        except ConnectionLost as error:
+            log.warning("record.lost", extra={"task_id": task_id, "state": record.state, "error": str(error)})
+            return False
+
+    def note_run(self, run: tuple[str, str, str]) -> None:
+        """Tell a schedule how a run ended that was acknowledged before; a broker that is away does not hear it."""
+        try:
+            with self._desk.lock:
+                self._desk.note_run(run)
+        except ConnectionLost as error:
+            log.warning("run.unnoted", extra={"schedule": run[0], "run": run[1], "error": str(error)})
+
+    def now(self) -> float:
+        """Return the broker's time in seconds since the epoch."""
+        return self._desk.now()
+
+    def max_deliveries(self, queue: str) -> int:
+        """Return the queue's bound on lost deliveries."""
+        return self._desk.max_deliveries[queue]
+
+    # The end
+
+    def _end(self) -> None:
+        """Report the last outcomes, give back the rest, and go."""
+        for _ in range(3):
+            try:
+                with self._desk.lock:
+                    if not self._desk.certain:
+                        self._desk.recover()
+                    self._desk.give_back()
+                    self._desk.flush()
+                    self._desk.leave()
+                break
+            except OwnerLost:
+                break
+            except ConnectionLost as error:
+                log.warning("broker.away", extra={"error": str(error), "what": "leaving"})
+                time.sleep(0.2)
+        self._stopped = True
