@@ -182,15 +182,10 @@ class AsyncResult(Generic[R]):
     wait = get
 
     def _wait(self, timeout: float | None) -> Record:
-        future = self.app.results.wait(self.id, self._inbox)
         try:
-            self._final = future.result(timeout)
+            self._final = self.app.results.wait_for(self.id, timeout, self._inbox)
         except FutureTimeout:
-            future.cancel()
             raise self._timed_out(timeout) from None
-        except BaseException:
-            future.cancel()
-            raise
         return self._final
 
     def _timed_out(self, timeout: float | None) -> TimeoutError:

@@ -35,6 +35,19 @@ class Results(Protocol):
         Cancel the future to stop waiting.
         """
 
+    def wait_for(self, task_id: str, timeout: float | None = None, inbox: str | None = None) -> Record:
+        """Wait in this thread until a record in a ready state is there, and return it.
+
+        Args:
+            task_id: of the task.
+            timeout: seconds; None waits for ever.
+            inbox: see `wait`.
+
+        Raises:
+            TimeoutError: it did not come in time.
+            concurrent.futures.CancelledError: `close` was called.
+        """
+
     def forget(self, task_id: str) -> None:
         """Delete the record."""
 

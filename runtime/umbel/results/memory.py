@@ -49,6 +49,13 @@ class MemoryResults:
             store.records.wait(task_id, future, self._clock.time())
         return future
 
+    def wait_for(self, task_id: str, timeout: float | None = None, inbox: str | None = None) -> Record:
+        future = self.wait(task_id, inbox)
+        try:
+            return future.result(timeout)
+        finally:
+            future.cancel()
+
     def forget(self, task_id: str) -> None:
         with self._store.locked() as store:
             store.records.forget(task_id)

@@ -54,6 +54,6 @@ def test_a_wait_that_cannot_begin_leaves_nothing_behind(own_redis: RedisServer, 
         client.config_set("maxmemory", 1)
     with pytest.raises(OperationalError, match="maxmemory"):
         results.wait("never")
-    reader = results._reader
-    assert reader is not None
-    until(lambda: not reader._pending(), "nobody waits any more")
+    inbox = results._inbox
+    assert inbox is not None
+    until(lambda: not inbox.waiting, "nobody waits any more")

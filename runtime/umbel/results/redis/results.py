@@ -1,0 +1,133 @@
+"""Results on Redis: one string a task, and one reply inbox a client process.
+
+From the first wait on, messages name the inbox and the worker pushes the record along with storing it. For ids from before,
+or from another process, a watch is left in the place of the record. Neither is a promise: what is awaited is re-read as well.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import TypeVar
+
+from umbel import states
+from umbel.broker.redis.consumer import store
+from umbel.record import Record
+from umbel.redis import keys, scripts
+from umbel.redis.connection import RedisConnection
+from umbel.redis.endpoint import Endpoint
+from umbel.redis.pool import Pool
+from umbel.results.redis.inbox import Inbox
+from umbel.results.redis.reading import read
+
+T = TypeVar("T")
+
+#: Seconds that a watch lasts.
+WATCH_FOR = 86400.0
+
+
+class RedisResults:
+    """See `umbel.results.base.Results`."""
+
+    def __init__(self, url: str, *, prefix: str = "umbel", timeout: float = 5.0) -> None:
+        self._prefix = prefix
+        self._endpoint = Endpoint.from_environment(url)
+        self._pool = Pool(self._endpoint, timeout)
+        self._lock = threading.Lock()
+        self._inbox: Inbox | None = None
+        own = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _forget_parent(own))
+
+    def inbox(self) -> str | None:
+        inbox = self._inbox
+        return inbox.client if inbox is not None and inbox.pid == os.getpid() else None
+
+    def get(self, task_id: str) -> Record | None:
+        raw = self._run(lambda connection: connection.call(b"GET", keys.result(self._prefix, task_id)))
+        return read(raw)
+
+    def store(self, task_id: str, record: Record, ttl: float) -> bool:
+        return self._run(lambda connection: store(connection, self._prefix, task_id, record, ttl))
+
+    def wait(self, task_id: str, inbox: str | None = None) -> Future[Record]:
+        own = self._own_inbox()
+        future = own.waiting.add(task_id)
+        # Only now, with the future in place, so that a reply which came before it is found as a record.
+        try:
+            self._look(own, task_id, inbox)
+        except BaseException:
+            future.cancel()  # nobody will wait for it
+            own.waiting.discard(task_id, future)
+            raise
+        future.add_done_callback(lambda done: own.waiting.discard(task_id, done))
+        own.serve()
+        return future
+
+    def wait_for(self, task_id: str, timeout: float | None = None, inbox: str | None = None) -> Record:
+        until = None if timeout is None else time.monotonic() + timeout
+        own = self._own_inbox()
+        future = own.waiting.add(task_id)
+        try:
+            look: Callable[[], None] | None = partial(self._look, own, task_id, inbox)
+            if inbox != own.client:
+                self._look(own, task_id, inbox)
+                look = None
+            if not own.lead(future, until, task_id, look) and look is not None:
+                look()
+            left = None if until is None else max(0.0, until - time.monotonic())
+            if not future.done() and left != 0.0:
+                own.serve()
+            return future.result(left)
+        finally:
+            own.waiting.discard(task_id, future)
+
+    def forget(self, task_id: str) -> None:
+        self._run(lambda connection: connection.call(b"DEL", keys.result(self._prefix, task_id)))
+
+    def close(self) -> None:
+        with self._lock:
+            inbox, self._inbox = self._inbox, None
+        if inbox is not None and inbox.pid == os.getpid():
+            inbox.stop()
+        self._pool.close()
+
+    def _own_inbox(self) -> Inbox:
+        inbox = self._inbox
+        if inbox is not None and inbox.pid == os.getpid():
+            return inbox
+        with self._lock:
+            inbox = self._inbox
+            if inbox is None or inbox.pid != os.getpid():
+                inbox = self._inbox = Inbox(self._endpoint, self._prefix)
+            return inbox
+
+    def _look(self, own: Inbox, task_id: str, inbox: str | None) -> None:
+        """Read the record; where no reply is going to come, leave a watch in its place."""
+        found = self.get(task_id) if inbox == own.client else self._watch(task_id, own.client)
+        if found is None:
+            return
+        if found.state in states.READY_STATES:
+            own.waiting.resolve(task_id, found)
+        elif inbox != own.client:
+            own.waiting.look_soon(task_id)  # it stands where the watch would: nobody will tell
+
+    def _watch(self, task_id: str, client: str) -> Record | None:
+        watch = Record(states.PENDING, keys.inbox(self._prefix, client).encode()).encode()
+        names = (keys.result(self._prefix, task_id),)
+        return read(self._run(lambda connection: scripts.watch(connection, names, (watch, int(WATCH_FOR * 1000)))))
+
+    def _run(self, work: Callable[[RedisConnection], T]) -> T:
+        return self._pool.run(work, repeat=True)
+
+
+def _forget_parent(own: weakref.ref[RedisResults]) -> None:
+    """In a forked process: another thread of the parent may have held the lock, and nobody here will ever release it."""
+    results = own()
+    if results is not None:
+        results._lock = threading.Lock()
+        results._inbox = None

@@ -1,0 +1,100 @@
+"""Who waits for which result in this process, and when an awaited record is to be looked at again. No I/O."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+
+from umbel.record import Record
+
+#: Seconds between two looks at all that is awaited, since a reply can be lost with a connection.
+LOOK_AGAIN = 5.0
+#: Seconds between looks at an id that could not be watched, growing up to LOOK_AGAIN.
+FIRST_LOOK = 0.05
+
+
+class Waiting:
+    """The futures of one process by task id. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._futures: dict[str, list[Future[Record]]] = {}
+        self._looks: dict[str, tuple[float, float]] = {}  # id -> (when to look, pause after that)
+        self._next_look = 0.0  # no look is due before
+
+    def __bool__(self) -> bool:
+        return bool(self._futures)
+
+    def add(self, task_id: str) -> Future[Record]:
+        """Return a new future for a task."""
+        future: Future[Record] = Future()
+        with self._lock:
+            self._futures.setdefault(task_id, []).append(future)
+            self._plan(task_id, LOOK_AGAIN)
+        return future
+
+    def discard(self, task_id: str, future: Future[Record]) -> None:
+        """Forget a future that nobody waits for any more."""
+        with self._lock:
+            futures = self._futures.get(task_id)
+            if futures is None or future not in futures:
+                return
+            futures.remove(future)
+            if not futures:
+                del self._futures[task_id]
+                self._looks.pop(task_id, None)
+
+    def resolve(self, task_id: str, record: Record) -> None:
+        """Give a final record to those who wait for it."""
+        for future in self._take(task_id):
+            future.set_result(record)
+
+    def fail(self, task_id: str, error: Exception) -> None:
+        """Raise ``error`` where somebody waits for the task, and nowhere else."""
+        for future in self._take(task_id):
+            future.set_exception(error)
+
+    def look_soon(self, task_id: str) -> None:
+        """Plan a look within a moment: nobody will tell of this task's end."""
+        with self._lock:
+            if task_id in self._futures:
+                self._plan(task_id, FIRST_LOOK)
+
+    def due(self, everything: bool = False) -> list[str]:
+        """Return the tasks whose records are to be looked at now, and plan their next looks."""
+        now = time.monotonic()
+        if now < self._next_look and not everything:
+            return []
+        with self._lock:
+            due = [task_id for task_id, (when, _) in self._looks.items() if everything or when <= now]
+            for task_id in due:
+                pause = min(LOOK_AGAIN, self._looks[task_id][1] * 2)
+                self._looks[task_id] = (now + pause, pause)
+            self._next_look = min((when for when, _ in self._looks.values()), default=now + LOOK_AGAIN)
+        return due
+
+    def until_look(self) -> float:
+        """Return the seconds until the next look may be due."""
+        return self._next_look - time.monotonic()
+
+    def cancel(self) -> None:
+        """Cancel all futures."""
+        with self._lock:
+            waiting, self._futures = self._futures, {}
+            self._looks.clear()
+        for futures in waiting.values():
+            for future in futures:
+                future.cancel()
+
+    def _plan(self, task_id: str, pause: float) -> None:
+        due = time.monotonic() + pause
+        if not self._looks or due < self._next_look:
+            self._next_look = due
+        self._looks[task_id] = (due, pause)
+
+    def _take(self, task_id: str) -> list[Future[Record]]:
+        with self._lock:
+            futures = self._futures.pop(task_id, ())
+            self._looks.pop(task_id, None)
+        return [future for future in futures if future.set_running_or_notify_cancel()]
