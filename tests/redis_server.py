@@ -38,11 +38,14 @@ def free_port() -> int:
 class RedisServer:
     """One server process on a port of its own; ``stop``, ``kill`` and ``start`` keep port and data directory."""
 
-    def __init__(self, *, persistent: bool = False, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, persistent: bool = False, arguments: tuple[str, ...] = (), password: str | None = None
+    ) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.directory = Path(tempfile.mkdtemp(prefix="umbel-test-redis-"))
         self._arguments = arguments
+        self._password = password
         self._persistent = persistent
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -58,8 +61,16 @@ class RedisServer:
             "noeviction",
         ]
         command += ["--appendfsync", "always", *self._arguments]
+        self.launch(command)
+        self.wait()
+
+    def launch(self, command: list[str]) -> None:
+        """Start the process, and wait for nothing."""
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def wait(self) -> None:
+        """Wait until it answers (its data are loaded)."""
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -67,13 +78,13 @@ class RedisServer:
                     client.ping()
                 return
             except redis.RedisError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
+                if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"redis did not start: {(self.directory / 'log').read_text()}") from None
                 time.sleep(0.02)
 
     def client(self, password: str | None = None) -> redis.Redis:
         """Return a plain client, for looking from outside."""
-        return redis.Redis(port=self.port, socket_timeout=5, protocol=2, password=password)
+        return redis.Redis(port=self.port, socket_timeout=5, protocol=2, password=password or self._password)
 
     def stop(self) -> None:
         """Shut the server down as an operator does (SIGTERM)."""
@@ -82,6 +93,16 @@ class RedisServer:
     def kill(self) -> None:
         """Kill the server (SIGKILL)."""
         self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freeze the server (SIGSTOP): it is there, and answers nothing."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let a frozen server go on."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def _end(self, number: int) -> None:
         if self._process is not None:

@@ -251,7 +251,8 @@ def censor(name: str, value: Any) -> Any:
 
 
 def censor_url(url: str) -> str:
-    """Return a URL with asterisks in place of its password."""
+    """Return a URL with asterisks in place of its passwords."""
+    url = re.sub(r"(password=)[^&#]+", r"\1********", url)
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -61,6 +61,8 @@ HINTS = {
 }
 #: Errors that pass by themselves, as a failover ends or a snapshot is loaded.
 PASSING = frozenset({"READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY", "NOREPLICAS"})
+#: Those that another server may stand behind by now: connect anew.
+MOVED_ON = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
 
 
 def pack(*command: Argument) -> bytes:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from umbel.errors import ImproperlyConfigured, OperationalError
-from umbel.redis import handshake
+from umbel.redis import handshake, members, sentinel
 from umbel.redis.connection import ConnectionBroken, RedisConnection
+from umbel.redis.members import Address, Members
 from umbel.redis.place import Place
 
 
@@ -23,6 +24,8 @@ class Endpoint:
     cert_file: str | None = None
     key_file: str | None = None
     server_name: str | None = None
+    sentinel_username_file: str | None = None
+    sentinel_password_file: str | None = None
 
     @classmethod
     def from_environment(cls, url: str) -> Endpoint:
@@ -39,11 +42,16 @@ class Endpoint:
             get("CERT_FILE"),
             get("KEY_FILE"),
             get("TLS_SERVER_NAME"),
+            get("SENTINEL_USERNAME_FILE"),
+            get("SENTINEL_PASSWORD_FILE"),
         )
 
     @property
     def address(self) -> str:
         """The host, port and database, without credentials, for messages."""
+        if members.kind_of(self.url) != "single":
+            _, hosts, path, _ = members.split(self.url)
+            return f"{hosts.rpartition('@')[2]}{'/' if path else ''}{path}"
         parts = urlsplit(self.url)
         if parts.scheme == "unix":
             return parts.path
@@ -65,16 +73,47 @@ class Endpoint:
         """
         username = _read(self.username_file) if self.username_file else None
         password = _read(self.password_file) if self.password_file else None
+        kind = members.kind_of(self.url)
+        if kind == "single":
+            return self._open(self.url, username, password, timeout)
+        several = self._members()
+        username, password = username or several.username, password or several.password
+        if self.sentinel_password_file:
+            own = _read(self.sentinel_username_file) if self.sentinel_username_file else None
+            several = replace(several, sentinel_username=own, sentinel_password=_read(self.sentinel_password_file))
+        return sentinel.connect(several, self._open_member, username, password, timeout)
+
+    def _members(self) -> Members:
         try:
-            if urlsplit(self.url).scheme == "rediss":
+            several = members.read(self.url)
+            if not several.addresses:
+                raise ValueError("it names no server")
+            return several
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"the broker URL {self.address!r} cannot be read ({error}): "
+                "use redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DATABASE, rediss+sentinel:// for TLS"
+            ) from error
+
+    def _open_member(
+        self, address: Address, username: str | None, password: str | None, timeout: float, select: bool
+    ) -> RedisConnection:
+        return self._open(self._members().url(address), username, password, timeout, select)
+
+    def _open(
+        self, url: str, username: str | None, password: str | None, timeout: float, select: bool = True
+    ) -> RedisConnection:
+        """Open a connection to one server; ``select`` its database, which a Sentinel has not."""
+        try:
+            if urlsplit(url).scheme == "rediss":
                 from umbel.redis import tls
 
                 files = (self.ca_file, self.cert_file, self.key_file)
-                link = tls.connect(self.url, timeout, username, password, *files, self.server_name)
+                link = tls.connect(url, timeout, username, password, *files, self.server_name)
                 return RedisConnection(link.socket, link)
-            place = Place.read(self.url)
+            place = Place.read(url)
             place = replace(place, username=username or place.username, password=password or place.password)
-            return RedisConnection(handshake.connect(place, timeout))
+            return RedisConnection(handshake.connect(place if select else replace(place, database=None), timeout))
         except ValueError as error:
             raise ImproperlyConfigured(
                 f"the broker URL {self.address!r} cannot be read ({error}): "
@@ -82,7 +121,7 @@ class Endpoint:
             ) from error
         except handshake.CredentialsRefused as error:
             raise OperationalError(
-                f"Redis at {self.address} refuses the credentials ({error}): check the user name and the password"
+                f"Redis at {Endpoint(url).address} refuses the credentials ({error}): check the user name and the password"
             ) from error
         except (handshake.NotConnected, OSError) as error:
             raise ConnectionBroken(error, sent=False) from error

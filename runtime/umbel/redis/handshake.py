@@ -67,14 +67,17 @@ def _open(place: Place, timeout: float) -> socket.socket:
 
 
 def _introduce(plain: socket.socket, place: Place, timeout: float) -> None:
-    """Say who we are: one round trip. The database is always selected, so that a server that wants a password says so here."""
+    """Say who we are: one round trip. A database is always selected, so that a server that wants a password says so here."""
     commands: list[tuple[Any, ...]] = []
     if place.username or place.password:
         user = (place.username,) if place.username else ()
         commands.append((b"AUTH", *user, place.password or ""))
     if place.client_name:
         commands.append((b"CLIENT", b"SETNAME", place.client_name))
-    commands.append((b"SELECT", place.database))
+    if place.database is not None:
+        commands.append((b"SELECT", place.database))
+    if not commands:
+        return
     plain.sendall(b"".join([hiredis.pack_command(command) for command in commands]))
     reader = hiredis.Reader()
     until = time.monotonic() + timeout

@@ -34,7 +34,7 @@ class Place:
     host: str
     port: int
     path: str | None
-    database: int
+    database: int | None  #: None for a Sentinel, which has none
     username: str | None
     password: str | None
     client_name: str | None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from umbel.errors import OperationalError
-from umbel.redis.connection import PASSING, ConnectionBroken, RedisConnection, ServerRefused
+from umbel.redis.connection import MOVED_ON, PASSING, ConnectionBroken, RedisConnection, ServerRefused
 from umbel.redis.endpoint import Endpoint
 
 T = TypeVar("T")
@@ -75,8 +75,11 @@ class Pool:
         connection = self._take(now) or self.endpoint.connect(max(0.05, until - now))
         try:
             answer = work(connection)
-        except ServerRefused:
-            self._give(connection)
+        except ServerRefused as error:
+            if error.code in MOVED_ON:
+                connection.close()
+            else:
+                self._give(connection)
             raise
         except BaseException:
             connection.close()

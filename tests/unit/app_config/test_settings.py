@@ -265,6 +265,10 @@ def test_no_secret_is_shown() -> None:
         ("redis://host/0", "redis://host/0"),
         ("redis://:secret@host/0", "redis://:********@host/0"),
         ("redis://user@host/0", "redis://user@host/0"),
+        (
+            "redis+sentinel://u:secret@h:1,h:2/m/0?sentinel_password=too",
+            "redis+sentinel://u:********@h:1,h:2/m/0?sentinel_password=********",
+        ),
         ("redis://[broken", "********"),
     ],
 )
