@@ -360,6 +360,11 @@ class Umbel:
         # The control stands a floor above the app: found by name, not imported.
         return importlib.import_module("umbel.control.commands").Control(self)
 
+    @property
+    def dead(self) -> Any:
+        """The dead letters of all queues: ``find``, ``get``, ``retry``, ``purge``; see `umbel.control.deadletters`."""
+        return importlib.import_module("umbel.control.deadletters").DeadLetters(self)
+
     def close(self) -> None:
         """Drop all connections; the next use connects anew."""
         with self._lock:

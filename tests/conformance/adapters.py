@@ -71,29 +71,29 @@ class RedisAdapter:
     """The adapter for Redis."""
 
     def __init__(self, server: RedisServer, prefix: str) -> None:
-        self._server = server
+        self.server = server
         self._prefix = prefix
         self._closing = ExitStack()
 
     def broker(self) -> Broker:
-        return _closed_by(self._closing, RedisBroker(self._server.url, prefix=self._prefix))
+        return _closed_by(self._closing, RedisBroker(self.server.url, prefix=self._prefix))
 
     def results(self) -> Results:
-        return _closed_by(self._closing, RedisResults(self._server.url, prefix=self._prefix))
+        return _closed_by(self._closing, RedisResults(self.server.url, prefix=self._prefix))
 
     def begin_burial(self, owner: str) -> None:
-        connection = Endpoint(self._server.url).connect(5.0)
+        connection = Endpoint(self.server.url).connect(5.0)
         names = (keys.beats(self._prefix), keys.dying(self._prefix), keys.registry(self._prefix, owner))
         assert scripts.bury_begin(connection, names, (owner, "")) == 1
         connection.close()
 
     def empty(self) -> None:
-        with self._server.client() as client:
+        with self.server.client() as client:
             for key in client.scan_iter(f"{self._prefix}:*", count=1000):
                 client.delete(key)
 
     def close(self) -> None:
-        with self._server.client() as client:
+        with self.server.client() as client:
             leaks = find_leaks(client, self._prefix, self.broker())
         self._closing.close()
         self.empty()

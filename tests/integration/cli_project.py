@@ -44,6 +44,13 @@ def wait_for(path):
 @app.task
 def refuse():
     raise Reject("not today")
+
+
+@app.task
+def refuse_unless(path):
+    if not os.path.exists(path):
+        raise Reject("not yet")
+    return "went"
 """
 
 

@@ -101,7 +101,7 @@ def test_queues_and_purge(busy: Project) -> None:
 def test_report(busy: Project) -> None:
     found = busy.json("report")
     assert found["broker"]["version"]
-    assert found["tasks"] == ["tasks.add", "tasks.fail", "tasks.refuse", "tasks.wait_for"]
+    assert found["tasks"] == ["tasks.add", "tasks.fail", "tasks.refuse", "tasks.refuse_unless", "tasks.wait_for"]
     text = busy.run("-A", "tasks", "report").stdout
     assert "tasks.refuse" in text
     assert busy.run("report").returncode == 0
@@ -123,6 +123,38 @@ def test_dead_letters(project: Project) -> None:
     assert "no dead letter has the id nope" in project.error("dead", "show", "nope", code=1)
     # Nobody waits for ever for a dead task
     assert "NotRegistered" in project.run("result", unknown, "--wait", "10", code=1).stdout
+
+
+def test_dead_letters_are_sent_again_and_dropped(project: Project) -> None:
+    project.start_worker("-c", "1", UMBEL_UNKNOWN_TASK_GRACE="0")
+    first, second = (
+        project.run("-A", "tasks", "call", "tasks.refuse_unless", "-a", '["go"]').stdout.strip() for _ in "ab"
+    )
+    unknown = project.run("-A", "tasks", "call", "tasks.gone", "--force").stdout.strip()
+    wait_until(lambda: len(project.json("dead", "list")) == 3)
+    # Filters
+    assert [letter["id"] for letter in project.json("dead", "list", "--reason", "UnknownTask")] == [unknown]
+    assert {letter["id"] for letter in project.json("dead", "list", "--task", "tasks.ref*")} == {first, second}
+    assert project.json("dead", "list", "--before", "1h") == []
+    assert len(project.json("dead", "list", "--since", "1h", "--queue", "default", "-n", "2")) == 2
+    assert "--since takes an age" in project.error("dead", "list", "--since", "lately", code=2)
+    # Nothing is done by an oversight
+    assert "retry which dead letters?" in project.error("dead", "retry", code=2)
+    assert "purge which dead letters?" in project.error("dead", "purge", "--force", code=2)
+    assert "give --force" in project.error("dead", "purge", "--all", code=2)
+    assert "no dead letter has the id nope" in project.error("dead", "retry", "nope", code=1)
+    assert len(project.json("dead", "list")) == 3
+    # What is mended is sent again, and its waiter waits
+    (project.folder / "go").touch()
+    assert project.json("dead", "retry", first) == {"retried": 1, "ids": [first]}
+    assert project.json("result", first, "--wait", "10")["result"] == "went"
+    assert (
+        "Sent 1 dead letter again."
+        in project.run("-A", "tasks", "dead", "retry", "--task", "tasks.refuse_unless").stdout
+    )
+    assert project.json("result", second, "--wait", "10")["result"] == "went"
+    assert project.json("dead", "purge", "--reason", "UnknownTask", "--force") == {"purged": 1}
+    assert "No dead letters." in project.run("dead", "list").stdout
 
 
 def test_revoke_and_shutdown(project: Project) -> None:

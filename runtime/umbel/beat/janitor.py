@@ -1,4 +1,5 @@
-"""What beat does for the queues: bury dead owners and promote delayed tasks. With no worker alive nobody else would."""
+"""What beat does for the queues: bury dead owners, promote delayed tasks, drop old dead letters. With no worker alive nobody else
+would."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from umbel.control.reaper import Reaper
 LOOK_EVERY = 1.0
 #: Seconds after which the names of all queues are read again.
 NAMES_EVERY = 5.0
+#: Seconds between two looks for dead letters that are too old: where none is added, nobody else drops them.
+TRIM_EVERY = 60.0
 
 
 class Janitor:
@@ -31,6 +34,7 @@ class Janitor:
         self._named = float("-inf")
         self._reaped = float("-inf")
         self._next: dict[str, float] = {}
+        self._trimmed = float("-inf")
 
     def hint(self, pod_uids: Iterable[str]) -> None:
         """Somebody saw these pods vanish."""
@@ -50,6 +54,10 @@ class Janitor:
             if self._next[name] <= now:
                 due = self._broker.promote(name)
                 self._next[name] = now + (LOOK_EVERY if due is None else min(due, LOOK_EVERY))
+        if now - self._trimmed >= TRIM_EVERY:
+            self._trimmed = now
+            for name in self._names:
+                self._broker.trim_dead(name)
         if now - self._reaped >= LOOK_EVERY:
             self._reaped = now
             self._reaper.look()

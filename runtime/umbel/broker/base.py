@@ -137,11 +137,15 @@ class QueueInfo:
 
 @dataclass(slots=True)
 class DeadLetter:
-    """A message that no worker will run, with the reason. ``died`` is the broker's clock in seconds."""
+    """A message that no worker will run, with the reason.
+
+    ``died`` is the broker's clock in seconds; ``token`` names this very letter to the broker that returned it.
+    """
 
     died: float
     reason: dict[str, Any]
     payload: bytes
+    token: bytes = b""
 
 
 class Charge(StrEnum):
@@ -287,8 +291,41 @@ class Broker(Protocol):
     def purge(self, queue: str) -> int:
         """Drop all ready and delayed messages; return how many."""
 
-    def dead(self, queue: str, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
-        """Return dead letters, the newest first."""
+    def dead(
+        self,
+        queue: str,
+        limit: int = 100,
+        offset: int = 0,
+        *,
+        since: float | None = None,
+        before: float | None = None,
+    ) -> list[DeadLetter]:
+        """Return dead letters, the newest first.
+
+        Args:
+            queue: its name.
+            limit, offset: of the page.
+            since, before: seconds of the broker's clock: only letters that died then or later, and earlier than then.
+        """
+
+    def retry_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
+        """Send letters again as messages that were never delivered, and forget their results; return how many were sent.
+
+        Each moves from the dead letters to its ready list in one step: it is never lost, and never sent twice, whoever dies or
+        asks at the same time. A letter that is not there any more is left out.
+
+        Raises:
+            QueueClosed: the queue takes no tasks; the letters stay.
+        """
+
+    def drop_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
+        """Drop letters; return how many were there."""
+
+    def trim_dead(self, queue: str) -> int:
+        """Drop the letters that are older than the queue's ``dead_retention``; return how many there were."""
+
+    def keep_dead(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
+        """Add a message that no owner holds to the dead letters, as the queue's ``dead_policy`` says."""
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
         """Remember the ids as revoked (for a day) and tell all workers; return how many workers heard it."""
@@ -301,6 +338,9 @@ class Broker(Protocol):
 
     def listen(self, handle: Callable[[dict[str, Any]], None]) -> Listener:
         """Call ``handle`` with each command, from a thread of its own, across reconnects."""
+
+    def time(self) -> float:
+        """Return the broker's clock, in seconds since the Unix epoch."""
 
     def ping(self) -> dict[str, Any]:
         """Check the connection; return ``version``, ``maxmemory_policy`` and ``run_id`` of the server.

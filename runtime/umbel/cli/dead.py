@@ -1,27 +1,45 @@
-"""``umbel dead``: the messages that no worker will run, and why."""
+"""``umbel dead``: the messages that no worker will run, and why; to send them again, or to drop them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 
 import click
 
-from umbel.cli.exits import FAILED, Fail
+from umbel.cli.exits import FAILED, USAGE, Fail
 from umbel.cli.inspect import call_of
 from umbel.cli.queues import split, warn_of_unknown
 from umbel.cli.session import Session, json_option, pass_session
 from umbel.cli.table import columns
-from umbel.control.inspect import describe
+from umbel.control.deadletters import Letter, Which
 
-if TYPE_CHECKING:
-    from umbel.broker.base import DeadLetter
+F = TypeVar("F", bound=Callable[..., Any])
 
-#: How many letters are asked for at once.
-PAGE = 200
+#: Seconds of one of each unit in which an age is given.
+UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-queues_option = click.option("-Q", "--queues", "names", metavar="A,B", help="Only these queues.")
+_FILTERS: Final = (
+    click.option("-Q", "--queues", "--queue", "names", metavar="A,B", help="Only these queues."),
+    click.option("--task", metavar="NAME", help="Only this task; * and ? stand for anything: 'shop.*'."),
+    click.option(
+        "--reason", metavar="WORD", help="Only this reason: MaxDeliveries, UnknownTask, Rejected, Unreadable."
+    ),
+    click.option("--id", "ids", metavar="ID", multiple=True, help="Only this task id; may be given several times."),
+    click.option("--since", metavar="WHEN", help="Only those that died then or later: an age (30m, 2h, 7d) or a time."),
+    click.option("--before", metavar="WHEN", help="Only those that died earlier: an age (30m, 2h, 7d) or a time."),
+)
+
+
+def filters(command: F) -> F:
+    """Add the options that say which letters."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -30,75 +48,191 @@ def dead() -> None:
 
 
 @dead.command("list")
-@queues_option
+@filters
 @click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many per queue.")
 @json_option
 @pass_session
-def list_letters(session: Session, names: str | None, limit: int, as_json: bool) -> None:
+def list_letters(session: Session, /, limit: int, as_json: bool, **given: Any) -> None:
     """List dead letters, the newest first."""
-    found = [
-        _described(letter, queue)
-        for queue in _chosen(session, names)
-        for letter in session.app.broker.dead(queue, limit)
-    ]
-    found.sort(key=lambda info: str(info["died"]), reverse=True)
+    seen: Counter[str] = Counter()
+    found: list[Letter] = []
+    which = _which(session, **given)
+    for queue in which.queues or ():
+        for letter in session.app.dead.find(_only(which, queue)):
+            found.append(letter)
+            seen[queue] += 1
+            if seen[queue] >= limit:
+                break
+    found.sort(key=lambda letter: letter.letter.died, reverse=True)
     if as_json:
-        session.json(found)
+        session.json([letter.as_dict() for letter in found])
         return
     if not found:
         session.say("No dead letters.")
         return
-    rows = [(i["died"], i["queue"], i["id"], i["name"], i["reason"].get("reason"), call_of(i, 40)) for i in found]
+    rows = [
+        (
+            letter.died.isoformat(timespec="seconds"),
+            letter.queue,
+            letter.id,
+            letter.task,
+            letter.reason,
+            call_of(letter.message, 40),
+        )
+        for letter in found
+    ]
     for line in columns(("died", "queue", "id", "task", "reason", "arguments"), rows):
         session.out(line)
 
 
 @dead.command()
 @click.argument("task_id", metavar="ID")
-@queues_option
+@click.option("-Q", "--queues", "--queue", "names", metavar="A,B", help="Only these queues.")
 @json_option
 @pass_session
 def show(session: Session, task_id: str, names: str | None, as_json: bool) -> None:
-    """Show one dead letter: the task, its arguments, its counts, and the reason in full."""
-    for queue in _chosen(session, names):
-        for letter in _all(session, queue):
-            info = _described(letter, queue)
-            if info["id"] == task_id or letter.reason.get("id") == task_id:
-                _print(session, info, as_json)
-                return
-    raise Fail(f"no dead letter has the id {task_id}; umbel dead list shows those that are there", FAILED)
-
-
-def _print(session: Session, info: dict[str, Any], as_json: bool) -> None:
+    """Show one dead letter: the task, its arguments, its counts, the reason in full, and what died with it."""
+    letter = next(session.app.dead.find(_which(session, names, ids=(task_id,))), None)
+    if letter is None:
+        raise Fail(f"no dead letter has the id {task_id}; umbel dead list shows those that are there", FAILED)
+    info = letter.as_dict()
     if as_json:
         session.json(info)
         return
     for key, value in info.items():
-        if isinstance(value, dict) and key == "reason":
-            for part, text in value.items():
-                session.out(f"{'reason' if part == 'reason' else f'  {part}'}: {text}")
+        if key == "reason":
+            _show_reason(session, value)
         else:
             session.out(f"{key}: {value}")
 
 
-def _chosen(session: Session, names: str | None) -> list[str]:
+def _show_reason(session: Session, reason: dict[str, Any]) -> None:
+    for part, value in reason.items():
+        if part == "deaths":
+            session.out("  deaths:")
+            for death in value:
+                when = datetime.fromtimestamp(death.get("at", 0), UTC).isoformat(timespec="seconds")
+                words = (
+                    f"{name}={death[name]}" for name in ("host", "pid", "pod", "pool", "charge") if death.get(name)
+                )
+                session.out(f"    {when} {' '.join(words)}: {death.get('cause') or 'it died'}")
+        elif part == "traceback":
+            session.out("  traceback:")
+            for line in str(value).splitlines():
+                session.out(f"    {line}")
+        else:
+            session.out(f"{'reason' if part == 'reason' else f'  {part}'}: {value}")
+
+
+@dead.command()
+@filters
+@click.argument("task_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("-n", "--limit", type=click.IntRange(1), help="At most so many per queue, the newest.")
+@json_option
+@pass_session
+def retry(
+    session: Session, /, task_ids: tuple[str, ...], everything: bool, limit: int | None, as_json: bool, **given: Any
+) -> None:
+    """Send dead letters again, to the queue where they died: same id, same arguments, all counts at zero."""
+    given["ids"] = (*given["ids"], *task_ids)
+    which = _which(session, **given)
+    _insist(which, given, everything, "retry")
+    results = session.app.dead.retry(which, limit=limit)
+    sent = [result.id for result in results]
+    missing = sorted(set(given["ids"]) - set(sent))
+    if as_json:
+        session.json({"retried": len(sent), "ids": sent})
+    else:
+        session.say(f"Sent {len(sent)} dead letter{'s' if len(sent) != 1 else ''} again.")
+    if missing:
+        raise Fail(
+            f"no dead letter has the id {', '.join(missing)}; umbel dead list shows those that are there", FAILED
+        )
+
+
+@dead.command()
+@filters
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("-n", "--limit", type=click.IntRange(1), help="At most so many per queue, the newest.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@json_option
+@pass_session
+def purge(session: Session, /, everything: bool, limit: int | None, force: bool, as_json: bool, **given: Any) -> None:
+    """Drop dead letters for good. Stored results are not touched."""
+    which = _which(session, **given)
+    _insist(which, given, everything, "purge")
+    if not force:
+        if not sys.stdin.isatty():
+            raise Fail(
+                "purge asks before it drops dead letters, and there is no terminal to ask at: give --force", USAGE
+            )
+        count = sum(1 for _ in session.app.dead.find(which))
+        click.confirm(f"Drop {count} dead letters from {', '.join(which.queues or ())}?", abort=True)
+    dropped = session.app.dead.purge(which, limit=limit)
+    if as_json:
+        session.json({"purged": dropped})
+        return
+    session.say(f"Dropped {dropped} dead letter{'s' if dropped != 1 else ''}.")
+
+
+def _insist(which: Which, given: dict[str, Any], everything: bool, command: str) -> None:
+    """Refuse to act on all letters by an oversight."""
+    if which.is_all and given["names"] is None and not everything:
+        raise Fail(
+            f"{command} which dead letters? Name ids, or give --queue, --task, --reason, --since or --before; all of them: --all",
+            USAGE,
+        )
+
+
+def _which(
+    session: Session,
+    names: str | None = None,
+    task: str | None = None,
+    reason: str | None = None,
+    ids: tuple[str, ...] = (),
+    since: str | None = None,
+    before: str | None = None,
+) -> Which:
     wanted = split(names)
     if wanted:
         warn_of_unknown(session, wanted)
-        return wanted
-    return session.app.broker.queues()
+    now = session.app.broker.time() if since or before else 0.0
+    return Which(
+        wanted or session.app.broker.queues(),
+        task,
+        reason,
+        ids or None,
+        moment("--since", since, now),
+        moment("--before", before, now),
+    )
 
 
-def _all(session: Session, queue: str) -> Iterator[DeadLetter]:
-    offset = 0
-    while True:
-        page = session.app.broker.dead(queue, PAGE, offset)
-        yield from page
-        if len(page) < PAGE:
-            return
-        offset += PAGE
+def _only(which: Which, queue: str) -> Which:
+    return Which([queue], which.task, which.reason, which.ids, which.since, which.before)
 
 
-def _described(letter: DeadLetter, queue: str) -> dict[str, Any]:
-    died = datetime.fromtimestamp(letter.died, timezone.utc)  # noqa: UP017 - as elsewhere
-    return {"died": died.isoformat(timespec="seconds"), **describe(letter.payload, queue), "reason": letter.reason}
+def moment(option: str, text: str | None, now: float) -> float | None:
+    """Return a moment in seconds since the Unix epoch: so long ago (``90s``, ``30m``, ``2h``, ``7d``), or a time.
+
+    Args:
+        option: for the error.
+        text: an age, or a time of ISO 8601, in UTC unless it says otherwise; None for none.
+        now: the broker's clock, by which letters are dated.
+
+    Raises:
+        Fail: it is neither.
+    """
+    if text is None:
+        return None
+    age = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if age is not None:
+        return now - float(age[1]) * UNITS[age[2]]
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Fail(
+            f"{option} takes an age such as 90s, 30m, 2h or 7d, or a time such as 2031-05-17T08:00:00Z, not {text!r}",
+            USAGE,
+        ) from None
+    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()

@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "result": ("umbel.cli.call:result", "Show the result of a task."),
     "purge": ("umbel.cli.queues:purge", "Drop waiting tasks."),
     "queues": ("umbel.cli.queues:queues", "List queues and what waits in them."),
-    "dead": ("umbel.cli.dead:dead", "Look at dead letters: list, show."),
+    "dead": ("umbel.cli.dead:dead", "Look at dead letters, send them again, drop them."),
     "report": ("umbel.cli.report:report", "Show versions, settings and the broker, for bug reports."),
 }
 ENTRY_POINTS: Final = "umbel.commands"

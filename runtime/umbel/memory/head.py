@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from umbel import message as messages
+from umbel.errors import DecodeError
+from umbel.ids import new_nonce
 from umbel.message import DEFAULT_PRIORITY, HEAD_SIZE, MAX_PRIORITY
 
 _PRIORITY: Final = 2
@@ -31,6 +34,14 @@ def raise_counts(payload: bytes, *, attempt: int = 0, lost: int = 0, suspect: in
     return payload[:_COUNTS_AT] + _COUNTS.pack(*new) + payload[_COUNTS_AT + _COUNTS.size :]
 
 
+def renew(payload: bytes, now_ms: int) -> bytes:
+    """Return the message as if it had never been delivered: no flags, all counts zero, a fresh nonce, enqueued now."""
+    if len(payload) < HEAD_SIZE:
+        return payload
+    head = payload[:1] + b"\0" + payload[2:3] + bytes(_COUNTS.size) + _ENQUEUED.pack(now_ms) + new_nonce()
+    return head + payload[len(head) :]
+
+
 def priority(payload: bytes) -> int:
     """Return the priority, 0-9; the default one for what has no head."""
     return min(MAX_PRIORITY, payload[_PRIORITY]) if len(payload) >= HEAD_SIZE else DEFAULT_PRIORITY
@@ -44,3 +55,11 @@ def is_suspect(payload: bytes) -> bool:
 def enqueued_ms(payload: bytes) -> int:
     """Return the time of enqueuing, in milliseconds; 0 for what has no head."""
     return int(_ENQUEUED.unpack_from(payload, _ENQUEUED_AT)[0]) if len(payload) >= HEAD_SIZE else 0
+
+
+def task_id(payload: bytes) -> str | None:
+    """Return the id of the task, None for what cannot be read."""
+    try:
+        return str(messages.decode(payload).headers["id"])
+    except DecodeError:
+        return None

@@ -9,8 +9,8 @@ import heapq
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from umbel.broker.base import DeadLetter, QueueInfo
@@ -155,15 +155,32 @@ class MemoryQueue:
         """Keep a message with the dead letters, as the settings say; drop those that are too old or too many."""
         if not self.settings.keep_dead:
             return
-        self._dead.append(DeadLetter(now, reason, payload))
+        self._dead.append(DeadLetter(now, reason, payload, b"%d" % next(self._order)))
+        self.trim_dead(now)
+
+    def trim_dead(self, now: float) -> int:
+        """Drop the dead letters that are too old or too many; return how many there were."""
+        before = len(self._dead)
         oldest = now - self.settings.dead_retention
         while self._dead and (self._dead[0].died <= oldest or len(self._dead) > self.settings.dead_max):
             self._dead.popleft()
+        return before - len(self._dead)
 
-    def dead(self, limit: int, offset: int) -> list[DeadLetter]:
+    def dead(self, limit: int, offset: int, since: float | None, before: float | None) -> list[DeadLetter]:
         """Return dead letters, the newest first."""
-        newest = itertools.islice(reversed(self._dead), offset, offset + limit)
-        return [DeadLetter(letter.died, letter.reason, letter.payload) for letter in newest]
+        wanted = (
+            replace(letter)
+            for letter in reversed(self._dead)
+            if (since is None or letter.died >= since) and (before is None or letter.died < before)
+        )
+        return list(itertools.islice(wanted, offset, offset + limit))
+
+    def take_dead(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+        """Take letters out of the dead ones; return those that were there."""
+        tokens = {letter.token for letter in letters}
+        taken = [letter for letter in self._dead if letter.token in tokens]
+        self._dead = deque(letter for letter in self._dead if letter.token not in tokens)
+        return taken
 
     def purge(self) -> int:
         """Drop what is ready or delayed; return how many messages that were."""

@@ -48,3 +48,19 @@ def test_a_dead_owner_is_buried_sooner_on_a_hint(
     assert broker.info("mail").in_flight == 0
     consumer.close()
     broker.close()
+
+
+def test_old_dead_letters_are_dropped(
+    redis_server: RedisServer, prefix: str, mounted: MountedConfig, start_beat: StartBeat
+) -> None:
+    broker = RedisBroker(redis_server.url, prefix=prefix)
+    broker.configure("mail", {"dead_retention": 0.2}, 1)
+    broker.keep_dead("mail", outgoing("old").payload, {"reason": "Rejected"})
+    broker.configure("reports", {}, 1)
+    broker.keep_dead("reports", outgoing("young").payload, {"reason": "Rejected"})
+    died = broker.dead("mail")[0].died
+    eventually(lambda: broker.time() > died + 0.2)
+    start_beat(redis_server)
+    eventually(lambda: broker.info("mail").dead == 0)
+    assert broker.info("reports").dead == 1
+    broker.close()

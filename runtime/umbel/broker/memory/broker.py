@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
+
 from umbel.broker.base import DeadLetter, Outgoing, OwnerInfo, QueueInfo
 from umbel.broker.memory.bell import MemoryBell
 from umbel.broker.memory.consumer import MemoryConsumer
@@ -92,10 +94,45 @@ class MemoryBroker:
             state = store.queues.get(queue)
             return 0 if state is None else state.purge()
 
-    def dead(self, queue: str, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
+    def dead(
+        self,
+        queue: str,
+        limit: int = 100,
+        offset: int = 0,
+        *,
+        since: float | None = None,
+        before: float | None = None,
+    ) -> list[DeadLetter]:
         with self._store.locked() as store:
             state = store.queues.get(queue)
-            return [] if state is None else state.dead(limit, offset)
+            return [] if state is None else state.dead(limit, offset, since, before)
+
+    def retry_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
+        now_ms = int(self._clock.time() * 1000)
+        with self._store.locked() as store:
+            state = store.queue(queue)
+            if not state.settings.intake_open:
+                raise QueueClosed(f"queue {queue!r} takes no tasks: its intake is Reject; set it to Accept")
+            taken = state.take_dead(letters)
+            for letter in taken:
+                task_id = head.task_id(letter.payload)
+                if task_id is not None:
+                    store.records.forget(task_id)
+                state.put_back(head.renew(letter.payload, now_ms))
+            store.ring_if_takeable(state)
+            return len(taken)
+
+    def drop_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
+        with self._store.locked() as store:
+            return len(store.queue(queue).take_dead(letters))
+
+    def trim_dead(self, queue: str) -> int:
+        with self._store.locked() as store:
+            return store.queue(queue).trim_dead(self._clock.time())
+
+    def keep_dead(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
+        with self._store.locked() as store:
+            store.queue(queue).bury(payload, orjson.loads(orjson.dumps(reason)), self._clock.time())
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
         with self._store.locked() as store:
@@ -111,6 +148,9 @@ class MemoryBroker:
 
     def listen(self, handle: Callable[[dict[str, Any]], None]) -> MemoryListener:
         return self._store.commands.listen(handle)
+
+    def time(self) -> float:
+        return self._clock.time()
 
     def ping(self) -> dict[str, Any]:
         return {"version": "memory", "maxmemory_policy": "noeviction", "run_id": self._store.generation}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from umbel import message as messages
 from umbel.broker.base import DeadLetter, Outgoing, OwnerInfo, QueueInfo
 from umbel.broker.redis.bell import RedisBell
 from umbel.broker.redis.consumer import RedisConsumer, newer_layout
+from umbel.broker.redis.dead import DeadLetters
 from umbel.broker.redis.listener import RedisListener
 from umbel.broker.redis.liveness import RedisLiveness
 from umbel.clock import full_milliseconds
@@ -48,6 +48,7 @@ class RedisBroker:
         self.prefix = prefix
         self._endpoint = Endpoint.from_environment(url)
         self._pool = Pool(self._endpoint, publish_timeout)
+        self._letters = DeadLetters(self._pool, prefix)
         self._named: dict[str, float] = {}
         self._heads: dict[tuple[str, int], bytes] = {}
 
@@ -159,18 +160,24 @@ class RedisBroker:
             intake != b"Reject",
         )
 
-    def dead(self, queue: str, limit: int = 100, offset: int = 0) -> list[DeadLetter]:
-        name = keys.queue(self.prefix, queue).dead
-        flat = self._call(b"ZREVRANGE", name, offset, offset + limit - 1, b"WITHSCORES")
-        letters = []
-        for raw, score in zip(flat[::2], flat[1::2], strict=True):
-            (length,) = struct.unpack_from(">I", raw)
-            letters.append(DeadLetter(float(score) / 1000.0, orjson.loads(raw[4 : 4 + length]), raw[4 + length :]))
-        return letters
+    def dead(
+        self,
+        queue: str,
+        limit: int = 100,
+        offset: int = 0,
+        *,
+        since: float | None = None,
+        before: float | None = None,
+    ) -> list[DeadLetter]:
+        return self._letters.read(queue, limit, offset, since, before)
 
     def revoked(self) -> set[str]:
         name = keys.revoked(self.prefix)
         return {task.decode() for task in self._call(b"ZRANGEBYSCORE", name, int(time.time() * 1000), b"+inf")}
+
+    def time(self) -> float:
+        seconds, microseconds = self._call(b"TIME")
+        return int(seconds) + int(microseconds) / 1e6
 
     def ping(self) -> dict[str, Any]:
         def look(connection: RedisConnection) -> list[Any]:
@@ -214,6 +221,18 @@ class RedisBroker:
     def purge(self, queue: str) -> int:
         own = keys.queue(self.prefix, queue)
         return int(self._pool.run(lambda connection: scripts.purge(connection, (own.eta, *own.ready)), repeat=True))
+
+    def retry_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
+        return self._letters.retry(queue, letters)
+
+    def drop_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
+        return self._letters.drop(queue, letters)
+
+    def trim_dead(self, queue: str) -> int:
+        return self._letters.trim(queue)
+
+    def keep_dead(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
+        self._letters.keep(queue, payload, reason)
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
         now = time.time()

@@ -1,0 +1,117 @@
+"""The dead letters of one queue on Redis: reading, sending again, dropping.
+
+A letter is a member of a sorted set, by the time at which it was buried: the length of its reason, the reason, the message.
+The whole member is what names a letter, so that nobody sends again or drops another one than the one that was looked at.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import orjson
+
+from umbel import message as messages
+from umbel.broker.base import DeadLetter
+from umbel.broker.redis.consumer import newer_layout
+from umbel.errors import DecodeError, LayoutError, QueueClosed
+from umbel.ids import new_nonce
+from umbel.redis import keys, scripts
+from umbel.redis.connection import Argument
+from umbel.redis.pool import Pool
+
+#: Letters of one call that sends again or drops, so that no script holds Redis for long.
+CHUNK: Final = 200
+_LENGTH: Final = struct.Struct(">I")
+
+
+class DeadLetters:
+    """The dead letters of all queues under one prefix.
+
+    Args:
+        pool: connections.
+        prefix: of all keys.
+    """
+
+    def __init__(self, pool: Pool, prefix: str) -> None:
+        self._pool = pool
+        self._prefix = prefix
+
+    def read(self, queue: str, limit: int, offset: int, since: float | None, before: float | None) -> list[DeadLetter]:
+        """Return letters, the newest first; see `umbel.broker.base.Broker.dead`."""
+        name = keys.queue(self._prefix, queue).dead
+        latest: Argument = b"+inf" if before is None else f"({before * 1000:.0f}"
+        earliest: Argument = b"-inf" if since is None else f"{since * 1000:.0f}"
+        command = (b"ZREVRANGEBYSCORE", name, latest, earliest, b"WITHSCORES", b"LIMIT", offset, limit)
+        flat = self._pool.run(lambda connection: connection.call(*command), repeat=True)
+        return [_letter(raw, float(score)) for raw, score in zip(flat[::2], flat[1::2], strict=True)]
+
+    def retry(self, queue: str, letters: Sequence[DeadLetter]) -> int:
+        """Send letters again; see `umbel.broker.base.Broker.retry_dead`."""
+        own = keys.queue(self._prefix, queue)
+        sent = 0
+        for chunk in _chunks(letters):
+            names: list[Argument] = [own.dead, own.meta, own.bell, *own.ready]
+            arguments: list[Argument] = [keys.LAYOUT]
+            for letter in chunk:
+                task_id = _task_id(letter.payload)
+                if task_id is not None:
+                    names.append(keys.result(self._prefix, task_id))
+                arguments += (letter.token, new_nonce(), 0 if task_id is None else 1)
+            # Repeated where the answer was lost: what was sent the first time is no letter any more the second time.
+            status, detail = self._pool.run(_calling(scripts.dead_retry, names, arguments), repeat=True)
+            if status == b"closed":
+                raise QueueClosed(
+                    f"queue {queue!r} takes no tasks: its intake is Reject, so its dead letters stay where they are "
+                    "(set the TaskQueue's intake to Accept)"
+                )
+            if status == b"layout":
+                raise LayoutError(newer_layout(queue, detail))
+            sent += int(detail)
+        return sent
+
+    def drop(self, queue: str, letters: Sequence[DeadLetter]) -> int:
+        """Drop letters; return how many were there."""
+        name = keys.queue(self._prefix, queue).dead
+        dropped = 0
+        for chunk in _chunks(letters):
+            command: list[Argument] = [b"ZREM", name, *(letter.token for letter in chunk)]
+            dropped += int(self._pool.run(_command(command), repeat=True))
+        return dropped
+
+    def trim(self, queue: str) -> int:
+        """Drop what is older than the queue keeps it; return how many there were."""
+        own = keys.queue(self._prefix, queue)
+        return int(self._pool.run(_calling(scripts.dead_trim, (own.dead, own.meta), ()), repeat=True))
+
+    def keep(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
+        """Add a letter; see `umbel.broker.base.Broker.keep_dead`."""
+        own = keys.queue(self._prefix, queue)
+        self._pool.run(_calling(scripts.dead_keep, (own.dead, own.meta), (orjson.dumps(reason), payload)), repeat=True)
+
+
+def _calling(script: scripts.Script, names: Sequence[Argument], arguments: Sequence[Argument]) -> Callable[[Any], Any]:
+    return lambda connection: script(connection, names, arguments)
+
+
+def _command(command: Sequence[Argument]) -> Callable[[Any], Any]:
+    return lambda connection: connection.call(*command)
+
+
+def _chunks(letters: Sequence[DeadLetter]) -> Iterator[Sequence[DeadLetter]]:
+    for start in range(0, len(letters), CHUNK):
+        yield letters[start : start + CHUNK]
+
+
+def _letter(raw: bytes, score: float) -> DeadLetter:
+    (length,) = _LENGTH.unpack_from(raw)
+    reason = orjson.loads(raw[_LENGTH.size : _LENGTH.size + length])
+    return DeadLetter(score / 1000.0, reason, raw[_LENGTH.size + length :], raw)
+
+
+def _task_id(payload: bytes) -> str | None:
+    try:
+        return str(messages.decode(payload).headers["id"])
+    except DecodeError:
+        return None
