@@ -72,7 +72,6 @@ class ChaosProxy:
         self.port = 0
         self._target = port
         self._links: set[_Link] = set()
-        self._serving: set[asyncio.Task[None]] = set()
         self._refusing = False
         self._closing = False
         self._loop = asyncio.new_event_loop()
@@ -126,21 +125,13 @@ class ChaosProxy:
         self._server.close()
         for link in list(self._links):
             link.cut()
-        # Those too that are just connecting to the server.
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        # Those too that are just connecting, to the server or to this proxy.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
         # A transport that was aborted says good-bye to its socket in the next turn of the loop.
         await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        try:
-            await self._carry(reader, writer)
-        finally:
-            self._serving.discard(task)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing or self._closing:
             writer.transport.abort()
             return
