@@ -24,6 +24,8 @@ Argument = bytes | str | int | float
 
 #: Whether a blocking socket is bounded by SO_RCVTIMEO and SO_SNDTIMEO. Not with TLS, whose layer would try again for ever.
 _KERNEL_TIMEOUTS = sys.platform == "linux"
+#: Bytes beyond which a command may not fit into the line at once.
+LARGE = 65536
 _PEEK = socket.MSG_PEEK | (socket.MSG_DONTWAIT if _KERNEL_TIMEOUTS else 0)
 
 
@@ -63,6 +65,15 @@ HINTS = {
 PASSING = frozenset({"READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY", "NOREPLICAS"})
 #: Those that another server may stand behind by now: connect anew.
 MOVED_ON = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
+
+
+def seconds_left(until: float, whole: float) -> float:
+    """Return the seconds left until a moment, all of ``whole`` while hardly any have passed, and some at the least.
+
+    A socket keeps its limit from call to call as long as it is the same one, so what is usual sets none.
+    """
+    left = until - time.monotonic()
+    return whole if left > 0.98 * whole else max(0.01, left)
 
 
 def pack(*command: Argument) -> bytes:
@@ -138,11 +149,22 @@ class RedisConnection:
         try:
             if timeout != self._send_timeout:
                 self._limit(socket.SO_SNDTIMEO, timeout)
-            self._socket.sendall(packed)
+            if len(packed) > LARGE and self._by_kernel:
+                self._send_in_parts(packed, timeout)
+            else:
+                self._socket.sendall(packed)
         except BlockingIOError:
             raise ConnectionBroken(f"nothing could be sent for {timeout:g} s", sent=True) from None
         except OSError as error:
             raise ConnectionBroken(error, sent=True) from error
+
+    def _send_in_parts(self, packed: bytes, timeout: float) -> None:
+        """Send what the line may take in parts only: the kernel's limit counts anew for each of them."""
+        until = time.monotonic() + timeout
+        view = memoryview(packed)
+        while view:
+            self._limit(socket.SO_SNDTIMEO, max(0.01, until - time.monotonic()))
+            view = view[self._socket.send(view) :]
 
     def receive(self, timeout: float) -> Any:
         """Return the next answer; an error of the server is returned as `hiredis.ReplyError`, not raised.

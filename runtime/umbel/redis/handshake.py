@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
@@ -27,7 +28,7 @@ def connect(place: Place, timeout: float) -> socket.socket:
 
     Args:
         place: where.
-        timeout: seconds, for each address of the host, and for the handshake.
+        timeout: seconds, for all addresses of the host, and again for the handshake.
 
     Raises:
         CredentialsRefused, NotConnected: by the server.
@@ -52,7 +53,7 @@ def connect(place: Place, timeout: float) -> socket.socket:
 
 def _open(place: Place, timeout: float) -> socket.socket:
     if place.path is None:
-        plain = socket.create_connection((place.host, place.port), timeout)
+        plain = _first_of(socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM), timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return plain
@@ -64,6 +65,23 @@ def _open(place: Place, timeout: float) -> socket.socket:
         plain.close()
         raise
     return plain
+
+
+def _first_of(addresses: Sequence[tuple[Any, ...]], timeout: float) -> socket.socket:
+    """Connect to the first address that takes us; those that are silent share the time."""
+    until = time.monotonic() + timeout
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses, 1):
+        plain = socket.socket(family, kind, protocol)
+        try:
+            plain.settimeout(max(0.01, (until - time.monotonic()) / (len(addresses) - tried + 1)))
+            plain.connect(address)
+        except BaseException as error:
+            plain.close()
+            if tried == len(addresses) or not isinstance(error, OSError):
+                raise
+        else:
+            return plain
+    raise OSError("the host has no address")
 
 
 def _introduce(plain: socket.socket, place: Place, timeout: float) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any, Final
 
 import hiredis
 
-from umbel.redis.connection import Argument, RedisConnection, ServerRefused, pack
+from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, ServerRefused, pack, seconds_left
 
 _INCLUDE: Final = re.compile(rb"^-- include (\w+)$", re.M)
 _FOLDER: Final = resources.files("umbel.redis").joinpath("lua")
@@ -50,17 +51,25 @@ class Script:
         Raises:
             ServerRefused, ConnectionBroken: see `RedisConnection.call`.
         """
+        until = time.monotonic() + timeout
         answer = connection.receive(timeout)
         if isinstance(answer, hiredis.ReplyError):
             refused = ServerRefused(str(answer))
             if refused.code != "NOSCRIPT":
                 raise refused
-            connection.call(b"SCRIPT", b"LOAD", self.text, timeout=timeout)
-            connection.send(packed, timeout)
-            answer = connection.receive(timeout)
+            self._load(connection, seconds_left(until, timeout))
+            connection.send(packed, seconds_left(until, timeout))
+            answer = connection.receive(seconds_left(until, timeout))
             if isinstance(answer, hiredis.ReplyError):
                 raise ServerRefused(str(answer))
         return answer
+
+    def _load(self, connection: RedisConnection, timeout: float) -> None:
+        """Tell the server the script. If the connection breaks over that, the script did not run."""
+        try:
+            connection.call(b"SCRIPT", b"LOAD", self.text, timeout=timeout)
+        except ConnectionBroken as error:
+            raise ConnectionBroken(error, sent=False) from error
 
     def __call__(
         self,

@@ -18,7 +18,7 @@ from umbel.broker.redis.liveness import RedisLiveness
 from umbel.clock import full_milliseconds
 from umbel.errors import DecodeError, LayoutError, PublishUncertain, QueueClosed
 from umbel.redis import keys, scripts
-from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection
+from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, seconds_left
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 
@@ -85,13 +85,14 @@ class RedisBroker:
 
     def _send(self, queue: str, packed: bytes, messages: Sequence[Outgoing]) -> None:
         deadline = self._pool.deadline
+        now = time.monotonic()
+        until = now + deadline
 
         def send(connection: RedisConnection) -> Any:
-            if time.monotonic() - self._named.get(queue, -NAME_AGAIN) >= NAME_AGAIN:
-                connection.call(b"SADD", keys.queue_names(self.prefix), queue)
-                self._named[queue] = time.monotonic()
-            connection.send(packed, deadline)
-            return scripts.publish.receive(connection, packed, deadline)
+            if now - self._named.get(queue, -NAME_AGAIN) >= NAME_AGAIN:
+                self._name(connection, queue, seconds_left(until, deadline))
+            connection.send(packed, seconds_left(until, deadline))
+            return scripts.publish.receive(connection, packed, seconds_left(until, deadline))
 
         try:
             status, detail = self._pool.run(send)
@@ -109,6 +110,14 @@ class RedisBroker:
             )
         if status == b"layout":
             raise LayoutError(newer_layout(queue, detail))
+
+    def _name(self, connection: RedisConnection, queue: str, timeout: float) -> None:
+        """Tell Redis the queue's name. If the connection breaks over that, nothing was published yet."""
+        try:
+            connection.call(b"SADD", keys.queue_names(self.prefix), queue, timeout=timeout)
+        except ConnectionBroken as error:
+            raise ConnectionBroken(error, sent=False) from error
+        self._named[queue] = time.monotonic()
 
     # The other sides
 
