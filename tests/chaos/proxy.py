@@ -103,6 +103,10 @@ class ChaosProxy:
         """Let new connections through again."""
         self._refusing = False
 
+    def point_at(self, port: int) -> None:
+        """Lead new connections to another server; those that are open stay."""
+        self._target = port
+
     def cut_all(self) -> None:
         """Cut all connections that are open now."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 
 from rich.console import Console
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--fsync", choices=["always", "everysec"], default="always", help="of the append-only file")
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(10**9) if given.seed is None else given.seed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of what ends all processes
     storm = Storm(given.minutes * 60.0, seed, given.rate, given.fsync)
     outcome = ride(storm, lambda text: console.print(text, style="dim", markup=False))
     _print(storm, outcome)

@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable
 
-import redis
 from tests.chaos.storm.fleet import Fleet, Place
 from tests.chaos.storm.memory import size_of
 from tests.chaos.storm.plan import Fault
@@ -33,6 +32,7 @@ class Faults:
         self._tell = tell
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
+        self._away = False  # Redis
         self.done: dict[str, int] = {}
 
     def carry_out(self, fault: Fault) -> None:
@@ -206,28 +206,35 @@ class Faults:
             self._after(1.0, self._look_at_beat)
 
     def _redis_restart(self, fault: Fault) -> str:
+        self._away = True
         self._fleet.redis.stop()
         self._after(fault.lasts, self._start_redis)
         return "Redis"
 
     def _redis_kill(self, fault: Fault) -> str:
+        self._away = True
         self._fleet.redis.kill()
         self._after(fault.lasts, self._start_redis)
         return "Redis"
 
     def _start_redis(self) -> None:
         self._fleet.redis.start()
-        self._recoveries.back = time.monotonic()
+        self._redis_is_back()
 
     def _redis_hang(self, fault: Fault) -> str:
+        self._away = True
         self._fleet.redis.pause()
 
         def go_on() -> None:
             self._fleet.redis.go_on()
-            self._recoveries.back = time.monotonic()
+            self._redis_is_back()
 
         self._after(fault.lasts, go_on)
         return "Redis"
+
+    def _redis_is_back(self) -> None:
+        self._recoveries.back = time.monotonic()
+        self._away = False
 
     def _cut_connections(self, fault: Fault) -> str:
         return self._tell_redis("CLIENT", "KILL", "TYPE", "normal")
@@ -236,28 +243,25 @@ class Faults:
         return self._tell_redis("SCRIPT", "FLUSH")
 
     def _tell_redis(self, *command: str) -> str:
-        try:
-            with self._fleet.redis.client() as client:
-                client.execute_command(*command)
-        except redis.RedisError:
+        if self._away:
             return ""
+        with self._fleet.redis.client() as client:
+            client.execute_command(*command)
         return "Redis"
 
     def _owners(self) -> dict[str, dict[int, list[str]]]:
         """Return for each worker its children with the keys of what they hold; empty while Redis is away."""
         found: dict[str, dict[int, list[str]]] = {}
         prefix = self._fleet.prefix
-        try:
-            with self._fleet.redis.client() as client:
-                client.connection_pool.connection_kwargs["socket_timeout"] = 0.5
-                for owner in client.zrange(keys.beats(prefix), 0, -1):
-                    entry = client.hgetall(keys.registry(prefix, owner.decode()))
-                    if entry:
-                        name = entry[b"hostname"].decode()
-                        owned = [keys.owned(prefix, queue, owner.decode()) for queue in _queues(entry)]
-                        found.setdefault(name, {})[int(entry[b"pid"])] = owned
-        except redis.RedisError:
-            return {}
+        if self._away:
+            return found
+        with self._fleet.redis.client() as client:
+            for owner in client.zrange(keys.beats(prefix), 0, -1):
+                entry = client.hgetall(keys.registry(prefix, owner.decode()))
+                if entry:
+                    name = entry[b"hostname"].decode()
+                    owned = [keys.owned(prefix, queue, owner.decode()) for queue in _queues(entry)]
+                    found.setdefault(name, {})[int(entry[b"pid"])] = owned
         return found
 
 

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from tests.redis_server import RedisServer
 
 #: Seconds between two looks.
@@ -71,7 +73,7 @@ class Recoveries:
             return len(self._watches)
 
     def _run(self) -> None:
-        client = self._server.client()
+        client = redis.Redis(port=self._server.port, socket_timeout=0.5, protocol=2, retry=Retry(NoBackoff(), 0))
         while not self._stopped.wait(LOOK):
             with self._lock:
                 watches = list(self._watches)

@@ -19,7 +19,7 @@ from umbel import states
 from umbel.broker.redis.consumer import store
 from umbel.record import Record
 from umbel.redis import keys, scripts
-from umbel.redis.connection import RedisConnection
+from umbel.redis.connection import RedisConnection, ServerRefused
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 from umbel.results.redis.inbox import Inbox
@@ -108,12 +108,19 @@ class RedisResults:
 
     def _look(self, own: Inbox, task_id: str, inbox: str | None) -> None:
         """Read the record; where no reply is going to come, leave a watch in its place."""
-        found = self.get(task_id) if inbox == own.client else self._watch(task_id, own.client)
+        told = inbox == own.client
+        try:
+            found = self.get(task_id) if told else self._watch(task_id, own.client)
+        except ServerRefused as error:
+            if told or error.code != "OOM":  # a full Redis takes no watch, and still shows what it has
+                raise
+            own.waiting.look_soon(task_id)
+            found = self.get(task_id)
         if found is None:
             return
         if found.state in states.READY_STATES:
             own.waiting.resolve(task_id, found)
-        elif inbox != own.client:
+        elif not told:
             own.waiting.look_soon(task_id)  # it stands where the watch would: nobody will tell
 
     def _watch(self, task_id: str, client: str) -> Record | None:
