@@ -144,3 +144,29 @@ async def later(seconds: float) -> str:
 def silent(number: int) -> int:
     _note(f"ran {number}")
     return number
+
+
+@app.task(concurrency_limit=1, key="customer")
+def for_customer(customer: str, number: int, seconds: float = 0.0) -> int:
+    """Note when it begins and ends, so that a test sees whether two of one customer ran at once."""
+    _note(f"begin {customer} {number}")
+    time.sleep(seconds)
+    _note(f"end {customer} {number}")
+    return number
+
+
+@app.task(concurrency_limit=1, acks_late=False)
+def once_at_a_time(folder: str) -> None:
+    """At most once, one at a time; ends when a file allows it."""
+    _note(f"begin once {os.getpid()}")
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not Path(folder, "go").exists():
+        time.sleep(0.02)
+    _note("end once 0")
+
+
+@app.task(rate_limit="20/s")
+def paced(number: int) -> float:
+    """Return when it ran."""
+    _note(f"ran {number}")
+    return time.time()

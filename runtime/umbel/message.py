@@ -33,6 +33,12 @@ from umbel.ids import new_nonce
 VERSION: Final = 1
 HEAD: Final = struct.Struct(">BBBHHHHQ8sH")
 HEAD_SIZE: Final = HEAD.size
+#: Flags. RESERVED: it has a slot of its rate limit. WOKEN: it was let out to take a free place, so others wait behind it.
+#: LOCKED: it is a unique task's, whose lock is among the headers. REPLACEABLE: another one of the same key may take its place.
+RESERVED: Final = 1
+WOKEN: Final = 2
+LOCKED: Final = 4
+REPLACEABLE: Final = 8
 DEFAULT_PRIORITY: Final = 5
 MAX_PRIORITY: Final = 9
 MAX_HEADERS: Final = 65535
@@ -44,7 +50,8 @@ class Message:
 
     ``headers`` holds at least ``id`` and ``task``. Others, all optional: ``retries``, ``expires`` (seconds after
     ``enqueued_ms``), ``timelimit`` ([hard, soft] seconds), ``reply_to`` (inbox of the waiting client), ``ignore_result``,
-    ``root_id``, ``parent_id``, ``content_type``, ``schedule`` and ``run`` (of a scheduled run), ``headers`` (the user's own).
+    ``root_id``, ``parent_id``, ``lock`` ([name, seconds], of a unique task),
+    ``content_type``, ``schedule`` and ``run`` (of a scheduled run), ``headers`` (the user's own).
     """
 
     headers: dict[str, Any]

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final, TypedDict
+
+
+class Conflict(StrEnum):
+    """What becomes of a unique task that is sent while an equal one has not ended."""
+
+    EXISTING = "return-existing"  #: it is not sent; the caller gets the result of the other one
+    REJECT = "reject"  #: it is not sent; the caller gets an error
+    REPLACE = "replace"  #: it is sent; the other one is not run, unless it has started
 
 
 class TaskOptions(TypedDict, total=False):
@@ -33,6 +43,13 @@ class TaskOptions(TypedDict, total=False):
     priority: int | None
     expires: float | None
     serializer: str | None
+    concurrency_limit: int | None
+    rate_limit: str | float | None
+    key: str | Callable[..., Any] | None
+    unique: bool
+    unique_for: float | None
+    unique_key: str | Callable[..., Any] | None
+    on_conflict: str
 
 
 class CallOptions(TypedDict, total=False):
@@ -93,6 +110,43 @@ def _mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
 
+_RATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:/\s*([smhd]))?\s*")
+_PER: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def rate_interval(rate: str | float) -> float:
+    """Return the seconds between two starts of a rate limit: "100/m", "5/s", or a number a second.
+
+    Raises:
+        ValueError: it is no such text, or 0.
+    """
+    match = _RATE.fullmatch(str(rate))
+    if match is None or float(match[1]) <= 0:
+        raise ValueError(f"{rate!r} is no rate: give a number and a unit, such as '100/m' (of s, m, h, d)")
+    return _PER[match[2] or "s"] / float(match[1])
+
+
+def _rate(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return False
+    try:
+        return rate_interval(value) > 0
+    except ValueError:
+        return False
+
+
+def _places(value: Any) -> bool:
+    return _count(value) and value > 0
+
+
+def _key(value: Any) -> bool:
+    return _text(value) or callable(value)
+
+
+def _conflict(value: Any) -> bool:
+    return isinstance(value, str) and value in set(Conflict)
+
+
 def _class(value: Any) -> bool:
     return isinstance(value, type)
 
@@ -101,6 +155,7 @@ Rule = tuple[Callable[[Any], bool], bool, str]
 
 _SECONDS: Final = "seconds, not below 0"
 _LIMIT: Final = "seconds above 0"
+_KEY: Final = "the name of a parameter of the task, or a function that takes the same arguments"
 
 #: option -> (test, whether None is fine, what is expected)
 _TASK: Final[dict[str, Rule]] = {
@@ -127,6 +182,13 @@ _TASK: Final[dict[str, Rule]] = {
     "priority": (_priority, True, "a whole number from 0 to 9; 9 is served first"),
     "expires": (_limit, True, _LIMIT),
     "serializer": (_text, True, "the name of a codec, such as 'json'"),
+    "concurrency_limit": (_places, True, "a whole number from 1 on"),
+    "rate_limit": (_rate, True, "a rate such as '100/m' (of s, m, h, d), or a number a second"),
+    "key": (_key, True, _KEY),
+    "unique": (_flag, False, "True or False"),
+    "unique_for": (_limit, True, _LIMIT),
+    "unique_key": (_key, True, _KEY),
+    "on_conflict": (_conflict, False, f"one of {', '.join(map(repr, map(str, Conflict)))}"),
 }
 
 _CALL: Final[dict[str, Rule]] = {
@@ -150,7 +212,6 @@ _NO_EXCHANGE: Final = "does not exist in Umbel, which has no exchanges; use queu
 
 #: Celery's options that would be missed if they were passed over in silence.
 _REFUSED_TASK: Final[dict[str, str]] = {
-    "rate_limit": "is not there yet; limit the queue (TaskQueue spec.maxConcurrency) or leave it out",
     "compression": _NOT_YET,
     "shadow_name": _NOT_YET,
     "pydantic": _NOT_YET,
@@ -179,6 +240,7 @@ def check_task_options(task: str, options: Mapping[str, Any]) -> None:
     """
     _check(f"the task {task}", options, _TASK, _REFUSED_TASK)
     _check_limits(f"the task {task}", options.get("time_limit"), options.get("soft_time_limit"))
+    _check_keys(f"the task {task}", options)
 
 
 def check_call_options(task: str, options: Mapping[str, Any]) -> None:
@@ -218,6 +280,21 @@ def _check_limits(what: str, hard: float | None, soft: float | None) -> None:
         raise ValueError(
             f"{what} has soft_time_limit={soft:g}, not below time_limit={hard:g}: the soft limit could never act"
         )
+
+
+def _check_keys(what: str, options: Mapping[str, Any]) -> None:
+    """Refuse an option that would have no effect without another one."""
+    limited = options.get("concurrency_limit") is not None or options.get("rate_limit") is not None
+    unique = bool(options.get("unique")) or options.get("unique_for") is not None
+    if options.get("key") is not None and not limited:
+        raise ValueError(
+            f"{what} has key={options['key']!r} and no limit for it: add concurrency_limit= or rate_limit=; "
+            "for unique= the key is unique_key="
+        )
+    if options.get("unique_key") is not None and not unique:
+        raise ValueError(f"{what} has unique_key={options['unique_key']!r} and is not unique: add unique=True")
+    if options.get("on_conflict", Conflict.EXISTING) != Conflict.EXISTING and not unique:
+        raise ValueError(f"{what} has on_conflict={options['on_conflict']!r} and is not unique: add unique=True")
 
 
 def check_arguments(task: str, args: object, kwargs: object) -> tuple[Sequence[Any], Mapping[str, Any]]:

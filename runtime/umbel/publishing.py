@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +16,7 @@ from umbel.arguments import Arguments, name_argument
 from umbel.broker.base import Outgoing
 from umbel.context import current_request
 from umbel.errors import EncodeError
-from umbel.ids import new_task_id
+from umbel.ids import new_nonce, new_task_id
 from umbel.message import HEAD, VERSION, Message
 from umbel.options import check_call_options
 from umbel.routing import is_static, route
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from umbel.task import Task
 
 _pack: Final = HEAD.pack
-_urandom: Final = os.urandom
+_nonce: Final = new_nonce
 
 Pending = list[tuple[str, Outgoing]]
 _batch: ContextVar[Pending | None] = ContextVar("umbel_batch", default=None)
@@ -103,7 +102,7 @@ class Plan:
         if parent is not None and parent.id is not None:
             headers += b',"root_id":' + _quoted(parent.root_id or parent.id) + b',"parent_id":' + _quoted(parent.id)
         headers += b"}"
-        head = _pack(VERSION, 0, self._priority, 0, 0, 0, 0, 0, _urandom(8), len(headers))
+        head = _pack(VERSION, 0, self._priority, 0, 0, 0, 0, 0, _nonce(), len(headers))
         outgoing = Outgoing(head + headers + body, task_id)
         pending = _batch.get()
         if pending is None:

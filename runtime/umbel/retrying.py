@@ -13,6 +13,7 @@ from umbel.arguments import name_argument
 from umbel.backoff import exponential
 from umbel.errors import EncodeError, Ignore, MaxRetriesExceededError, Reject, Retry
 from umbel.ids import new_nonce
+from umbel.message import LOCKED
 from umbel.options import check_arguments, check_call_options
 from umbel.publishing import seconds_until
 
@@ -152,5 +153,6 @@ def next_message(task: Task[..., Any], message: Message, again: Retry, *, now: f
         body=body,
         priority=message.priority if priority is None else priority,
         attempt=min(message.attempt + 1, _MAX_ATTEMPT),
+        flags=message.flags & LOCKED,
         nonce=new_nonce(),
     )

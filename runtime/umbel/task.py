@@ -11,6 +11,7 @@ from umbel import retrying
 from umbel.arguments import Arguments
 from umbel.context import Request, current_app, current_request, enter, leave
 from umbel.errors import ImproperlyConfigured
+from umbel.keying import CallKey
 from umbel.options import CallOptions, check_arguments, check_task_options
 from umbel.publishing import Plan
 from umbel.result import AsyncResult, EagerResult
@@ -46,6 +47,13 @@ _OPTIONS = (
     "priority",
     "expires",
     "serializer",
+    "concurrency_limit",
+    "rate_limit",
+    "key",
+    "unique",
+    "unique_for",
+    "unique_key",
+    "on_conflict",
 )
 
 
@@ -76,6 +84,13 @@ class Task(Generic[P, R]):
     priority: int | None = None
     expires: float | None = None
     serializer: str | None = None
+    concurrency_limit: int | None = None
+    rate_limit: str | float | None = None
+    key: str | Callable[..., Any] | None = None
+    unique: bool = False
+    unique_for: float | None = None
+    unique_key: str | Callable[..., Any] | None = None
+    on_conflict: str = "return-existing"
 
     #: What checks the arguments of a call, None until the task is bound.
     arguments: Arguments | None = None
@@ -123,6 +138,9 @@ class Task(Generic[P, R]):
             self.__qualname__ = getattr(function, "__qualname__", self.name)
             self.__wrapped__ = function
         source = function if function is not None else type(self).run
+        for option in ("key", "unique_key"):
+            if isinstance(getattr(self, option), str):
+                CallKey(self.name, self.run, getattr(self, option), option)  # refuses what is no parameter
         self.arguments = Arguments(source, skip_first=bind or function is None) if self.typing else None
         code = getattr(inspect.unwrap(source), "__code__", None)
         self.origin = (code.co_filename if code else source.__module__, getattr(source, "__qualname__", self.name))

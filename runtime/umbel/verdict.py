@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from umbel import failure, serialization, states
 from umbel.broker.base import Kind, Outcome
 from umbel.errors import TaskRevokedError
+from umbel.message import LOCKED
 from umbel.record import Record
 from umbel.registry import not_registered
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 UNKNOWN_TASK_PAUSE: Final = 5.0
 #: Seconds that a message waits which its task rejected with requeue=True, so that it does not spin.
 REQUEUE_PAUSE: Final = 1.0
+#: Ends that free or renew the lock of a unique task; the others leave the message in the queue, and the lock with it.
+_LOCK_ENDS: Final = (Kind.ACK, Kind.DEAD, Kind.RETRY)
 
 
 @dataclass(slots=True)
@@ -59,6 +62,10 @@ class Execution:
             ttl: seconds to keep the record (``app.conf.result_ttl``).
         """
         headers = self.message.headers
+        lock = None
+        if self.message.flags & LOCKED and self.kind in _LOCK_ENDS:
+            name, seconds = headers["lock"]
+            lock = (name, seconds + self.delay if self.kind is Kind.RETRY else 0.0)
         run = None
         if self.kind is not Kind.RETRY and self.kind is not Kind.GIVE_BACK and "run" in headers:
             run = (headers.get("schedule", ""), headers["run"], self.state)
@@ -73,6 +80,7 @@ class Execution:
             self.delay,
             self.reason,
             run,
+            lock=lock,
         )
 
 

@@ -44,6 +44,10 @@ def test_every_key_is_on_its_page() -> None:
     spelled |= {
         keys.owned("<p>", "<queue>", "<owner>"),
         keys.run("<p>", "<queue>", "<run>"),
+        keys.rate("<p>", "<queue>", "<key>"),
+        keys.lock("<p>", "<queue>", "<key>"),
+        queue.hold,
+        queue.park,
         keys.beats("<p>"),
         keys.registry("<p>", "<owner>"),
         keys.dying("<p>"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from umbel.broker.tickets import Admission, Lock, Ticket
 from umbel.record import Record
 
 
@@ -19,12 +20,14 @@ from umbel.record import Record
 class Outgoing:
     """One encoded message to publish.
 
-    ``payload`` as `Message.encode` returns it; ``delay`` in seconds from now, 0 for at once; ``task_id`` for errors.
+    ``payload`` as `Message.encode` returns it; ``delay`` in seconds from now, 0 for at once; ``task_id`` for errors;
+    ``lock`` of a unique task, whose message bears the flag LOCKED.
     """
 
     payload: bytes
     task_id: str
     delay: float = 0.0
+    lock: Lock | None = None
 
 
 class Kind(StrEnum):
@@ -35,6 +38,7 @@ class Kind(StrEnum):
     GIVE_BACK = "b"  #: not started; back to the front (or after ``delay``), without charge
     REQUEUE = "q"  #: cut short by draining; back to the front, ``requeues`` counted
     DEAD = "d"  #: to the dead letters, with ``reason``
+    FREE = "f"  #: it was acknowledged before; frees its place and its lock, without being this owner's any more
 
 
 @dataclass(slots=True)
@@ -52,6 +56,8 @@ class Outcome:
         delay: seconds, for RETRY and GIVE_BACK.
         reason: JSON-able description, for DEAD.
         run: (schedule uid, run id, final state) of a scheduled run: noted with the schedule before the acknowledgement.
+        place: whether it was admitted to a place, see `Consumer.admit`; its end frees that.
+        lock: (name, seconds that it lives on; 0 = the task has ended) of a unique task, whose id is ``task_id``.
     """
 
     tag: int
@@ -64,6 +70,8 @@ class Outcome:
     delay: float = 0.0
     reason: dict[str, Any] | None = None
     run: tuple[str, str, str] | None = None
+    place: bool = False
+    lock: tuple[str, float] | None = None
 
 
 @dataclass(slots=True)
@@ -133,6 +141,7 @@ class QueueInfo:
     oldest_age: float
     held: bool
     intake_open: bool
+    parked: int = 0  #: wait for a place of their concurrency limit
 
 
 @dataclass(slots=True)
@@ -171,6 +180,13 @@ class Consumer(Protocol):
         Raises:
             OwnerLost: see there.
             ConnectionLost: the step may or may not have happened; call `resume` before the next one.
+        """
+
+    def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:
+        """Let a delivery run, or put its message aside until its limits allow it.
+
+        Raises:
+            OwnerLost, ConnectionLost: as `cycle`. After `resume` it may be asked again if the delivery is still there.
         """
 
     def resume(self) -> dict[str, dict[int, bytes]]:
@@ -289,7 +305,7 @@ class Broker(Protocol):
         """Move due delayed messages to ready; return seconds until the next one is due, None without one."""
 
     def purge(self, queue: str) -> int:
-        """Drop all ready and delayed messages; return how many."""
+        """Drop all messages that wait: ready, delayed or for a place; return how many."""
 
     def dead(
         self,

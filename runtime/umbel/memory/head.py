@@ -10,11 +10,13 @@ from umbel.errors import DecodeError
 from umbel.ids import new_nonce
 from umbel.message import DEFAULT_PRIORITY, HEAD_SIZE, MAX_PRIORITY
 
+_FLAGS: Final = 1
 _PRIORITY: Final = 2
 _COUNTS: Final = struct.Struct(">HHHH")
 _COUNTS_AT: Final = 3
 _ENQUEUED: Final = struct.Struct(">Q")
 _ENQUEUED_AT: Final = 11
+_LENGTH_AT: Final = 27
 _MOST: Final = 0xFFFF
 
 
@@ -40,6 +42,23 @@ def renew(payload: bytes, now_ms: int) -> bytes:
         return payload
     head = payload[:1] + b"\0" + payload[2:3] + bytes(_COUNTS.size) + _ENQUEUED.pack(now_ms) + new_nonce()
     return head + payload[len(head) :]
+
+
+def flags(payload: bytes) -> int:
+    """Return the flags; none for what has no head."""
+    return payload[_FLAGS] if len(payload) >= HEAD_SIZE else 0
+
+
+def flag(payload: bytes, add: int, drop: int = 0) -> bytes:
+    """Return the message with flags added and dropped."""
+    if len(payload) < HEAD_SIZE:
+        return payload
+    return payload[:_FLAGS] + bytes([(payload[_FLAGS] | add) & ~drop]) + payload[_FLAGS + 1 :]
+
+
+def age(payload: bytes) -> bytes:
+    """Return time of enqueuing and nonce as they are, which sort by age."""
+    return payload[_ENQUEUED_AT:_LENGTH_AT]
 
 
 def priority(payload: bytes) -> int:

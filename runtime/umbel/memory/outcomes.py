@@ -24,18 +24,32 @@ def apply(store: Store, queue: MemoryQueue, holding: Holding, outcomes: Iterable
     """
     lost: list[int] = []
     front: list[bytes] = []
+    freed: list[bytes] = []
     for outcome in outcomes:
+        woken = queue.free(holding, outcome.tag) if outcome.place else None
+        if woken is not None:
+            freed.append(woken)
+        if outcome.kind is Kind.FREE:
+            _unlock(queue, outcome, now)
+            continue
         payload = queue.release(holding, outcome.tag)
         if payload is None:
             lost.append(outcome.tag)
             continue
+        _unlock(queue, outcome, now)
         if outcome.record is not None:
             store.records.store(outcome.task_id, outcome.record, outcome.ttl, now, guarded=False)
         back = _dispose(queue, payload, outcome, now)
         if back is not None:
             front.append(back)
-    queue.put_front(front)
+    queue.put_front(front + freed)
     return lost
+
+
+def _unlock(queue: MemoryQueue, outcome: Outcome, now: float) -> None:
+    if outcome.lock is not None:
+        name, seconds = outcome.lock
+        queue.places.unlock(name, outcome.task_id, now + seconds, now)
 
 
 def _dispose(queue: MemoryQueue, payload: bytes, outcome: Outcome, now: float) -> bytes | None:

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from umbel.broker.base import DeadLetter, QueueInfo
+from umbel.broker.tickets import Admission, Ticket
+from umbel.clock import full_milliseconds
 from umbel.memory import head
+from umbel.memory.places import Places, judge
 from umbel.message import MAX_PRIORITY
 
 #: How many delayed messages one call makes ready at most.
@@ -61,6 +64,7 @@ class Holding:
 
     tags: Iterator[int]
     messages: dict[int, bytes] = field(default_factory=dict)
+    places: dict[int, str] = field(default_factory=dict)  #: tag -> key of its concurrency limit
 
 
 class MemoryQueue:
@@ -79,6 +83,7 @@ class MemoryQueue:
         self._order = itertools.count()
         self._dead: deque[DeadLetter] = deque()
         self.in_flight = 0
+        self.places = Places()
 
     @property
     def ready(self) -> int:
@@ -151,6 +156,38 @@ class MemoryQueue:
         self.in_flight -= len(messages)
         return messages
 
+    def admit(self, holding: Holding, tag: int, ticket: Ticket, now: float) -> Admission:
+        """Let a delivery run, or put its message aside until its limits allow it."""
+        payload = holding.messages.get(tag)
+        if payload is None:
+            return Admission.GONE
+        if tag in holding.places:
+            return Admission.GO
+        verdict = judge(self.places, ticket, payload, now)
+        match verdict.admission:
+            case Admission.PARKED:
+                assert ticket.place is not None
+                self.release(holding, tag)
+                self.places.park(ticket.place, verdict.payload)
+            case Admission.DELAYED:
+                self.release(holding, tag)
+                self.delay(verdict.payload, full_milliseconds(verdict.due))
+            case Admission.GO:
+                holding.messages[tag] = verdict.payload
+                if ticket.place is not None:
+                    holding.places[tag] = ticket.place
+        return verdict.admission
+
+    def free(self, holding: Holding, tag: int) -> bytes | None:
+        """Free the place of a delivery, if it has one; return the message that may have it next."""
+        key = holding.places.pop(tag, None)
+        return None if key is None else self.places.free(key)
+
+    def free_all(self, holding: Holding) -> None:
+        """Free the places of an owner; what may have them next comes to the front."""
+        woken = [self.free(holding, tag) for tag in list(holding.places)]
+        self.put_front([payload for payload in woken if payload is not None])
+
     def bury(self, payload: bytes, reason: dict[str, Any], now: float) -> None:
         """Keep a message with the dead letters, as the settings say; drop those that are too old or too many."""
         if not self.settings.keep_dead:
@@ -183,8 +220,8 @@ class MemoryQueue:
         return taken
 
     def purge(self) -> int:
-        """Drop what is ready or delayed; return how many messages that were."""
-        dropped = self.ready + len(self._delayed)
+        """Drop what waits; return how many messages that were."""
+        dropped = self.ready + len(self._delayed) + self.places.clear_parked()
         self._delayed.clear()
         for ready in self._ready:
             ready.clear()
@@ -203,6 +240,7 @@ class MemoryQueue:
             oldest_age=age,
             held=self.settings.held,
             intake_open=self.settings.intake_open,
+            parked=self.places.parked,
         )
 
     def _room(self, want: int) -> int:

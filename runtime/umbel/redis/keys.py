@@ -24,6 +24,8 @@ class QueueKeys(NamedTuple):
     inflight: str  #: STRING count of messages that owners hold
     dead: str  #: ZSET time (ms) -> reason and message
     ready: tuple[str, ...]  #: LISTs, by priority 0-9
+    hold: str  #: HASH the taken places of concurrency limits
+    park: str  #: ZSET messages that wait for a place
 
 
 @lru_cache(maxsize=4096)
@@ -31,12 +33,32 @@ def queue(prefix: str, name: str) -> QueueKeys:
     """Return the keys of a queue."""
     base = f"{prefix}:{{{name}}}:"
     ready = tuple(f"{base}r:{priority}" for priority in range(PRIORITIES))
-    return QueueKeys(name, f"{base}meta", f"{base}bell", f"{base}eta", f"{base}n", f"{base}dead", ready)
+    return QueueKeys(
+        name,
+        f"{base}meta",
+        f"{base}bell",
+        f"{base}eta",
+        f"{base}n",
+        f"{base}dead",
+        ready,
+        f"{base}hold",
+        f"{base}park",
+    )
 
 
 def owned(prefix: str, queue_name: str, owner: str) -> str:
     """HASH delivery tag -> message: what an owner holds of one queue; field ``@`` = the owner is alive, last tag."""
     return f"{prefix}:{{{queue_name}}}:o:{owner}"
+
+
+def rate(prefix: str, queue_name: str, key: str) -> str:
+    """HASH, with a TTL: when the next start of a rate limit is due."""
+    return f"{prefix}:{{{queue_name}}}:rate:{key}"
+
+
+def lock(prefix: str, queue_name: str, name: str) -> str:
+    """STRING, with a TTL: the id of the unique task that was sent and has not ended."""
+    return f"{prefix}:{{{queue_name}}}:lock:{name}"
 
 
 def beats(prefix: str) -> str:

@@ -90,6 +90,7 @@ class Script:
 
 publish = Script("publish")
 cycle = Script("cycle")
+admit = Script("admit")
 register = Script("register")
 enter = Script("enter")
 beat = Script("beat")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from umbel import ids
 from umbel.broker.base import Bell, Consumer, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
+from umbel.broker.tickets import Admission, Ticket
 from umbel.record import Record
 from umbel.worker.runner import Runner
 from umbel.worker.softlimit import SoftLimit
@@ -124,6 +125,15 @@ class InMemoryWorker:
     def isolate(self) -> bool:
         """A delivery is alone here at all times."""
         return True
+
+    def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:
+        """Ask whether a delivery may run now."""
+        return self._entered().admit(delivery, ticket)
+
+    def free(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Free the place and the lock of a delivery that was acknowledged before it ran."""
+        freed = Outcome(delivery.tag, Kind.FREE, outcome.task_id, place=outcome.place, lock=outcome.lock)
+        self._entered().cycle(delivery.queue, [freed], 0)
 
     def acknowledge(self, delivery: Delivery) -> bool:
         """Acknowledge before the task runs (``acks_late=False``); False if the message is no longer this owner's."""

@@ -217,7 +217,10 @@ class Child(Errands):
         if outcome is not None:
             self._desk.add(delivery, outcome, generation)
         self._desk.running = None
-        self._estimate.ran(time.monotonic() - began)
+        if self._put_aside:
+            self._put_aside = False  # says nothing about how long tasks run
+        else:
+            self._estimate.ran(time.monotonic() - began)
 
     # What the runner asks for
 

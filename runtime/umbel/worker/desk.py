@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from umbel.broker.base import Batch, Broker, Consumer, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
+from umbel.broker.tickets import Admission, Ticket
 from umbel.record import Record
 
 log = logging.getLogger("umbel.worker")
@@ -99,7 +100,7 @@ class Desk:
             outcomes = self._outcomes[queue]
             # An outcome whose tag is gone was taken; one whose tag still stands was not, and goes out again.
             for outcome in list(outcomes):
-                if outcome.tag not in messages:
+                if outcome.tag not in messages and outcome.kind is not Kind.FREE:
                     outcomes.remove(outcome)
             known = {outcome.tag for outcome in outcomes}
             known.update(delivery.tag for delivery in self.ready if delivery.queue == queue)
@@ -136,6 +137,18 @@ class Desk:
             log.warning("outcome.refused", extra={"queue": queue, "count": len(batch.lost_tags)})
         self.ready.extend(batch.deliveries)
         return batch
+
+    def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:
+        """Ask whether a delivery may run now.
+
+        Raises:
+            ConnectionLost, OwnerLost: as `cycle`. It may be asked again.
+        """
+        assert self._consumer is not None
+        self._certain = False
+        admission = self._consumer.admit(delivery, ticket)
+        self._certain = True
+        return admission
 
     def flush(self, *, but: str | None = None) -> None:
         """Report all outcomes, fetch nothing."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from umbel.backoff import exponential
 from umbel.broker.base import ConnectionLost, Delivery, Kind, Outcome, OwnerLost
+from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import LayoutError
 from umbel.record import Record
 from umbel.worker.descriptors import Descriptors
@@ -30,6 +31,7 @@ class Errands:
         self.draining = False
         self._stopped = False
         self._refusals = 0  # turns in a row that failed
+        self._put_aside = False  # what was taken last waits for its limits now
 
     # The way to the broker
 
@@ -91,6 +93,25 @@ class Errands:
                 self._lost(error)
             if generation != self._desk.generation:
                 return False
+
+    def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:
+        """Ask whether a delivery may run now; where not, its message is put aside."""
+        generation = self._desk.generation
+        while True:
+            try:
+                with self._desk.lock:
+                    admission = self._desk.admit(delivery, ticket)
+                self._put_aside = admission in (Admission.PARKED, Admission.DELAYED)
+                return admission
+            except (OwnerLost, ConnectionLost) as error:
+                self._lost(error)
+            if generation != self._desk.generation:
+                return Admission.GONE
+
+    def free(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Free the place and the lock of a delivery that was acknowledged before it ran."""
+        freed = Outcome(delivery.tag, Kind.FREE, outcome.task_id, place=outcome.place, lock=outcome.lock)
+        self._desk.add(delivery, freed, self._desk.generation)
 
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
         """Write a record outside of a cycle; False if it was refused or the broker is away."""

@@ -184,7 +184,8 @@ class Pulse:
         )
         run = (headers["schedule"], headers.get("run", ""), state) if "schedule" in headers else None
         stored = None if headers.get("ignore_result") else record.encode()
-        return Outcome(tag, Kind.ACK, headers["id"], stored, self._ttl, headers.get("reply_to"), run=run)
+        lock = (headers["lock"][0], 0.0) if "lock" in headers else None
+        return Outcome(tag, Kind.ACK, headers["id"], stored, self._ttl, headers.get("reply_to"), run=run, lock=lock)
 
 
 def task_id_of(payload: bytes) -> str | None:

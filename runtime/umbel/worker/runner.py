@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from umbel import failure, states, verdict
 from umbel import message as messages
-from umbel import states, verdict
 from umbel.broker.base import Delivery, Kind, Outcome, Outgoing
+from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import DecodeError, UmbelError, WorkerLostError
 from umbel.execution import run
+from umbel.limits import Limits, limits_of
 from umbel.message import Message
 from umbel.record import Record
 from umbel.verdict import Execution
-from umbel.worker import forks
+from umbel.worker import forks, gate
 from umbel.worker.softlimit import SoftLimit
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Traits:
     track_started: bool = False
     time_limit: float | None = None
     soft_time_limit: float | None = None
+    limits: Limits | None = None
 
 
 _UNKNOWN = Traits()
@@ -50,6 +53,8 @@ class Child(Protocol):
 
     def mark(self, delivery: Delivery, time_limit: float | None) -> None: ...
     def isolate(self) -> bool: ...
+    def admit(self, delivery: Delivery, ticket: Ticket) -> Admission: ...
+    def free(self, delivery: Delivery, outcome: Outcome) -> None: ...
     def acknowledge(self, delivery: Delivery) -> bool: ...
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool: ...
     def note_run(self, run: tuple[str, str, str]) -> None: ...
@@ -84,21 +89,41 @@ class Runner:
         headers = message.headers
         if message.suspect >= ISOLATE_FROM and not child.isolate():
             return Outcome(delivery.tag, Kind.GIVE_BACK)
-        if message.lost and message.lost >= child.max_deliveries(delivery.queue):
-            why = lost_too_often(message.lost, child.max_deliveries(delivery.queue))
-            ended = verdict.dead(self._app, message, why, "MaxDeliveries", now=child.now(), hostname=self._hostname)
-        elif headers["id"] in self.revoked:
-            ended = verdict.revoked(self._app, message, "revoked", now=child.now(), hostname=self._hostname)
-        else:
-            task = self._app.tasks.get(headers["task"])
-            traits = self._traits_of(task) if task is not None else _UNKNOWN
+        ended = self._sentence(delivery, message, child)
+        task = self._app.tasks.get(headers["task"])
+        traits = self._traits_of(task) if task is not None else _UNKNOWN
+        has_place = False
+        if gate.has_gate(message, traits.limits, ended):
+            try:
+                admission, has_place = gate.ask(message, traits.limits, delivery, child)
+            except Exception as error:
+                trace = failure.traceback_of(error)
+                ended = verdict.failed(self._app, message, error, now=child.now(), hostname=self._hostname, trace=trace)
+            else:
+                if admission is Admission.REPLACED:
+                    ended = verdict.revoked(self._app, message, "replaced", now=child.now(), hostname=self._hostname)
+                elif admission is not Admission.GO:
+                    return None
+        if ended is None:
             if not traits.acks_late:
                 if child.acknowledge(delivery):
-                    self._finish_early(delivery, self._execute(delivery, message, child, traits), child)
+                    self._finish_early(delivery, self._execute(delivery, message, child, traits), child, has_place)
                 return None
             ended = self._execute(delivery, message, child, traits)
         self._tell(ended)
-        return ended.outcome(delivery.tag, self._ttl)
+        outcome = ended.outcome(delivery.tag, self._ttl)
+        outcome.place = has_place
+        return outcome
+
+    def _sentence(self, delivery: Delivery, message: Message, child: Child) -> Execution | None:
+        """Return the end of a message that is not to run, None if it may."""
+        bound = child.max_deliveries(delivery.queue)
+        if message.lost and message.lost >= bound:
+            why = lost_too_often(message.lost, bound)
+            return verdict.dead(self._app, message, why, "MaxDeliveries", now=child.now(), hostname=self._hostname)
+        if message.headers["id"] in self.revoked:
+            return verdict.revoked(self._app, message, "revoked", now=child.now(), hostname=self._hostname)
+        return None
 
     def _execute(self, delivery: Delivery, message: Message, child: Child, traits: Traits) -> Execution:
         """Run the task, marked for the supervisor and under its soft limit."""
@@ -136,13 +161,15 @@ class Runner:
                 conf.task_track_started if task.track_started is None else task.track_started,
                 task.time_limit or conf.task_time_limit,
                 task.soft_time_limit or conf.task_soft_time_limit,
+                limits_of(task),
             )
         return traits
 
-    def _finish_early(self, delivery: Delivery, ended: Execution, child: Child) -> None:
+    def _finish_early(self, delivery: Delivery, ended: Execution, child: Child, has_place: bool) -> None:
         """The message is acknowledged already (at most once): store the result, send the retry as a new message."""
         self._tell(ended)
         outcome = ended.outcome(delivery.tag, self._ttl)
+        outcome.place = has_place
         if ended.record is not None:
             child.store(outcome.task_id, ended.record, self._ttl, outcome.reply_to)
         if outcome.run is not None:
@@ -153,6 +180,8 @@ class Runner:
                 self._app.broker.publish(delivery.queue, [Outgoing(again.encode(), outcome.task_id, ended.delay)])
             except UmbelError as error:
                 log.error("retry.lost", extra={"task_id": outcome.task_id, "error": str(error)})
+        if outcome.place or outcome.lock is not None:
+            child.free(delivery, outcome)
 
     def _tell(self, ended: Execution) -> None:
         """Log the end: failures and deaths always, the rest at DEBUG."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from umbel.broker.base import Batch, Delivery, Outcome, OwnerInfo, OwnerLost
+from umbel.broker.tickets import Admission, Ticket
 from umbel.clock import Clock
 from umbel.memory import head
 from umbel.memory import outcomes as memory_outcomes
@@ -58,6 +59,18 @@ class MemoryConsumer:
                 max_deliveries=state.settings.max_deliveries,
             )
 
+    def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:
+        with self._store.locked() as store:
+            state = store.queues.get(delivery.queue)
+            holding = state.holdings.get(self.owner.id) if state is not None else None
+            if state is None or holding is None:
+                raise OwnerLost(f"owner {self.owner.id} was buried")
+            first_due = state.first_due_ms
+            admission = state.admit(holding, delivery.tag, ticket, self._clock.time())
+            if state.first_due_ms < first_due and not state.settings.held:
+                store.bells.ring(delivery.queue)
+            return admission
+
     def resume(self) -> dict[str, dict[int, bytes]]:
         with self._store.locked() as store:
             held = {
@@ -81,6 +94,7 @@ class MemoryConsumer:
             for queue in store.queues.values():
                 holding = queue.holdings.pop(self.owner.id, None)
                 if holding is not None:
+                    queue.free_all(holding)
                     messages = queue.release_all(holding)
                     queue.put_front([head.raise_counts(message, attempt=1) for message in messages])
                     store.ring_if_takeable(queue)

@@ -84,6 +84,7 @@ class MemoryLiveness:
             holding = state.holdings.get(owner) if state is not None else None
             if state is None or holding is None:
                 return False
+            outcome = replace(outcome, place=True)  # who settles does not know whether it has one
             lost = memory_outcomes.apply(store, state, holding, [outcome], now)
             store.ring_if_takeable(state)
             return not lost
@@ -106,6 +107,7 @@ class MemoryLiveness:
         holding = queue.holdings.pop(owner, None)
         if holding is None:
             return 0
+        queue.free_all(holding)
         tags = sorted(holding.messages)
         front = [
             head.raise_counts(

@@ -149,6 +149,7 @@ class RedisBroker:
             (b"HMGET", own.meta, "dispatch", "intake"),
             *((b"LLEN", name) for name in own.ready),
             *((b"LRANGE", name, 0, 0) for name in own.ready),
+            (b"ZCARD", own.park),
         ]
         answers = self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
         seconds = int(answers[0][0]) + int(answers[0][1]) / 1e6
@@ -167,6 +168,7 @@ class RedisBroker:
             age,
             dispatch == b"Held",
             intake != b"Reject",
+            answers[25],
         )
 
     def dead(
@@ -229,7 +231,9 @@ class RedisBroker:
 
     def purge(self, queue: str) -> int:
         own = keys.queue(self.prefix, queue)
-        return int(self._pool.run(lambda connection: scripts.purge(connection, (own.eta, *own.ready)), repeat=True))
+        return int(
+            self._pool.run(lambda connection: scripts.purge(connection, (own.eta, own.park, *own.ready)), repeat=True)
+        )
 
     def retry_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
         return self._letters.retry(queue, letters)

@@ -27,10 +27,18 @@ def bury_all(
     moved = 0
     for name in queues:
         queue = keys.queue(prefix, name)
-        names = (keys.owned(prefix, name, owner), queue.bell, queue.inflight, queue.meta, *queue.ready)
+        names = (
+            keys.owned(prefix, name, owner),
+            queue.bell,
+            queue.inflight,
+            queue.meta,
+            *queue.ready,
+            queue.hold,
+            queue.park,
+        )
         left = 1
         while left:
-            step, left = scripts.bury(connection, names, (CHUNK, charge.value, "" if guilty is None else guilty))
+            step, left = scripts.bury(connection, names, (CHUNK, charge.value, "" if guilty is None else guilty, owner))
             moved += step
     scripts.bury_end(connection, (keys.dying(prefix), keys.registry(prefix, owner), keys.beats(prefix)), (owner,))
     return moved

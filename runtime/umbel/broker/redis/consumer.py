@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import orjson
 
-from umbel.broker.base import Batch, ConnectionLost, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
+from umbel.broker.base import Batch, ConnectionLost, Delivery, Outcome, OwnerInfo, OwnerLost
 from umbel.broker.redis.burial import bury_all
-from umbel.clock import full_milliseconds
+from umbel.broker.redis.packing import admit, pack_outcomes
+from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import ImproperlyConfigured, LayoutError
 from umbel.record import Record
 from umbel.redis import keys, scripts
@@ -94,8 +95,8 @@ class RedisConsumer:
         connection = self._connection
         if connection is None or not self._certain:
             raise ConnectionLost("the last cycle's answer is missing: resume first")
-        names, arguments = pack_outcomes(self._prefix, outcomes)
-        packed = scripts.cycle.pack((*self._keys[queue], *names), (want, len(outcomes), *arguments))
+        count, names, arguments = pack_outcomes(self._prefix, queue, self.owner.id, outcomes)
+        packed = scripts.cycle.pack((*self._keys[queue], *names), (want, count, *arguments))
         runs = [outcome.run for outcome in outcomes if outcome.run is not None]
         try:
             if runs:  # before the acknowledgement: the schedule learns of every end, of some twice
@@ -115,6 +116,19 @@ class RedisConsumer:
             more == 1,
             max_deliveries,
         )
+
+    def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:
+        """See the port."""
+        connection = self._connection
+        if connection is None or not self._certain:
+            raise ConnectionLost("the last cycle's answer is missing: resume first")
+        try:
+            answer = admit(connection, self._prefix, self.owner.id, delivery, ticket)
+        except AWAY as error:
+            raise self._lose(error) from error
+        if answer is None:
+            raise OwnerLost(self.owner.id)
+        return answer
 
     def resume(self) -> dict[str, dict[int, bytes]]:
         """See the port."""
@@ -200,30 +214,6 @@ def newer_layout(queue: str, version: bytes) -> str:
         f"the keys of queue {queue!r} have layout version {int(version)}, this Umbel knows version {keys.LAYOUT}: "
         "a newer Umbel works on this Redis, upgrade this one"
     )
-
-
-def pack_outcomes(prefix: str, outcomes: Sequence[Outcome]) -> tuple[list[Argument], list[Argument]]:
-    """Return the keys and the arguments that ``cycle.lua`` takes for ``outcomes``."""
-    names: list[Argument] = []
-    arguments: list[Argument] = []
-    for outcome in outcomes:
-        kind, record = outcome.kind, outcome.record
-        if record is None:
-            arguments += (kind.value, outcome.tag, b"0")
-        else:
-            names.append(keys.result(prefix, outcome.task_id))
-            if outcome.reply_to:
-                names.append(keys.inbox(prefix, outcome.reply_to))
-                arguments += (kind.value, outcome.tag, b"2", record, int(outcome.ttl * 1000), outcome.task_id)
-            else:
-                arguments += (kind.value, outcome.tag, b"1", record, int(outcome.ttl * 1000))
-        if kind is Kind.RETRY:
-            arguments += (outcome.payload, full_milliseconds(outcome.delay))
-        elif kind is Kind.GIVE_BACK:
-            arguments.append(full_milliseconds(outcome.delay))
-        elif kind is Kind.DEAD:
-            arguments.append(orjson.dumps(outcome.reason or {}))
-    return names, arguments
 
 
 def store(

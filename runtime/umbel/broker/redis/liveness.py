@@ -10,7 +10,7 @@ import orjson
 
 from umbel.broker.base import Charge, ConnectionLost, Outcome, OwnerInfo
 from umbel.broker.redis.burial import bury_all
-from umbel.broker.redis.consumer import pack_outcomes
+from umbel.broker.redis.packing import pack_outcomes
 from umbel.redis import keys, scripts
 from umbel.redis.connection import AWAY, Argument, RedisConnection
 from umbel.redis.endpoint import Endpoint
@@ -97,7 +97,7 @@ class RedisLiveness:
         return self._run(work)
 
     def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
-        names, arguments = pack_outcomes(self._prefix, [outcome])
+        count, names, arguments = pack_outcomes(self._prefix, queue, owner, [outcome], any_place=True)
         own = keys.queue(self._prefix, queue)
         fixed = (
             keys.owned(self._prefix, queue, owner),
@@ -112,7 +112,7 @@ class RedisLiveness:
         def work(connection: RedisConnection) -> Any:
             if outcome.run is not None:
                 record_runs(connection, self._prefix, [outcome.run])
-            return scripts.cycle(connection, (*fixed, *names), (0, 1, *arguments))
+            return scripts.cycle(connection, (*fixed, *names), (0, count, *arguments))
 
         answer = self._run(work)
         return bool(answer[0] == b"ok" and not answer[7])

@@ -1,14 +1,29 @@
 -- Second step of a burial, on one queue: fence the owner, then move what it held back to the front, a chunk a call.
 --
--- KEYS  1 owned, 2 bell, 3 in-flight count, 4 meta, 5..14 ready lists by priority 0..9
+-- KEYS  1 owned, 2 bell, 3 in-flight count, 4 meta, 5..14 ready lists by priority 0..9, 15 hold, 16 park
 -- ARGV  1 chunk: messages to move at most
 --       2 charge: "none", "lost" (only the guilty tag), "suspect" or "requeue" (each message)
---       3 guilty tag ("" = none)
+--       3 guilty tag ("" = none), 4 owner
 -- Returns {moved, left}
 --
--- Highest tags go first, each to the front, so that the order of fetching is restored, over several chunks too.
+-- Highest tags go first, each to the front, so that the order of fetching is restored, over several chunks too. Before them
+-- go those that may have the dead owner's places: what lost its place comes first.
+
+-- include places
 
 redis.call('HDEL', KEYS[1], '@')
+local woken = 0
+local prefix = 'o:' .. ARGV[4] .. ':'
+for _, holder in ipairs(redis.call('HKEYS', KEYS[15])) do -- as many as deliveries with a place run right now
+  if string.sub(holder, 1, #prefix) == prefix then
+    local message = free_place(KEYS[15], KEYS[16], holder)
+    if message then
+      redis.call('LPUSH', KEYS[5 + math.min(string.byte(message, 3), 9)], message)
+      woken = woken + 1
+    end
+  end
+end
+
 local tags = redis.call('HKEYS', KEYS[1])
 table.sort(tags, function(a, b) return tonumber(a) > tonumber(b) end)
 
@@ -30,10 +45,10 @@ for i = 1, moved do
   redis.call('LPUSH', KEYS[5 + priority], message)
   redis.call('HDEL', KEYS[1], tags[i])
 end
-if moved > 0 then
-  if redis.call('DECRBY', KEYS[3], moved) <= 0 then
-    redis.call('DEL', KEYS[3])
-  end
+if moved > 0 and redis.call('DECRBY', KEYS[3], moved) <= 0 then
+  redis.call('DEL', KEYS[3])
+end
+if moved + woken > 0 then
   if redis.call('HGET', KEYS[4], 'dispatch') ~= 'Held' then
     redis.call('ZADD', KEYS[2], 0, '1')
   end

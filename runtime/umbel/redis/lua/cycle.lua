@@ -10,6 +10,7 @@
 --         kind "b" (give back): delay in ms
 --         kind "d" (dead): reason
 --       (kinds "a" ack and "q" requeue take nothing more)
+--       then, only where an end frees something: what parts/ends.lua says (its keys after the results' ones)
 -- Returns {"lost"} when the owner is fenced off, else
 --         {"ok", now ms, ms until the next due message or -1, more (0/1), max deliveries, first tag, messages, lost tags}
 --
@@ -39,6 +40,10 @@ local function ready_list(message)
 end
 
 -- include raise
+
+-- include places
+
+-- include ends
 
 -- 1. Outcomes.
 local want = tonumber(ARGV[1])
@@ -129,6 +134,10 @@ for _ = 1, outcomes do
     end
     at = at + 1
   end
+end
+if ARGV[at] then
+  free_all(at, key, lost, backs)
+  returned = returned or #backs > 0
 end
 -- Last first, so that what was fetched first stands in front again.
 for i = #backs, 1, -1 do
