@@ -90,9 +90,9 @@ def test_late_slots_do_not_start_all_at_once(broker: Broker, consumers: Consumer
     due = until(lambda: ready if (ready := broker.promote("q") is None and broker.info("q").ready == 3) else None)
     assert due
     answers = [consumer.admit(one, ticket) for one in take(consumer, "q")]
-    assert answers[0] == "go"
-    assert answers.count("go") <= 2  # the tolerance is one interval
-    assert "delayed" in answers
+    assert answers[0] is Admission.GO
+    assert answers.count(Admission.GO) <= 2  # the tolerance is one interval
+    assert Admission.DELAYED in answers
 
 
 def test_a_delayed_start_that_becomes_the_earliest_rings(broker: Broker, consumers: Consumers, bell: Bell) -> None:

@@ -57,7 +57,7 @@ def pack_outcomes(
 
 
 def _pack_freed(prefix: str, queue: str, owner: str, outcomes: Sequence[Outcome], any_place: bool) -> Packed:
-    """Return what ``parts/ends.lua`` takes: the places and the locks that the outcomes free."""
+    """Return what ``parts/places.lua`` takes: the places and the locks that the outcomes free."""
     own = keys.queue(prefix, queue)
     places = [outcome.tag for outcome in outcomes if outcome.place or any_place]
     names: list[Argument] = [own.hold, own.park] if places else []

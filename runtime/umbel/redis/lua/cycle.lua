@@ -10,7 +10,7 @@
 --         kind "b" (give back): delay in ms
 --         kind "d" (dead): reason
 --       (kinds "a" ack and "q" requeue take nothing more)
---       then, only where an end frees something: what parts/ends.lua says (its keys after the results' ones)
+--       then, only where an end frees something: what parts/places.lua says (its keys after the results' ones)
 -- Returns {"lost"} when the owner is fenced off, else
 --         {"ok", now ms, ms until the next due message or -1, more (0/1), max deliveries, first tag, messages, lost tags}
 --
@@ -42,8 +42,6 @@ end
 -- include raise
 
 -- include places
-
--- include ends
 
 -- 1. Outcomes.
 local want = tonumber(ARGV[1])
