@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate generated-check goldens chaos bench test-cluster tools image lock wheel clean
+.PHONY: help setup demo test check format generate generated-check goldens chaos soak bench test-cluster tools image lock wheel clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ goldens: $(BIN)/.ready tools ## Write the golden renders of the chart again
 MINUTES ?= 10
 chaos: $(BIN)/.ready ## Kill, freeze and drain everything at random for MINUTES=10 and count what is lost; SEED= repeats a plan
 	$(BIN)/python -m tests.chaos.storm --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+TASKS ?= 3000000
+soak: $(BIN)/.ready ## Run TASKS=3000000 tasks and look at what they leave in memory
+	$(BIN)/python -m tests.chaos.soak --tasks $(TASKS)
 
 bench: $(BIN)/.ready ## Measure Umbel against its peers, in one run
 	$(BIN)/python -m benchmarks
