@@ -58,6 +58,16 @@ def hold(number: int, folder: str, seconds: float = 60.0) -> int:
     return number
 
 
+@app.task
+def compute(number: int, folder: str, seconds: float = 60.0) -> int:
+    """Say that it runs by a file, and keep the processor busy until a file allows it to end."""
+    Path(folder, f"running-{number}").write_text(str(os.getpid()))
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not Path(folder, "go").exists():
+        sum(range(20_000))
+    return number
+
+
 @app.task(time_limit=1)
 def too_long() -> None:
     time.sleep(60)

@@ -8,9 +8,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from tests.conformance.making import outgoing
 from tests.conformance.waiting import until
 
-from umbel.broker.base import Broker
+from umbel.broker.base import Broker, Liveness
+from umbel.message import decode
 
 Command = dict[str, Any]
 Listen = Callable[..., list[Command]]
@@ -108,5 +110,47 @@ def test_revoked_ids_are_remembered(broker: Broker, broker_factory: Callable[[],
 def test_workers_hear_of_a_revocation(broker: Broker, listen: Listen) -> None:
     heard = listen()
     assert until(lambda: broker.revoke(["a", "b"], terminate=True)) == 1
-    expected = {"command": "revoke", "ids": ["a", "b"], "terminate": True}
+    expected = {"command": "revoke", "arguments": {"task_id": ["a", "b"], "terminate": True}}
     until(lambda: expected in heard)
+
+
+def test_answers_arrive_where_they_were_sent(broker: Broker, broker_factory: Callable[[], Broker]) -> None:
+    place, other = broker.answers(), broker.answers()
+    assert broker_factory().answer(place.address, {"id": "1", "answer": [None, "ä"]})
+    assert broker_factory().answer(place.address, {"id": "2"})
+    assert place.next(10.0) == {"id": "1", "answer": [None, "ä"]}
+    assert place.next(10.0) == {"id": "2"}
+    assert place.next(0.01) is None
+    assert other.next(0.0) is None
+    place.close()
+    other.close()
+
+
+def test_nobody_waits_for_answers_any_more(broker: Broker) -> None:
+    place = broker.answers()
+    place.close()
+    until(lambda: not broker.answer(place.address, {"id": "1"}))
+
+
+def test_a_long_answer_arrives(broker: Broker) -> None:
+    place = broker.answers()
+    answer = {"items": ["x" * 1000] * 2000}
+    assert broker.answer(place.address, answer)
+    assert place.next(10.0) == answer
+    place.close()
+
+
+def test_delayed_messages_are_listed_soonest_first(broker: Broker) -> None:
+    broker.publish("q", [outgoing("a", delay=30), outgoing("b", delay=10), outgoing("c", delay=20)])
+    listed = broker.delayed("q")
+    assert [decode(one.payload).headers["id"] for one in listed] == ["b", "c", "a"]
+    assert all(due - 10 < one.due_in <= due + 0.01 for one, due in zip(listed, (10, 20, 30), strict=True))
+    assert len(broker.delayed("q", limit=2)) == 2
+    assert broker.delayed("unknown") == []
+
+
+def test_a_heartbeat_is_told_by_the_brokers_clock(liveness: Liveness, broker: Broker, consumers: Any) -> None:
+    before = broker.time()
+    consumers("q")
+    (owner,) = liveness.owners()
+    assert before - 0.001 <= owner.last_beat <= broker.time()

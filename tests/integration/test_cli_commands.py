@@ -66,8 +66,45 @@ def test_inspect(busy: Project) -> None:
     assert busy.json("inspect", "reserved") == {name: []}
     assert busy.run("inspect", "reserved").stdout == "No task is reserved.\n"
     stats = busy.json("inspect", "stats")[name]
-    assert (stats["slots"], stats["busy"], len(stats["pids"])) == (2, 1, 2)
+    assert (stats["slots"], stats["busy"], len(stats["pool"]["processes"])) == (2, 1, 2)
     assert "slots: 2" in busy.run("inspect", "stats").stdout
+
+
+def test_inspect_what_the_app_is(busy: Project) -> None:
+    (name,) = busy.json("inspect", "ping")
+    assert busy.json("inspect", "registered")[name] == ["tasks.add", "tasks.fail", "tasks.refuse", "tasks.wait_for"]
+    assert "tasks.add [max_retries=3]" in busy.run("inspect", "registered", "max_retries").stdout
+    assert busy.json("inspect", "conf")[name]["key_prefix"] == busy.environ["UMBEL_KEY_PREFIX"]
+    assert busy.json("inspect", "conf", "--all")[name]["task_default_queue"] == "default"
+    assert "key_prefix: test-" in busy.run("inspect", "conf").stdout
+    report = busy.run("inspect", "report").stdout
+    assert "tasks.wait_for" in report
+    assert "server: " in report
+
+
+def test_inspect_queues_and_tasks(busy: Project) -> None:
+    (name,) = busy.json("inspect", "ping")
+    queues = {queue["name"]: queue["weight"] for queue in busy.json("inspect", "active_queues")[name]}
+    assert queues == {"default": 2, "mail": 1}
+    (running,) = busy.json("inspect", "active")[name]
+    assert busy.json("inspect", "query_task", running["id"], "unknown")[name][running["id"]][0] == "active"
+    assert running["id"] in busy.run("inspect", "query_task", running["id"]).stdout
+    later = busy.run("call", "tasks.add", "-a", "[7]", "--queue", "mail", "--countdown", "500").stdout.strip()
+    (scheduled,) = busy.json("inspect", "scheduled")[name]
+    assert (scheduled["request"]["id"], scheduled["request"]["args"]) == (later, [7])
+    assert later in busy.run("inspect", "scheduled").stdout
+    busy.run("control", "revoke", later)
+    assert later in busy.json("inspect", "revoked")[name]
+    busy.run("purge", "-f", "-Q", "mail")
+
+
+def test_inspect_asks_those_who_are_named(busy: Project) -> None:
+    (name,) = busy.json("inspect", "ping")
+    assert busy.json("inspect", "-p", "w1@*", "ping") == {name: {"ok": "pong"}}
+    assert "no worker is called nobody; umbel status" in busy.error(
+        "inspect", "ping", "-d", "nobody", "-t", "0.2", code=69
+    )
+    assert "like x*" in busy.error("inspect", "ping", "-p", "x*", code=69)
 
 
 def test_call_and_result(busy: Project) -> None:
@@ -174,7 +211,7 @@ def test_revoke_and_shutdown(project: Project) -> None:
         .stdout.splitlines()[-1]
         .startswith("REVOKED: TaskRevoked")
     )
-    assert project.json("control", "shutdown") == {"shutdown": None, "heard": 1}
+    assert list(project.json("control", "shutdown").values()) == [{"ok": "shutting down"}]
     # Then it ends by itself
     assert worker.wait(20) == 0
 
@@ -185,7 +222,7 @@ def test_revoke_with_terminate_ends_what_runs(project: Project) -> None:
         "-A", "tasks", "call", "tasks.wait_for", "-a", f'["{project.folder / "never"}"]'
     ).stdout.strip()
     wait_until((project.folder / "never.started").exists)
-    assert project.json("control", "revoke", running, "--terminate")["heard"] == 1
+    assert len(project.json("control", "revoke", running, "--terminate")["workers"]) == 1
     assert "REVOKED" in project.run("result", running, "--wait", "20", code=1).stdout
 
 

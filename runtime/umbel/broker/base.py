@@ -157,6 +157,14 @@ class DeadLetter:
     token: bytes = b""
 
 
+@dataclass(slots=True)
+class DelayedMessage:
+    """A message that is not due yet. ``due_in`` in seconds from now, below 0 where it is due and not promoted yet."""
+
+    due_in: float
+    payload: bytes
+
+
 class Charge(StrEnum):
     """What a burial writes into the messages that the dead owner held."""
 
@@ -343,6 +351,9 @@ class Broker(Protocol):
     def keep_dead(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
         """Add a message that no owner holds to the dead letters, as the queue's ``dead_policy`` says."""
 
+    def delayed(self, queue: str, limit: int = 100) -> list[DelayedMessage]:
+        """Return the delayed messages of a queue, the soonest first."""
+
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
         """Remember the ids as revoked (for a day) and tell all workers; return how many workers heard it."""
 
@@ -356,7 +367,17 @@ class Broker(Protocol):
         """Call ``handle`` with each command, from a thread of its own, across reconnects."""
 
     def time(self) -> float:
-        """Return the broker's clock, in seconds since the Unix epoch."""
+        """Return the broker's clock, in seconds since the Unix epoch. It may be hours away from the one of this machine."""
+
+    def answers(self) -> Answers:
+        """Open a place for answers to commands; its ``address`` goes with the command.
+
+        Raises:
+            OperationalError: the broker cannot be reached.
+        """
+
+    def answer(self, address: str, answer: dict[str, Any]) -> bool:
+        """Send an answer to who asked; False if nobody waits there any more."""
 
     def ping(self) -> dict[str, Any]:
         """Check the connection; return ``version``, ``maxmemory_policy`` and ``run_id`` of the server.
@@ -375,3 +396,15 @@ class Listener(Protocol):
     def stop(self) -> None: ...
 
     def join(self, timeout: float | None = None) -> None: ...
+
+
+class Answers(Protocol):
+    """Where answers to one command arrive. One thread. What is sent while its connection is down is lost: ask again."""
+
+    address: str
+
+    def next(self, timeout: float) -> dict[str, Any] | None:
+        """Return the next answer; None if none came within ``timeout`` seconds."""
+
+    def close(self) -> None:
+        """Take no more answers."""

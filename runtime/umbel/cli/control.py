@@ -2,51 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
-from umbel.cli.exits import UNAVAILABLE, Fail
-from umbel.cli.inspect import NO_WORKERS, destination_option, names_of
-from umbel.cli.session import Session, json_option, pass_session
+from umbel.cli.asking import Asking, asked, asking_options, fail_of, is_error, keep, put
+from umbel.cli.session import Session
 from umbel.control.commands import Control
 
 
 @click.group()
-def control() -> None:
-    """Tell workers what to do."""
+@asking_options
+@click.pass_context
+def control(ctx: click.Context, /, **given: Any) -> None:
+    """Tell workers what to do, and show what they answer."""
+    keep(ctx, **given)
+
+
+def order(name: str, *arguments: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of ``umbel control``: the function returns the arguments of the command to send."""
+
+    def make(function: Callable[..., dict[str, Any]]) -> click.Command:
+        @click.pass_context
+        def command(ctx: click.Context, /, **given: Any) -> None:
+            names = ("destination", "pattern", "matcher", "timeout", "as_json")
+            options = {option: given.pop(option) for option in names}
+            session = ctx.find_object(Session) or Session()
+            asking = asked(ctx, **options)
+            show(session, asking, put(session, asking, name, function(session, **given)))
+
+        command.__doc__ = function.__doc__
+        made: Any = asking_options(command)
+        for argument in reversed(arguments):
+            made = argument(made)
+        return control.command(name)(made)
+
+    return make
+
+
+def show(session: Session, asking: Asking, answers: dict[str, Any]) -> None:
+    """Print what workers answered; end with an error if one refused."""
+    if asking.as_json:
+        session.json(answers)
+    else:
+        for name, answer in answers.items():
+            if not is_error(answer):
+                text = answer["ok"] if isinstance(answer, dict) and set(answer) == {"ok"} else answer
+                session.say(f"{name}: OK, {text}" if isinstance(text, str) else f"{name}: {text}")
+    failure = fail_of(answers)
+    if failure is not None:
+        raise failure
+
+
+_ids = click.argument("task_ids", metavar="ID…", nargs=-1, required=True)
+_signal = click.option("-s", "--signal", metavar="NAME", help="Send this first, as SIGTERM; kill a second later.")
 
 
 @control.command()
-@click.argument("task_ids", metavar="ID…", nargs=-1, required=True)
-@click.option("--terminate", is_flag=True, help="Also end the task if it runs already, by killing its process.")
-@json_option
-@pass_session
-def revoke(session: Session, task_ids: tuple[str, ...], terminate: bool, as_json: bool) -> None:
+@_ids
+@click.option("--terminate", is_flag=True, help="Also end the task if it runs already, by ending its process.")
+@_signal
+@asking_options
+@click.pass_context
+def revoke(ctx: click.Context, /, task_ids: tuple[str, ...], terminate: bool, signal: str | None, **given: Any) -> None:
     """Keep tasks from running, for a day. Workers that start later know of it too."""
-    heard = Control(session.app).revoke(task_ids, terminate=terminate)
-    if as_json:
-        session.json({"revoked": list(task_ids), "terminate": terminate, "heard": heard})
-        return
-    tasks = "1 task" if len(task_ids) == 1 else f"{len(task_ids)} tasks"
-    session.say(f"Revoked {tasks}; {_heard(heard)}.")
+    session = ctx.find_object(Session) or Session()
+    _revoke(session, asked(ctx, **given), task_ids, terminate, signal)
 
 
 @control.command()
-@destination_option
-@json_option
-@pass_session
-def shutdown(session: Session, destination: str | None, as_json: bool) -> None:
+@_ids
+@_signal
+@asking_options
+@click.pass_context
+def terminate(ctx: click.Context, /, task_ids: tuple[str, ...], signal: str | None, **given: Any) -> None:
+    """Keep tasks from running, and end those that run, by ending their process."""
+    session = ctx.find_object(Session) or Session()
+    _revoke(session, asked(ctx, **given), task_ids, True, signal)
+
+
+def _revoke(session: Session, asking: Asking, task_ids: tuple[str, ...], terminate: bool, signal: str | None) -> None:
+    """Revoke; this works without any worker too, since those that start later learn of it."""
+    control = Control(session.app)
+    to = asking.to
+    replies = control.revoke(
+        task_ids,
+        to.destination,
+        terminate,
+        signal,
+        reply=True,
+        timeout=asking.seconds,
+        pattern=to.pattern,
+        matcher=to.matcher,
+    )
+    answers = {name: answer for reply in replies for name, answer in reply.items()}
+    if asking.as_json:
+        session.json({"revoked": list(task_ids), "terminate": terminate, "workers": answers})
+    else:
+        tasks = "1 task" if len(task_ids) == 1 else f"{len(task_ids)} tasks"
+        count = sum(1 for answer in answers.values() if not is_error(answer))
+        session.say(f"Revoked {tasks}; {count} worker{'s' if count != 1 else ''} heard it.")
+    failure = fail_of(answers)
+    if failure is not None:
+        raise failure
+
+
+@order("shutdown")
+def shutdown(session: Session) -> dict[str, Any]:
     """End workers as SIGTERM does: they finish what runs, and give the rest back.
 
     A worker in a Kubernetes pod is started again by its Deployment: scale the WorkerPool to 0 instead.
     """
-    heard = Control(session.app).shutdown(names_of(destination))
-    if as_json:
-        session.json({"shutdown": names_of(destination), "heard": heard})
-    if not heard:
-        raise Fail(NO_WORKERS, UNAVAILABLE)
-    if not as_json:
-        session.say(f"Told to shut down: {_heard(heard)}.")
-
-
-def _heard(count: int) -> str:
-    return f"{count} worker{'s' if count != 1 else ''} heard it"
+    return {}

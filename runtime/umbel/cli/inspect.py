@@ -1,154 +1,230 @@
-"""``umbel status`` and ``umbel inspect``: who is there, and what they hold. Answered from Redis, not by the workers."""
+"""``umbel inspect``: questions to workers. Their supervisors answer, so this works while every slot is busy."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
+from umbel.cli.asking import Asking, asked, asking_options, fail_of, is_error, keep, put, silence
 from umbel.cli.exits import UNAVAILABLE, Fail
-from umbel.cli.session import Session, json_option, pass_session
+from umbel.cli.session import Session
 from umbel.cli.table import ago, columns
-from umbel.control.inspect import PING_TIMEOUT, Inspect
+from umbel.control.taskinfo import TaskInfo, unpack
+from umbel.control.workers import registered as registered_workers
 
-if TYPE_CHECKING:
-    from umbel.control.inspect import TaskInfo, WorkerInfo
-
-NO_WORKERS = (
-    "no worker is registered with this broker. Start one with umbel -A module[:app] worker, and check that it has the same "
-    "broker URL and key prefix (umbel report shows them)"
-)
-
-destination_option = click.option(
-    "-d", "--destination", metavar="NAME,…", help="Only these workers, by their names.", default=None
-)
-
-
-def names_of(destination: str | None) -> list[str] | None:
-    """Return the names in ``a,b``, None for all."""
-    return None if destination is None else [name.strip() for name in destination.split(",") if name.strip()]
-
-
-def _ask(session: Session, destination: str | None) -> Inspect:
-    return Inspect(session.app, names_of(destination))
-
-
-def _nobody(destination: str | None) -> Fail:
-    if destination is None:
-        return Fail(NO_WORKERS, UNAVAILABLE)
-    return Fail(f"no worker is called {destination}; umbel status lists those that are there", UNAVAILABLE)
-
-
-@click.command()
-@destination_option
-@json_option
-@pass_session
-def status(session: Session, destination: str | None, as_json: bool) -> None:
-    """Show which workers are there, how busy they are, and which queues they consume.
-
-    Exits with 69 if there is none.
-    """
-    workers = _ask(session, destination).workers()
-    if as_json:
-        session.json([_as_json(worker) for worker in workers])
-    else:
-        header = ("worker", "state", "busy", "slots", "heartbeat", "queues")
-        rows = [
-            (w.name, w.state, w.busy, len(w.owners), f"{ago(w.age)} ago", ",".join(w.queues) or None) for w in workers
-        ]
-        if rows:
-            for line in columns(header, rows):
-                session.out(line)
-            session.say(f"\n{len(rows)} worker{'s' if len(rows) != 1 else ''} online.")
-    if not workers:
-        raise _nobody(destination)
-
-
-def _as_json(worker: WorkerInfo) -> dict[str, Any]:
-    return {
-        "name": worker.name,
-        "id": worker.id,
-        "state": worker.state,
-        "slots": len(worker.owners),
-        "busy": worker.busy,
-        "queues": worker.queues,
-        "last_beat_seconds": round(worker.age, 1),
-    }
+Show = Callable[[Session, dict[str, Any]], None]
 
 
 @click.group()
-def inspect() -> None:
-    """Look at workers. Their records in Redis are read, so this works while every slot is busy."""
+@asking_options
+@click.pass_context
+def inspect(ctx: click.Context, /, **given: Any) -> None:
+    """Ask workers. Their supervisors answer, which run no tasks: so also while every slot is busy."""
+    keep(ctx, **given)
 
 
-@inspect.command()
-@destination_option
-@click.option("-t", "--timeout", type=click.FloatRange(0, min_open=True), default=PING_TIMEOUT, show_default=True)
-@json_option
-@pass_session
-def ping(session: Session, destination: str | None, timeout: float, as_json: bool) -> None:
-    """Wait for a fresh heartbeat of each worker. Exits with 69 if one does not come, or nobody is there."""
-    question = _ask(session, destination)
-    names = [worker.name for worker in question.workers()]
-    answers = question.ping(timeout)
-    silent = sorted(set(names) - set(answers))
-    if as_json:
+def question(name: str, *arguments: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of ``umbel inspect``: the function gets the session, the options of asking, and its own arguments."""
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        @click.pass_context
+        def command(ctx: click.Context, /, **given: Any) -> None:
+            names = ("destination", "pattern", "matcher", "timeout", "as_json")
+            options = {option: given.pop(option) for option in names}
+            session = ctx.find_object(Session) or Session()
+            function(session, asked(ctx, **options), **given)
+
+        command.__doc__ = function.__doc__
+        made: Any = asking_options(command)
+        for argument in reversed(arguments):
+            made = argument(made)
+        return inspect.command(name)(made)
+
+    return make
+
+
+def tell(session: Session, asking: Asking, answers: dict[str, Any], show: Show) -> None:
+    """Print the answers; end with an error if a worker refused."""
+    if asking.as_json:
         session.json(answers)
     else:
-        for name in answers:
+        show(session, {name: answer for name, answer in answers.items() if not is_error(answer)})
+    failure = fail_of(answers)
+    if failure is not None:
+        raise failure
+
+
+@question("ping")
+def ping(session: Session, asking: Asking) -> None:
+    """Ask who is there. Exits with 69 if a worker that is registered does not answer, or none is."""
+    answers = put(session, asking, "ping")
+    expected = [worker.name for worker in registered_workers(session.app.broker)]
+
+    def show(session: Session, found: dict[str, Any]) -> None:
+        for name in found:
             session.out(f"{name}: OK, pong")
-    if not names:
-        raise _nobody(destination)
-    if silent:
-        raise Fail(
-            f"no heartbeat within {timeout:g} seconds from: {', '.join(silent)}. Such a worker is dead or cut off; what it "
-            "held goes back to the queues about 10 seconds after its last heartbeat",
-            UNAVAILABLE,
-        )
+
+    tell(session, asking, answers, show)
+    silent = sorted(set(expected) - set(answers))
+    if silent and asking.destination is None and asking.pattern is None:
+        raise Fail(silence(silent, asking.seconds), UNAVAILABLE)
 
 
-@inspect.command()
-@destination_option
-@json_option
-@pass_session
-def active(session: Session, destination: str | None, as_json: bool) -> None:
+@question("active")
+def active(session: Session, asking: Asking) -> None:
     """List the tasks that run now."""
-    _list_tasks(session, _ask(session, destination).active(), destination, as_json, "no task runs")
+    _list_tasks(session, asking, "active", "No task runs.")
 
 
-@inspect.command()
-@destination_option
-@json_option
-@pass_session
-def reserved(session: Session, destination: str | None, as_json: bool) -> None:
+@question("reserved")
+def reserved(session: Session, asking: Asking) -> None:
     """List the tasks that workers have fetched and not begun."""
-    _list_tasks(session, _ask(session, destination).reserved(), destination, as_json, "no task is reserved")
+    _list_tasks(session, asking, "reserved", "No task is reserved.")
 
 
-def _list_tasks(
-    session: Session, by_worker: dict[str, list[TaskInfo]], destination: str | None, as_json: bool, nothing: str
-) -> None:
-    if as_json:
-        session.json(by_worker)
-    else:
+def _list_tasks(session: Session, asking: Asking, command: str, nothing: str) -> None:
+    answers = {
+        name: [unpack(info) for info in answer] if isinstance(answer, list) else answer
+        for name, answer in put(session, asking, command).items()
+    }
+
+    def show(session: Session, found: dict[str, list[TaskInfo]]) -> None:
         rows = [
             (info["id"], info["name"], name, info["queue"], _since(info), call_of(info))
-            for name, infos in by_worker.items()
+            for name, infos in found.items()
             for info in infos
         ]
-        if rows:
-            for line in columns(("id", "task", "worker", "queue", "for", "arguments"), rows):
-                session.out(line)
-        elif by_worker:
-            session.say(f"{nothing[0].upper()}{nothing[1:]}.")
-    if not by_worker:
-        raise _nobody(destination)
+        _table(session, ("id", "task", "worker", "queue", "for", "arguments"), rows, nothing)
+
+    tell(session, asking, answers, show)
+
+
+@question("scheduled", click.option("-n", "--limit", type=click.IntRange(1), help="Of each queue.  [default: 100]"))
+def scheduled(session: Session, asking: Asking, limit: int | None) -> None:
+    """List the delayed tasks of the workers' queues, the soonest first. They wait in Redis, not in a worker."""
+    answers = put(session, asking, "scheduled", {"limit": limit})
+
+    def show(session: Session, found: dict[str, list[dict[str, Any]]]) -> None:
+        requests = {item["request"]["id"]: (item["eta"], unpack(item["request"])) for v in found.values() for item in v}
+        rows = [(r["id"], r["name"], r["queue"], eta, call_of(r)) for eta, r in requests.values()]
+        _table(session, ("id", "task", "queue", "eta", "arguments"), rows, "No task is delayed.")
+
+    tell(session, asking, answers, show)
+
+
+@question("revoked")
+def revoked(session: Session, asking: Asking) -> None:
+    """List the ids of revoked tasks that workers know."""
+    tell(session, asking, put(session, asking, "revoked"), _lists("No task is revoked."))
+
+
+@question("registered", click.argument("items", metavar="[OPTION]…", nargs=-1))
+def registered(session: Session, asking: Asking, items: tuple[str, ...]) -> None:
+    """List the tasks that workers know; with options of tasks (max_retries, queue, …) also these, where they are set."""
+    answers = put(session, asking, "registered", {"taskinfoitems": list(items) or None})
+    tell(session, asking, answers, _lists("No task is registered."))
+
+
+@question("query_task", click.argument("ids", metavar="ID…", nargs=-1, required=True))
+def query_task(session: Session, asking: Asking, ids: tuple[str, ...]) -> None:
+    """Show which worker holds tasks, and whether they run."""
+    answers = put(session, asking, "query_task", {"ids": list(ids)})
+
+    def show(session: Session, found: dict[str, dict[str, Any]]) -> None:
+        rows = [
+            (task_id, state, name, info["name"], info["queue"], _since(info))
+            for name, tasks in found.items()
+            for task_id, (state, info) in tasks.items()
+        ]
+        _table(session, ("id", "state", "worker", "task", "queue", "for"), rows, "No worker holds them.")
+
+    tell(session, asking, answers, show)
+
+
+@question("stats")
+def stats(session: Session, asking: Asking) -> None:
+    """Show figures of each worker: slots, processes, queues, memory, how long it has run."""
+    tell(session, asking, put(session, asking, "stats"), show_nested)
+
+
+@question("active_queues")
+def active_queues(session: Session, asking: Asking) -> None:
+    """List the queues that workers consume."""
+
+    def show(session: Session, found: dict[str, list[dict[str, Any]]]) -> None:
+        rows = [(name, queue["name"], queue["weight"]) for name, queues in found.items() for queue in queues]
+        _table(session, ("worker", "queue", "weight"), rows, "No queue is consumed.")
+
+    tell(session, asking, put(session, asking, "active_queues"), show)
+
+
+@question("conf", click.option("-a", "--all", "all_", is_flag=True, help="Also settings at their defaults."))
+def conf(session: Session, asking: Asking, all_: bool) -> None:
+    """Show the workers' settings, without secrets."""
+    tell(session, asking, put(session, asking, "conf", {"with_defaults": all_}), show_nested)
+
+
+@question("report")
+def report(session: Session, asking: Asking) -> None:
+    """Show of each worker what a bug report should say."""
+
+    def show(session: Session, found: dict[str, dict[str, str]]) -> None:
+        for name, answer in found.items():
+            session.out(name, bold=True)
+            for line in answer["ok"].splitlines():
+                session.out(f"  {line}")
+
+    tell(session, asking, put(session, asking, "report"), show)
+
+
+def _table(session: Session, header: Sequence[str], rows: Sequence[Sequence[object]], nothing: str) -> None:
+    if rows:
+        for line in columns(header, rows):
+            session.out(line)
+    else:
+        session.say(nothing)
+
+
+def _lists(nothing: str) -> Show:
+    """Return what prints a list of each worker."""
+
+    def show(session: Session, found: dict[str, Any]) -> None:
+        for name, items in found.items():
+            session.out(name, bold=True)
+            for item in items:
+                session.out(f"  {item}")
+            if not items:
+                session.say(f"  {nothing}")
+
+    return show
+
+
+def show_nested(session: Session, found: dict[str, Any]) -> None:
+    """Print an answer of each worker, whatever its shape."""
+    for name, answer in found.items():
+        session.out(name, bold=True)
+        if not isinstance(answer, dict):
+            session.out(f"  {answer}")
+            continue
+        for key, value in answer.items():
+            _nested(session, key, value, 2)
+
+
+def _nested(session: Session, key: str, value: Any, indent: int) -> None:
+    if isinstance(value, dict) and value:
+        session.out(f"{' ' * indent}{key}:")
+        for inner, item in value.items():
+            _nested(session, inner, item, indent + 2)
+    elif isinstance(value, list):
+        session.out(f"{' ' * indent}{key}: {', '.join(map(str, value)) or '-'}")
+    else:
+        session.out(f"{' ' * indent}{key}: {'-' if value is None or value == {} else value}")
 
 
 def _since(info: TaskInfo) -> str | None:
-    started = info.get("time_start")
-    return ago(max(0.0, time.time() - started)) if started else None
+    return None if info.get("runtime") is None else ago(info["runtime"])
 
 
 def call_of(info: TaskInfo, width: int = 80) -> str:
@@ -158,21 +234,3 @@ def call_of(info: TaskInfo, width: int = 80) -> str:
     parts = [*map(repr, info["args"]), *(f"{key}={value!r}" for key, value in (info["kwargs"] or {}).items())]
     text = f"({', '.join(parts)})"
     return text if len(text) <= width else text[: width - 1] + "…"
-
-
-@inspect.command()
-@destination_option
-@json_option
-@pass_session
-def stats(session: Session, destination: str | None, as_json: bool) -> None:
-    """Show figures of each worker: state, slots, queues, processes."""
-    found = _ask(session, destination).stats()
-    if as_json:
-        session.json(found)
-    else:
-        for name, figures in found.items():
-            session.out(name, bold=True)
-            for key, value in figures.items():
-                session.out(f"  {key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
-    if not found:
-        raise _nobody(destination)

@@ -20,9 +20,9 @@ from umbel.cli.session import Session
 COMMANDS: Final = {
     "worker": ("umbel.cli.worker:worker", "Start a worker."),
     "beat": ("umbel.cli.beat:beat", "Start beat, which sends periodic tasks."),
-    "status": ("umbel.cli.inspect:status", "Show which workers are there."),
-    "inspect": ("umbel.cli.inspect:inspect", "Look at workers: ping, active, reserved, stats."),
-    "control": ("umbel.cli.control:control", "Tell workers: revoke, shutdown."),
+    "status": ("umbel.cli.status:status", "Show which workers are there."),
+    "inspect": ("umbel.cli.inspect:inspect", "Ask workers: ping, active, reserved, stats, …"),
+    "control": ("umbel.cli.control:control", "Tell workers: revoke, time_limit, shutdown, …"),
     "call": ("umbel.cli.call:call", "Send a task by its name; print its id."),
     "result": ("umbel.cli.call:result", "Show the result of a task."),
     "purge": ("umbel.cli.queues:purge", "Drop waiting tasks."),

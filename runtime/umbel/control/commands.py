@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from umbel.control.inspect import PING_TIMEOUT, Inspect
+from umbel.control.asking import Addressees, ask, tell
+from umbel.control.inspect import TIMEOUT, Inspect
+from umbel.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
 
+#: What `Control.broadcast` returns: ``[{worker: answer}, ...]`` with ``reply=True``, else how many workers heard it.
+Replies = Any
+
 
 class Control:
     """What can be asked of, and told to, the workers of an app.
+
+    Commands reach the workers that listen in this moment; only `revoke` also reaches those that start later. Each takes
+    ``destination`` (names), ``pattern`` and ``matcher``, ``reply``, ``timeout``, ``limit`` and ``callback``, see `broadcast`.
 
     Args:
         app: whose broker carries the commands.
@@ -21,43 +29,112 @@ class Control:
     def __init__(self, app: Umbel) -> None:
         self._app = app
 
-    def inspect(self, destination: Iterable[str] | None = None) -> Inspect:
-        """Return questions about all workers, or about those of these names."""
-        return Inspect(self._app, destination)
+    def inspect(
+        self,
+        destination: str | Iterable[str] | None = None,
+        timeout: float = TIMEOUT,
+        callback: Callable[[dict[str, Any]], object] | None = None,
+        *,
+        limit: int | None = None,
+        pattern: str | None = None,
+        matcher: str | None = None,
+    ) -> Inspect:
+        """Return questions about all workers, or about some; see `Inspect`."""
+        return Inspect(
+            self._app,
+            destination,
+            timeout=timeout,
+            callback=callback,
+            limit=limit,
+            pattern=pattern,
+            matcher=matcher,
+        )
 
-    def ping(self, destination: Iterable[str] | None = None, timeout: float = PING_TIMEOUT) -> list[dict[str, Any]]:
-        """Return ``[{worker: {"ok": "pong"}}, …]`` of the workers that gave a heartbeat in time."""
-        return [{name: answer} for name, answer in Inspect(self._app, destination).ping(timeout).items()]
+    def broadcast(
+        self,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        destination: str | Iterable[str] | None = None,
+        reply: bool = False,
+        timeout: float = TIMEOUT,
+        limit: int | None = None,
+        callback: Callable[[dict[str, Any]], object] | None = None,
+        *,
+        pattern: str | None = None,
+        matcher: str | None = None,
+    ) -> Replies:
+        """Send a command by its name, also one of `umbel.control.control_command`.
 
-    def revoke(self, task_id: str | Iterable[str], *, terminate: bool = False) -> int:
-        """Keep tasks from running, for a day.
+        Args:
+            command: its name.
+            arguments: of the command.
+            destination: names of workers; all unless given.
+            reply: wait for answers.
+            timeout: seconds to wait for workers that do not answer; it ends earlier once all have.
+            limit: end after so many answers.
+            callback: called with ``{worker: answer}`` as they come.
+            pattern: of workers' names, in place of ``destination``.
+            matcher: ``glob``, or ``pcre`` for a regular expression.
+
+        Returns: with ``reply`` a list of ``{worker: answer}``, else how many workers heard it, addressed or not.
+
+        Raises:
+            OperationalError: the broker cannot be reached.
+        """
+        names = [destination] if isinstance(destination, str) else None if destination is None else sorted(destination)
+        to = Addressees(names, pattern, matcher or "glob")
+        given = arguments or {}
+        if not (reply or callback is not None):
+            return tell(self._app.broker, command, given, to)
+        replies = ask(self._app.broker, command, given, to, timeout=timeout, limit=limit, callback=callback)
+        return [{one.name: one.value} for one in replies]
+
+    def ping(self, destination: str | Iterable[str] | None = None, timeout: float = TIMEOUT, **how: Any) -> Replies:
+        """Return ``[{worker: {"ok": "pong"}}, …]`` of the workers that answer."""
+        return self.broadcast("ping", None, destination, True, timeout, **how)
+
+    def revoke(
+        self,
+        task_id: str | Iterable[str],
+        destination: str | Iterable[str] | None = None,
+        terminate: bool = False,
+        signal: str | int | None = None,
+        **how: Any,
+    ) -> Replies:
+        """Keep tasks from running, for a day, on all workers, also on those that start later.
 
         Args:
             task_id: one id or several.
-            terminate: also end those that run already, by killing their process.
-
-        Returns: how many workers heard it at once; the others learn of it when they start or within 30 s.
+            destination: names of the workers that are to terminate the task; all unless given.
+            terminate: also end those that run already, by ending their process.
+            signal: to send to the process first, as ``"SIGTERM"``; it is killed a second later. Killed at once unless given.
+            how: see `broadcast`.
 
         Raises:
             OperationalError: the broker cannot be reached.
         """
         ids = [task_id] if isinstance(task_id, str) else [str(one) for one in task_id]
-        return self._app.broker.revoke(ids, terminate=terminate) if ids else 0
+        if not ids:
+            return [] if how.get("reply") else 0
+        heard = self._app.broker.revoke(ids)
+        if not terminate and not how.get("reply"):
+            return heard
+        arguments = {"task_id": ids, "terminate": terminate, "signal": signal}
+        return self.broadcast("revoke", arguments, destination, **how)
 
-    def terminate(self, task_id: str | Iterable[str]) -> int:
-        """Keep tasks from running, and end those that run."""
-        return self.revoke(task_id, terminate=True)
+    def terminate(
+        self,
+        task_id: str | Iterable[str],
+        destination: str | Iterable[str] | None = None,
+        signal: str | int | None = None,
+        **how: Any,
+    ) -> Replies:
+        """Keep tasks from running, and end those that run; see `revoke`."""
+        return self.revoke(task_id, destination, True, signal, **how)
 
-    def shutdown(self, destination: Iterable[str] | None = None) -> int:
-        """Have workers finish what they run, give the rest back, and end, as on SIGTERM.
-
-        Args:
-            destination: names of workers; all unless given.
-
-        Returns: how many workers heard it.
-        """
-        names = None if destination is None else sorted(destination)
-        return self._app.broker.control({"command": "shutdown", "destination": names})
+    def shutdown(self, destination: str | Iterable[str] | None = None, **how: Any) -> Replies:
+        """Have workers finish what they run, give the rest back, and end, as on SIGTERM."""
+        return self.broadcast("shutdown", None, destination, **how)
 
     def purge(self, queues: Iterable[str] | None = None) -> int:
         """Drop all waiting and delayed tasks of queues; return how many. Running tasks are not touched.
@@ -69,3 +146,63 @@ class Control:
         return sum(self._app.broker.purge(name) for name in sorted(names))
 
     discard_all = purge
+
+    # -- how workers work, until they end
+
+    def time_limit(
+        self,
+        task_name: str,
+        soft: float | None = None,
+        hard: float | None = None,
+        destination: str | Iterable[str] | None = None,
+        **how: Any,
+    ) -> Replies:
+        """Change the time limits of a task, for the runs that begin from now on.
+
+        They win over those of the task and of the call. A new process of the worker keeps them, a new worker does not.
+
+        Args:
+            task_name: of the task.
+            soft, hard: in seconds; both None for the task's own ones again.
+            destination: names of workers; all unless given.
+            how: see `broadcast`.
+        """
+        for name, value in (("soft", soft), ("hard", hard)):
+            if value is not None and not value > 0:
+                raise ImproperlyConfigured(f"{name}={value!r}: a time limit is seconds above 0, or None for no change")
+        return self.broadcast("time_limit", {"task_name": task_name, "soft": soft, "hard": hard}, destination, **how)
+
+    def pool_grow(self, n: int = 1, destination: str | Iterable[str] | None = None, **how: Any) -> Replies:
+        """Have workers start ``n`` more children each."""
+        return self.broadcast("pool_grow", {"n": n}, destination, **how)
+
+    def pool_shrink(self, n: int = 1, destination: str | Iterable[str] | None = None, **how: Any) -> Replies:
+        """Have workers end ``n`` of their children each, idle ones first; one that runs a task ends it before."""
+        return self.broadcast("pool_shrink", {"n": n}, destination, **how)
+
+    def add_consumer(
+        self,
+        queue: str,
+        exchange: str | None = None,
+        exchange_type: str = "direct",
+        routing_key: str | None = None,
+        options: Any = None,
+        destination: str | Iterable[str] | None = None,
+        *,
+        weight: int = 1,
+        **how: Any,
+    ) -> Replies:
+        """Have workers consume one more queue.
+
+        Args:
+            queue: its name.
+            exchange, exchange_type, routing_key, options: kept for Celery's users: there are no exchanges.
+            destination: names of workers; all unless given.
+            weight: how often it is asked, beside the others.
+            how: see `broadcast`.
+        """
+        return self.broadcast("add_consumer", {"queue": queue, "weight": weight}, destination, **how)
+
+    def cancel_consumer(self, queue: str, destination: str | Iterable[str] | None = None, **how: Any) -> Replies:
+        """Have workers consume a queue no more: what they fetched of it goes back, what runs is finished."""
+        return self.broadcast("cancel_consumer", {"queue": queue}, destination, **how)

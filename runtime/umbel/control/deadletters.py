@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel.broker.base import DeadLetter
-from umbel.control.inspect import describe
+from umbel.control.taskinfo import describe, unpack
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -180,7 +180,7 @@ class DeadLetters:
 
 
 def _read(letter: DeadLetter, queue: str) -> Letter:
-    return Letter(queue, letter, describe(letter.payload, queue))
+    return Letter(queue, letter, unpack(describe(letter.payload, queue)))
 
 
 def _matches(letter: Letter, which: Which) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from umbel.ids import new_client_id
+
 logger = logging.getLogger("umbel.control")
 
 
@@ -19,6 +21,7 @@ class Commands:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners: list[MemoryListener] = []
+        self._answers: dict[str, MemoryAnswers] = {}
 
     def send(self, command: dict[str, Any]) -> int:
         """Hand a command, which JSON must be able to carry, to each listener; return how many there are."""
@@ -35,10 +38,53 @@ class Commands:
             self._listeners.append(listener)
         return listener
 
+    def answers(self) -> MemoryAnswers:
+        """Open a place for answers."""
+        place = MemoryAnswers(self._answers.pop)
+        self._answers[place.address] = place
+        return place
+
+    def answer(self, address: str, answer: dict[str, Any]) -> bool:
+        """Hand an answer, which JSON must be able to carry, to who asked; False if nobody waits there any more."""
+        place = self._answers.get(address)
+        if place is None:
+            return False
+        place.put(orjson.dumps(answer))
+        return True
+
     def _remove(self, listener: MemoryListener) -> None:
         with self._lock:
             if listener in self._listeners:
                 self._listeners.remove(listener)
+
+
+class MemoryAnswers:
+    """A place for answers; see `umbel.broker.base.Answers`.
+
+    Args:
+        forget: takes the address when no more answers are wanted.
+    """
+
+    def __init__(self, forget: Callable[[str, None], object]) -> None:
+        self.address = new_client_id()
+        self._forget = forget
+        self._waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def put(self, raw: bytes) -> None:
+        """Queue an answer for who asked."""
+        self._waiting.put(raw)
+
+    def next(self, timeout: float) -> dict[str, Any] | None:
+        """Return the next answer; None if none came within ``timeout`` seconds."""
+        try:
+            answer: dict[str, Any] = orjson.loads(self._waiting.get(timeout=max(0.0, timeout)))
+        except queue.Empty:
+            return None
+        return answer
+
+    def close(self) -> None:
+        """Take no more answers."""
+        self._forget(self.address, None)
 
 
 class MemoryListener:

@@ -110,6 +110,10 @@ class MemoryQueue:
         heapq.heappush(self._delayed, item)
         return self._delayed[0] is item
 
+    def delayed(self, limit: int) -> list[tuple[int, bytes]]:
+        """Return delayed messages with when they are due (ms), the soonest first."""
+        return [(due_ms, payload) for due_ms, _, payload in heapq.nsmallest(limit, self._delayed)]
+
     @property
     def first_due_ms(self) -> float:
         """When the first delayed message is due, infinite without one."""

@@ -101,6 +101,11 @@ def control_channel(prefix: str) -> str:
     return f"{prefix}:{{control}}:commands"
 
 
+def answers_channel(prefix: str, asker: str) -> str:
+    """Channel of the answers to one who asked."""
+    return f"{prefix}:{{control}}:answers:{asker}"
+
+
 # Beat and schedules
 
 

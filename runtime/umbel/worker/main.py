@@ -16,6 +16,7 @@ from umbel.control.reaper import bury_worker
 from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
 from umbel.ids import machine_id, new_owner_id
 from umbel.transport import make_broker
+from umbel.worker.about import About
 from umbel.worker.options import WorkerOptions
 from umbel.worker.slots import Slots
 from umbel.worker.supervisor import Supervisor
@@ -37,7 +38,8 @@ def run(options: WorkerOptions) -> int:
     share_with_children()
     # The number of children may come from the app, which is imported last of all: leave room.
     slots = Slots(options.concurrency or ROOM)
-    zygote = ZygoteHandle()
+    about = About()
+    zygote = ZygoteHandle(about)
     app = zygote.begin(options, slots)
     slots.count = options.concurrency or min(ROOM, app["concurrency"] or os.cpu_count() or 1)
     queues = options.queues or tuple((name, 1) for name in app["queues"])
@@ -55,7 +57,7 @@ def run(options: WorkerOptions) -> int:
             extra={"entries": app["beat_schedule"], "hint": "umbel beat runs them, once for all workers"},
         )
     bury_predecessors(broker)
-    supervisor = Supervisor(options, broker, zygote, slots, queues, hostname, app["result_ttl"])
+    supervisor = Supervisor(options, broker, zygote, slots, queues, hostname, app["result_ttl"], about)
     health = start_health(supervisor, options.health_port)
     log.info(
         "worker.started",

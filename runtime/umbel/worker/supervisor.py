@@ -10,16 +10,20 @@ import logging
 import os
 import signal
 import time
-from typing import Any
 
 from umbel.broker.base import Broker, OwnerInfo
 from umbel.ids import machine_id
 from umbel.polling import readable
 from umbel.worker import linux
+from umbel.worker.about import About
+from umbel.worker.crew import Crew
+from umbel.worker.inspection import Inspection
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
+from umbel.worker.orders import Orders
 from umbel.worker.pulse import Pulse
 from umbel.worker.quarantine import Quarantine
+from umbel.worker.remote import Remote
 from umbel.worker.revoking import tell_revoked
 from umbel.worker.seat import Burial, Seat, Sentence, burial_of, pause_before_birth
 from umbel.worker.slots import Slots
@@ -46,6 +50,7 @@ class Supervisor:
         queues: names and weights.
         hostname: of the worker.
         result_ttl: seconds to keep records.
+        about: what the zygote tells of the app.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Supervisor:
         queues: tuple[tuple[str, int], ...],
         hostname: str,
         result_ttl: float,
+        about: About,
     ) -> None:
         self._options = options
         self._broker = broker
@@ -71,11 +77,14 @@ class Supervisor:
             broker,
             self.owners,
             self._hold,
-            self._revoked,
+            self._revoked_in_all,
             result_ttl=result_ttl,
             queues=[name for name, _ in queues],
             hostname=hostname,
         )
+        self._crew = Crew(self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining)
+        handlers = {**Inspection(self._crew, broker, about).handlers(), **Orders(self).handlers()}
+        self._remote = Remote(broker, self._id, hostname, handlers, lambda *_: False)
         self._draining = False
         self._cold = False
         self._drain_until = 0.0
@@ -108,26 +117,21 @@ class Supervisor:
             if seat.owner and seat.pid:
                 activity = self._slots.read(seat.index)
                 info = OwnerInfo(seat.owner, names, worker=self._id, hostname=self._hostname, pid=seat.pid)
-                info.state = "draining" if self._draining else "running"
+                info.state = self._crew.state
                 info.busy_since = wall - (now - activity.started) if activity.tag else 0.0
                 found.append(info)
         return found
 
-    def command(self, message: dict[str, Any]) -> None:
-        """Take a command from the broker's control channel; called by the listener's thread."""
-        target = message.get("destination")
-        if target and self._hostname not in target and self._id not in target:
-            return
-        match message.get("command"):
-            case "revoke":
-                ids = [str(task_id) for task_id in message.get("ids", ())]
-                self._revoked(set(ids))
-                if message.get("terminate"):
-                    self._terminate.extend(ids)
-                    self._wake()
-            case "shutdown":
-                log.warning("worker.shutdown_requested")
-                os.kill(os.getpid(), signal.SIGTERM)
+    def revoke(self, ids: set[str]) -> None:
+        """Tell the children of revoked tasks; called by the listener's thread."""
+        self._crew.revoked |= ids
+        for seat in self._seats:
+            tell_revoked(seat, ids)
+
+    def terminate(self, ids: list[str]) -> None:
+        """Have those of these tasks ended that run here; called by the listener's thread."""
+        self._terminate.extend(ids)
+        self._wake()
 
     # The main loop
 
@@ -136,7 +140,7 @@ class Supervisor:
         self._take_signals()
         linux.become_subreaper()
         self._pulse.start()
-        listener = self._broker.listen(self.command)
+        listener = self._broker.listen(self._remote.take)
         while not (self._draining and not any(seat.pid or seat.link for seat in self._seats)):
             self._ticked = now = time.monotonic()
             self._births(now)
@@ -340,9 +344,10 @@ class Supervisor:
             self._slots.hold(hold)
             log.warning("worker.holding" if hold else "worker.goes_on")
 
-    def _revoked(self, ids: set[str]) -> None:
-        for seat in self._seats:
-            tell_revoked(seat, ids)
+    def _revoked_in_all(self, ids: set[str]) -> None:
+        """Take note of all that is revoked; called by the pulse."""
+        self._crew.revoked = set(ids)
+        self.revoke(ids)
 
 
 def _is_stopped(pid: int) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import orjson
 
 from umbel.worker import linux
+from umbel.worker.about import About
 from umbel.worker.link import Link
 from umbel.worker.loading import deaf_to_terminal, describe, load
 from umbel.worker.options import WorkerOptions
@@ -25,7 +26,7 @@ from umbel.worker.slots import Slots
 from umbel.worker.start import start_child
 
 
-def main(options: WorkerOptions, link: Link, slots: Slots, supervisor: int) -> NoReturn:
+def main(options: WorkerOptions, link: Link, slots: Slots, about: About, supervisor: int) -> NoReturn:
     """Be the zygote until the supervisor goes. Never returns."""
     try:
         linux.die_with_parent(supervisor)
@@ -33,6 +34,7 @@ def main(options: WorkerOptions, link: Link, slots: Slots, supervisor: int) -> N
         app = load(options, link)
         if app is None:
             os._exit(1)
+        about.write(app)
         threads = linux.thread_count()
         link.send({"what": "hello", "threads": threads, **describe(app)})
         gc.collect()
@@ -93,7 +95,7 @@ def _main() -> None:
     options = WorkerOptions.from_json(handed["options"])
     setup_logging(options.loglevel)
     link = Link(socket.socket(fileno=handed["fd"]))
-    main(options, link, Slots(handed["slots"], handed["slots_fd"]), handed["supervisor"])
+    main(options, link, Slots(handed["slots"], handed["slots_fd"]), About(handed["about_fd"]), handed["supervisor"])
 
 
 if __name__ == "__main__":

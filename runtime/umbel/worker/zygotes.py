@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from umbel.errors import ImproperlyConfigured
+from umbel.worker.about import About
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
 from umbel.worker.slots import Slots
@@ -24,9 +25,14 @@ PAUSE = 2.0
 
 
 class ZygoteHandle:
-    """See the module."""
+    """See the module.
 
-    def __init__(self) -> None:
+    Args:
+        about: where the zygote describes the app.
+    """
+
+    def __init__(self, about: About) -> None:
+        self._about = about
         self.pid = 0
         self.threads = 1
         self._link: Link | None = None
@@ -45,7 +51,7 @@ class ZygoteHandle:
             ours.close()
             from umbel.worker import zygote
 
-            zygote.main(options, theirs, slots, supervisor)
+            zygote.main(options, theirs, slots, self._about, supervisor)
         theirs.close()
         self._link = ours
         self._begun = time.monotonic()
@@ -107,12 +113,13 @@ class ZygoteHandle:
             return
         self._begun = time.monotonic()
         ours, theirs = Link.pair()
-        fds = (theirs.fileno(), slots.fd)
+        fds = (theirs.fileno(), slots.fd, self._about.fd)
         handed = orjson.dumps(
             {
                 "options": asdict(options),
                 "fd": fds[0],
                 "slots_fd": fds[1],
+                "about_fd": fds[2],
                 "slots": slots.count,
                 "supervisor": os.getpid(),
             }

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from datetime import UTC, datetime
+from decimal import Decimal
 
+import orjson
 import pytest
 
 from umbel import Umbel
 from umbel.broker.base import Consumer, OwnerInfo
+from umbel.broker.memory import MemoryBroker
 from umbel.clock import ManualClock
-from umbel.control.commands import Control
-from umbel.control.inspect import Inspect
+from umbel.control.taskinfo import describe, task_info, unpack
+from umbel.control.workers import matching, registered
+from umbel.errors import ImproperlyConfigured
 from umbel.ids import new_owner_id
 
 
@@ -46,115 +50,74 @@ def test_children_are_grouped_by_worker(app: Umbel) -> None:
     beat(app, second, other)
     beat(app, first, busy_since=1.0)
     # Then each is told of once
-    told = Inspect(app).stats()
-    assert list(told) == ["w1", "w2"]
-    assert told["w1"] | {"last_beat_seconds": 0} == {
-        "state": "running",
-        "slots": 2,
-        "busy": 1,
-        "queues": ["default", "mail"],
-        "pids": [7, 7],
-        "pool": "mail",
-        "pod_uid": None,
-        "worker": "s1",
-        "last_beat_seconds": 0,
-    }
-    assert list(Inspect(app, ["w2"]).stats()) == ["w2"]
-    assert Inspect(app).active_queues()["w2"] == [{"name": "default"}]
+    one, two = registered(app.broker)
+    assert (one.name, one.id, one.state, len(one.owners), one.busy) == ("w1", "s1", "running", 2, 1)
+    assert one.queues == ["default", "mail"]
+    assert (two.name, two.busy, two.queues) == ("w2", 0, ["default"])
+    assert [worker.name for worker in registered(app.broker, ["w2"])] == ["w2"]
 
 
 def test_workers_of_one_name_are_told_apart(app: Umbel) -> None:
     start(app, "s1", "w")
     start(app, "s2", "w")
-    assert [worker.name for worker in Inspect(app).workers()] == ["w (s1)", "w (s2)"]
+    assert [worker.name for worker in registered(app.broker)] == ["w (s1)", "w (s2)"]
 
 
-def test_a_worker_without_heartbeat_is_silent_and_a_draining_one_says_so(app: Umbel) -> None:
-    one = start(app, "s1", "w1")
-    beat(app, one, state="draining")
-    (worker,) = Inspect(app).workers()
+def test_a_worker_without_heartbeat_is_silent_and_a_draining_one_says_so() -> None:
+    # Given a broker whose clock is far from that of this machine
+    clock = ManualClock(now=5_000.0)
+    broker = MemoryBroker(f"memory://{uuid.uuid4().hex}", clock=clock)
+    owner = OwnerInfo(new_owner_id(), ["default"], worker="s1", hostname="w1")
+    broker.consumer(owner).register()
+    owner.state = "draining"
+    assert broker.liveness().beat([owner]) == []
+    # Then a heartbeat is as old as the broker says
+    (worker,) = registered(broker)
     assert (worker.state, worker.age < 5) == ("draining", True)
-    later = ManualClock(one.owner.last_beat or worker.owners[0].last_beat + 60)
-    (worker,) = Inspect(app, clock=later).workers()
+    clock.advance(60)
+    (worker,) = registered(broker)
     assert worker.state == "silent"
 
 
-def test_what_runs_is_told_apart_from_what_waits(app: Umbel) -> None:
-    for number in range(3):
-        app.send_task("shop.add", (number,), {"y": 1}, priority=8)
-    busy, idle = start(app, "s1", "w1", take=2), start(app, "s1", "w1", take=1)
-    beat(app, idle)
-    beat(app, busy, busy_since=1_800_000_000.0)
-    (running,) = Inspect(app).active()["w1"]
-    assert (running["name"], running["args"], running["kwargs"], running["queue"]) == (
-        "shop.add",
-        [0],
-        {"y": 1},
-        "default",
-    )
-    assert (running["hostname"], running["worker_pid"], running["priority"]) == ("w1", 7, 8)
-    assert running["time_start"] == pytest.approx(1_800_000_000.0, abs=1.0)
-    waiting = Inspect(app).reserved()["w1"]
-    assert sorted(info["args"] for info in waiting) == [[1], [2]]
-    assert {info["time_start"] for info in waiting} == {None}
+def test_names_match_patterns() -> None:
+    names = ["mail@a", "mail@b", "reports@a"]
+    assert matching(names, "mail@*") == ["mail@a", "mail@b"]
+    assert matching(names, r".+@a$", "pcre") == ["mail@a", "reports@a"]
+    with pytest.raises(ImproperlyConfigured, match="no regular expression"):
+        matching(names, "(", "pcre")
+    with pytest.raises(ImproperlyConfigured, match="no matcher 'regex'"):
+        matching(names, "x", "regex")
+
+
+def test_a_message_is_described_and_its_arguments_are_objects_again(app: Umbel) -> None:
+    when = datetime(2026, 1, 2, tzinfo=UTC)
+    app.send_task("shop.add", (1, when), {"y": Decimal("1.5")}, priority=8, task_id="i")
+    (delivery,) = start(app, "s1", "w1").cycle("default", [], 1).deliveries
+    info = task_info(delivery.payload, "default", hostname="w1", pid=7)
+    orjson.dumps(info)  # it travels
+    assert (info["id"], info["name"], info["type"], info["queue"]) == ("i", "shop.add", "shop.add", "default")
+    assert (info["hostname"], info["worker_pid"], info["priority"], info["acknowledged"]) == ("w1", 7, 8, False)
+    assert info["delivery_info"] == {
+        "exchange": "",
+        "routing_key": "default",
+        "priority": 8,
+        "redelivered": False,
+    }
+    shown = unpack(info)
+    assert (shown["args"], shown["kwargs"]) == ([1, when], {"y": Decimal("1.5")})
 
 
 def test_what_cannot_be_read_is_shown_all_the_same(app: Umbel) -> None:
-    from umbel.control.inspect import describe
-
     assert "shorter than its head" in describe(b"xx", "mail")["error"]
     app.send_task("shop.add", task_id="i")
+    app.send_task("shop.add", ("x" * 20_000,), task_id="long")
     consumer = start(app, "s1", "w1")
-    (delivery,) = consumer.cycle("default", [], 1).deliveries
-    info = describe(delivery.payload[:-7] + b"{{{{{{{", "mail")
+    first, second = consumer.cycle("default", [], 2).deliveries
+    info = describe(first.payload[:-7] + b"{{{{{{{", "mail")
     assert (info["id"], info["queue"]) == ("i", "mail")
-    assert "not valid JSON" in info["error"]
-
-
-def test_ping_waits_for_a_heartbeat_that_comes_now(app: Umbel) -> None:
-    alive, dead = start(app, "s1", "alive"), start(app, "s2", "dead")
-    beat(app, alive, dead)
-    import threading
-    import time
-
-    stop = threading.Event()
-
-    def keep_beating() -> None:
-        while not stop.wait(0.05):
-            beat(app, alive)
-
-    heart = threading.Thread(target=keep_beating)
-    heart.start()
-    try:
-        begun = time.monotonic()
-        assert Inspect(app, ["alive"]).ping(timeout=20) == {"alive": {"ok": "pong"}}
-        assert time.monotonic() - begun < 10
-        assert Control(app).ping(timeout=1) == [{"alive": {"ok": "pong"}}]
-    finally:
-        stop.set()
-        heart.join()
-
-
-def test_commands_reach_those_who_listen(app: Umbel) -> None:
-    import queue
-
-    heard: queue.Queue[dict[str, Any]] = queue.Queue()
-    listener = app.broker.listen(heard.put)
-    try:
-        assert app.control.revoke("1") == 1
-        assert app.control.revoke(["2", "3"], terminate=True) == 1
-        assert app.control.revoke([]) == 0
-        assert app.control.shutdown(["w1"]) == 1
-        got = [heard.get(timeout=10) for _ in range(3)]
-    finally:
-        listener.stop()
-        listener.join(10)
-    assert got == [
-        {"command": "revoke", "ids": ["1"], "terminate": False},
-        {"command": "revoke", "ids": ["2", "3"], "terminate": True},
-        {"command": "shutdown", "destination": ["w1"]},
-    ]
-    assert app.control.inspect().revoked() == ["1", "2", "3"]
+    assert "cannot be read" in info["error"]
+    assert "take 20,0" in task_info(second.payload, "mail")["error"]
+    assert describe(second.payload, "mail")["args"] == ["x" * 20_000]
 
 
 def test_purge_drops_the_queues_of_the_app(app: Umbel) -> None:

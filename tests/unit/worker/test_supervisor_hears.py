@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from umbel.broker.memory import MemoryBroker
+from umbel.worker.about import About
 from umbel.worker.link import PACKET, Link
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pulse import Pulse
@@ -22,7 +23,7 @@ from umbel.worker.zygotes import ZygoteHandle
 @pytest.fixture
 def supervisor() -> Supervisor:
     broker = MemoryBroker(f"memory://{uuid.uuid4()}")
-    return Supervisor(WorkerOptions("x"), broker, ZygoteHandle(), Slots(2), (("q", 1),), "w", 60.0)  # type: ignore[arg-type]
+    return Supervisor(WorkerOptions("x"), broker, ZygoteHandle(About()), Slots(2), (("q", 1),), "w", 60.0, About())  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_any_number_of_revoked_ids_fits_into_the_packets(
     ids = {f"{number:0{length}}" for number in range(6000)}
     heard: set[str] = set()
     for _ in range(100):  # a child that does not read for a while gets the rest later
-        supervisor._revoked(ids)
+        supervisor.revoke(ids)
         while True:
             something, message = theirs.receive_waiting()
             if not something:
@@ -74,13 +75,15 @@ def test_any_number_of_revoked_ids_fits_into_the_packets(
             break
     assert heard == ids
     # What it knows is not told again.
-    supervisor._revoked(ids)
+    supervisor.revoke(ids)
     assert theirs.receive_waiting() == (False, None)
 
 
 def test_a_command_to_revoke_many_is_cut_too(supervisor: Supervisor, child: tuple[Seat, Link]) -> None:
     _, theirs = child
-    supervisor.command({"command": "revoke", "ids": [f"{number:0100}" for number in range(3000)]})
+    supervisor._remote.take(
+        {"command": "revoke", "arguments": {"task_id": [f"{number:0100}" for number in range(3000)]}}
+    )
     packet = theirs.socket.recv(PACKET * 10)
     assert len(packet) < PACKET
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import orjson
 
-from umbel.broker.base import DeadLetter, Outgoing, OwnerInfo, QueueInfo
+from umbel.broker.base import DeadLetter, DelayedMessage, Outgoing, OwnerInfo, QueueInfo
 from umbel.broker.memory.bell import MemoryBell
 from umbel.broker.memory.consumer import MemoryConsumer
 from umbel.broker.memory.liveness import MemoryLiveness
 from umbel.clock import SYSTEM_CLOCK, Clock, full_milliseconds
 from umbel.errors import QueueClosed
 from umbel.memory import head
-from umbel.memory.commands import MemoryListener
+from umbel.memory.commands import MemoryAnswers, MemoryListener
 from umbel.memory.queue import MemoryQueue, Settings
 from umbel.memory.store import open_store
 
@@ -134,10 +134,17 @@ class MemoryBroker:
         with self._store.locked() as store:
             store.queue(queue).bury(payload, orjson.loads(orjson.dumps(reason)), self._clock.time())
 
+    def delayed(self, queue: str, limit: int = 100) -> list[DelayedMessage]:
+        now_ms = self._clock.time() * 1000
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            waiting = [] if state is None else state.delayed(limit)
+        return [DelayedMessage((due_ms - now_ms) / 1000, payload) for due_ms, payload in waiting]
+
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
         with self._store.locked() as store:
             store.revoke(list(task_ids), self._clock.time())
-        return self.control({"command": "revoke", "ids": list(task_ids), "terminate": terminate})
+        return self.control({"command": "revoke", "arguments": {"task_id": list(task_ids), "terminate": terminate}})
 
     def revoked(self) -> set[str]:
         with self._store.locked() as store:
@@ -151,6 +158,12 @@ class MemoryBroker:
 
     def time(self) -> float:
         return self._clock.time()
+
+    def answers(self) -> MemoryAnswers:
+        return self._store.commands.answers()
+
+    def answer(self, address: str, answer: dict[str, Any]) -> bool:
+        return self._store.commands.answer(address, answer)
 
     def ping(self) -> dict[str, Any]:
         return {"version": "memory", "maxmemory_policy": "noeviction", "run_id": self._store.generation}

@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from umbel import message as messages
-from umbel.broker.base import DeadLetter, Outgoing, OwnerInfo, QueueInfo
+from umbel.broker.base import DeadLetter, DelayedMessage, Outgoing, OwnerInfo, QueueInfo
+from umbel.broker.redis.answers import RedisAnswers
 from umbel.broker.redis.bell import RedisBell
 from umbel.broker.redis.consumer import RedisConsumer, newer_layout
 from umbel.broker.redis.dead import DeadLetters
@@ -133,6 +134,9 @@ class RedisBroker:
     def listen(self, handle: Callable[[dict[str, Any]], None]) -> RedisListener:
         return RedisListener(self._endpoint, keys.control_channel(self.prefix), handle)
 
+    def answers(self) -> RedisAnswers:
+        return RedisAnswers(self._endpoint, self.prefix)
+
     # Looking
 
     def queues(self) -> list[str]:
@@ -152,7 +156,7 @@ class RedisBroker:
             (b"ZCARD", own.park),
         ]
         answers = self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
-        seconds = int(answers[0][0]) + int(answers[0][1]) / 1e6
+        seconds = clock_of(answers[0])
         heads = [first[0] for first in reversed(answers[15:25]) if first]
         age = 0.0
         due = _due(heads[0]) if heads else None
@@ -182,13 +186,26 @@ class RedisBroker:
     ) -> list[DeadLetter]:
         return self._letters.read(queue, limit, offset, since, before)
 
+    def delayed(self, queue: str, limit: int = 100) -> list[DelayedMessage]:
+        commands: list[tuple[Argument, ...]] = [
+            (b"TIME",),
+            (b"ZRANGE", keys.queue(self.prefix, queue).eta, 0, limit - 1, b"WITHSCORES"),
+        ]
+        time_, flat = self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
+        now = clock_of(time_)
+        return [DelayedMessage(float(due) / 1000.0 - now, raw) for raw, due in zip(flat[::2], flat[1::2], strict=True)]
+
     def revoked(self) -> set[str]:
         name = keys.revoked(self.prefix)
-        return {task.decode() for task in self._call(b"ZRANGEBYSCORE", name, int(time.time() * 1000), b"+inf")}
+
+        def read(connection: RedisConnection) -> Any:
+            now = clock_of(connection.call(b"TIME"))
+            return connection.call(b"ZRANGEBYSCORE", name, int(now * 1000), b"+inf")
+
+        return {task.decode() for task in self._pool.run(read, repeat=True)}
 
     def time(self) -> float:
-        seconds, microseconds = self._call(b"TIME")
-        return int(seconds) + int(microseconds) / 1e6
+        return clock_of(self._call(b"TIME"))
 
     def ping(self) -> dict[str, Any]:
         def look(connection: RedisConnection) -> list[Any]:
@@ -248,28 +265,41 @@ class RedisBroker:
         self._letters.keep(queue, payload, reason)
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
-        now = time.time()
         name = keys.revoked(self.prefix)
-        scored: list[Argument] = []
-        for task_id in task_ids:
-            scored += (int((now + REVOKED_FOR) * 1000), task_id)
-        commands: list[tuple[Argument, ...]] = [
-            (b"ZADD", name, *scored),
-            (b"ZREMRANGEBYSCORE", name, b"-inf", int(now * 1000)),
-            (b"ZREMRANGEBYRANK", name, 0, -1 - REVOKED_MOST),
-            (b"PEXPIRE", name, int(REVOKED_FOR * 1000)),
-        ]
-        self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
-        return self.control({"command": "revoke", "ids": list(task_ids), "terminate": terminate})
+
+        def remember(connection: RedisConnection) -> None:
+            now = clock_of(connection.call(b"TIME"))
+            scored: list[Argument] = []
+            for task_id in task_ids:
+                scored += (int((now + REVOKED_FOR) * 1000), task_id)
+            connection.call_many(
+                [
+                    (b"ZADD", name, *scored),
+                    (b"ZREMRANGEBYSCORE", name, b"-inf", int(now * 1000)),
+                    (b"ZREMRANGEBYRANK", name, 0, -1 - REVOKED_MOST),
+                    (b"PEXPIRE", name, int(REVOKED_FOR * 1000)),
+                ]
+            )
+
+        self._pool.run(remember, repeat=True)
+        return self.control({"command": "revoke", "arguments": {"task_id": list(task_ids), "terminate": terminate}})
 
     def control(self, command: dict[str, Any]) -> int:
         return int(self._call(b"PUBLISH", keys.control_channel(self.prefix), orjson.dumps(command)))
+
+    def answer(self, address: str, answer: dict[str, Any]) -> bool:
+        return int(self._call(b"PUBLISH", address, orjson.dumps(answer))) > 0
 
     def close(self) -> None:
         self._pool.close()
 
     def _call(self, *command: Argument) -> Any:
         return self._pool.run(lambda connection: connection.call(*command), repeat=True)
+
+
+def clock_of(answer: Sequence[bytes]) -> float:
+    """Return the server's clock in seconds, from its answer to TIME."""
+    return int(answer[0]) + int(answer[1]) / 1e6
 
 
 def _due(payload: bytes) -> float | None:

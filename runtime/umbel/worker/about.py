@@ -1,0 +1,98 @@
+"""What the app is, for those who ask the worker: its tasks, its settings, its commands.
+
+The zygote writes it once, into memory that it shares with the supervisor, which never imports the app. It is read when
+somebody asks; until then the supervisor holds nothing of it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from umbel.config import censor
+from umbel.options import TaskOptions
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+
+#: Length of what follows; 0 while it is written.
+_LENGTH = struct.Struct("<Q")
+_OPTIONS = tuple(name for name in TaskOptions.__annotations__ if name not in ("name", "base"))
+
+
+class About:
+    """The shared memory.
+
+    Args:
+        fd: of the memory, when it exists already (in a process that was executed anew).
+    """
+
+    def __init__(self, fd: int | None = None) -> None:
+        self.fd = os.memfd_create("umbel-about", 0) if fd is None else fd
+
+    def write(self, app: Umbel) -> None:
+        """Describe the app. A reader sees the length, or 0 while this is under way."""
+        text = orjson.dumps(_description(app), default=_plain, option=orjson.OPT_NON_STR_KEYS)
+        size = _LENGTH.size + len(text)
+        os.ftruncate(self.fd, max(size, os.fstat(self.fd).st_size))
+        with mmap.mmap(self.fd, size) as memory:
+            _LENGTH.pack_into(memory, 0, 0)
+            memory[_LENGTH.size : size] = text
+            _LENGTH.pack_into(memory, 0, len(text))
+
+    def read(self) -> dict[str, Any]:
+        """Return the description; an empty one while there is none."""
+        size = os.fstat(self.fd).st_size
+        if size < _LENGTH.size:
+            return {}
+        with mmap.mmap(self.fd, size, prot=mmap.PROT_READ) as memory:
+            (length,) = _LENGTH.unpack_from(memory)
+            text = memory[_LENGTH.size : _LENGTH.size + length]
+        try:
+            found: dict[str, Any] = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return {}  # another zygote writes it in this moment
+        return found
+
+
+def _description(app: Umbel) -> dict[str, Any]:
+    conf = app.conf
+    changed = conf.changed()
+    return {
+        "tasks": {name: _options(app.tasks[name]) for name in sorted(app.tasks)},
+        "defaults": _options(_task_class()),
+        "settings": {name: censor(name, conf[name]) for name in conf},
+        "changed": sorted(changed),
+    }
+
+
+def _task_class() -> Any:
+    from umbel.task import Task
+
+    return Task
+
+
+def _options(task: Any) -> dict[str, Any]:
+    """Return the options of a task that differ from those of every task."""
+    base = _task_class()
+    return {
+        name: getattr(task, name)
+        for name in _OPTIONS
+        if hasattr(base, name) and (task is base or getattr(task, name) != getattr(base, name))
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can carry in place of a value that it cannot."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=str)
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)
