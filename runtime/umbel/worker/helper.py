@@ -52,7 +52,17 @@ class Helper:
         self._try_again = 0.0  # when it may do so again
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="umbel-helper", daemon=True).start()
+        threading.Thread(target=self._run_or_end, name="umbel-helper", daemon=True).start()
+
+    def _run_or_end(self) -> None:
+        """A child whose helper is gone hears nothing any more and reports nothing beside a long task: it has to go too."""
+        try:
+            self._run()
+        except BaseException as error:  # MemoryError, where a task takes all there is
+            try:
+                log.exception("child.helper_died", extra={"error": repr(error)})
+            finally:
+                os._exit(1)
 
     def _run(self) -> None:
         child = self._child

@@ -28,8 +28,8 @@ from umbel.worker.start import start_child
 
 def main(options: WorkerOptions, link: Link, slots: Slots, about: About, supervisor: int) -> NoReturn:
     """Be the zygote until the supervisor goes. Never returns."""
+    linux.die_with_parent(supervisor)
     try:
-        linux.die_with_parent(supervisor)
         deaf_to_terminal()
         app = load(options, link)
         if app is None:
@@ -63,9 +63,9 @@ def _fork(
         return
     if os.fork():
         os._exit(0)
+    linux.die_with_parent(supervisor)
     try:
         own.close()
-        linux.die_with_parent(supervisor)
         start_child(app, options, message, fd, slots)
     except BaseException:
         traceback.print_exc()
