@@ -74,6 +74,13 @@ def expand_hostname(pattern: str) -> str:
     metavar="SECONDS",
     help="After SIGTERM, wait so long for running tasks.",
 )
+@click.option(
+    "--kill-stopped-after",
+    type=click.FloatRange(1),
+    envvar="UMBEL_KILL_STOPPED_AFTER",
+    metavar="SECONDS",
+    help="Kill a child that somebody stopped (SIGSTOP). [default: only say so after 60 s]",
+)
 @click.option("-I", "--include", multiple=True, metavar="MODULE", help="Import this module too; may be repeated.")
 @click.option("-P", "--pool", default="prefork", hidden=True)
 @pass_session
@@ -86,6 +93,7 @@ def worker(
     health_port: int | None,
     strict_queues: bool,
     drain_timeout: float | None,
+    kill_stopped_after: float | None,
     include: tuple[str, ...],
     pool: str,
 ) -> None:
@@ -113,6 +121,7 @@ def worker(
         strict_queues=strict_queues,
         broker=session.broker,
         workdir=_folder(session.workdir),
+        kill_stopped_after=kill_stopped_after,
         settings=() if session.backend is None else (("result_backend", session.backend),),
         include=tuple(name.strip() for names in include for name in names.split(",") if name.strip()),
         **{name: value for name, value in given.items() if value is not None},

@@ -27,6 +27,7 @@ class WorkerOptions:
         broker: URL that overrides the app's.
         workdir: directory to change to, and to import from.
         include: more modules to import.
+        kill_stopped_after: seconds after which a child that was stopped is killed; None to leave it.
     """
 
     app: str
@@ -42,6 +43,7 @@ class WorkerOptions:
     workdir: str | None = None
     include: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    kill_stopped_after: float | None = None
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> WorkerOptions:

@@ -27,6 +27,7 @@ from umbel.worker.remote import Remote
 from umbel.worker.revoking import tell_revoked
 from umbel.worker.seat import Burial, Seat, Sentence, burial_of, pause_before_birth
 from umbel.worker.slots import Slots
+from umbel.worker.stopped import StoppedChildren, state_of
 from umbel.worker.zygotes import ZygoteHandle
 
 log = logging.getLogger("umbel.worker")
@@ -37,6 +38,8 @@ LOOK = 0.1
 EARLY = 5.0
 #: Seconds that a stopped process may take to stop.
 STOP_PATIENCE = 1.0
+#: What the kernel calls a process that does nothing more for now, or for ever.
+STOPPED = ("T", "t", "Z", "X")
 
 
 class Supervisor:
@@ -73,6 +76,7 @@ class Supervisor:
         self._id = f"{machine_id()}:{os.getpid()}:{int(time.time() * 1000):x}"
         self._seats = [Seat(index) for index in range(slots.count)]
         self._quarantine = Quarantine(self._seats, slots)
+        self.stopped = StoppedChildren(self._seats, options.kill_stopped_after)
         self._pulse = Pulse(
             broker,
             self.owners,
@@ -146,6 +150,7 @@ class Supervisor:
             self._births(now)
             self._limits(now)
             self._quarantine.look(now)
+            self.stopped.look(now)
             self._terminations()
             if self._draining and now >= self._drain_until:
                 self._end_of_patience()
@@ -304,7 +309,7 @@ class Supervisor:
         try:
             os.kill(seat.pid, signal.SIGSTOP)
             until = time.monotonic() + STOP_PATIENCE
-            while not _is_stopped(seat.pid) and time.monotonic() < until:
+            while state_of(seat.pid) not in STOPPED and time.monotonic() < until:
                 time.sleep(0.0005)
             if sentence.tag and self._slots.read(seat.index).tag != sentence.tag:
                 os.kill(seat.pid, signal.SIGCONT)
@@ -348,14 +353,6 @@ class Supervisor:
         """Take note of all that is revoked; called by the pulse."""
         self._crew.revoked = set(ids)
         self.revoke(ids)
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] in ("T", "t", "Z", "X")
-    except OSError:
-        return True
 
 
 def _hint(code: int | None) -> str:
