@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.redis_cluster import RedisCluster
+from tests.redis_sentinels import SentinelTrio
 from tests.redis_server import RedisServer
 from tests.workers import Worker
 
@@ -22,6 +24,24 @@ def shared_redis() -> Iterator[RedisServer]:
     server.start()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """Six nodes for all tests that leave them running."""
+    cluster = RedisCluster(node_timeout=15000)  # nobody is to be taken for dead on a busy machine
+    cluster.start()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def redis_sentinels() -> Iterator[SentinelTrio]:
+    """A master, two replicas and three Sentinels for all tests that leave them running."""
+    trio = SentinelTrio()
+    trio.start()
+    yield trio
+    trio.remove()
 
 
 @pytest.fixture

@@ -100,6 +100,10 @@ class SentinelTrio:
                     return None
         return None
 
+    def client(self) -> redis.Redis:
+        """Return a client of the master, for looking from outside."""
+        return until(self.master, "there is a master").client()  # type: ignore[no-any-return]
+
     def remove(self) -> None:
         """Kill all and delete their data."""
         for server in (*self.sentinels, *self.servers):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from umbel.broker.base import Broker
     from umbel.results.base import Results
 
-_REDIS: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_REDIS: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 _SCHEMES: Final = (*_REDIS, "memory")
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tests.conformance.leaks import find_leaks
-from tests.redis_server import RedisServer
 
 from umbel.broker.base import Broker
 from umbel.broker.memory import MemoryBroker
@@ -67,10 +66,21 @@ class MemoryAdapter:
         drop_store(self._url, self._prefix)
 
 
+class Server(Protocol):
+    """One Redis, or several that belong together."""
+
+    @property
+    def url(self) -> str:
+        """What an app is given."""
+
+    def client(self) -> Any:
+        """Return a client for looking from outside."""
+
+
 class RedisAdapter:
     """The adapter for Redis."""
 
-    def __init__(self, server: RedisServer, prefix: str) -> None:
+    def __init__(self, server: Server, prefix: str) -> None:
         self.server = server
         self._prefix = prefix
         self._closing = ExitStack()

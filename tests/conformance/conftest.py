@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -12,14 +13,19 @@ from tests.conformance.making import owner
 from umbel.broker.base import Bell, Broker, Consumer, Liveness
 from umbel.results.base import Results
 
+#: The servers that stand behind the adapter for Redis, by topology.
+SERVERS = {"standalone": "redis_server", "sentinel": "redis_sentinels", "cluster": "redis_cluster"}
+#: Which of them the suite runs on; ``UMBEL_TEST_TOPOLOGY`` names others, with commas between them.
+TOPOLOGIES = os.environ.get("UMBEL_TEST_TOPOLOGY", "standalone,cluster").split(",")
 
-@pytest.fixture(params=["memory", "redis"])
+
+@pytest.fixture(params=["memory", *TOPOLOGIES])
 def adapter(request: pytest.FixtureRequest, prefix: str) -> Iterator[Adapter]:
     """An adapter with an empty store; on Redis, fails the test that leaves keys without owner or TTL."""
     if request.param == "memory":
         made: Adapter = MemoryAdapter(prefix)
     else:
-        made = RedisAdapter(request.getfixturevalue("redis_server"), prefix)
+        made = RedisAdapter(request.getfixturevalue(SERVERS[request.param]), prefix)
     yield made
     made.close()
 

@@ -62,7 +62,9 @@ HINTS = {
     "MISCONF": "It cannot write to its disk: look at its log",
 }
 #: Errors that pass by themselves, as a failover ends or a snapshot is loaded.
-PASSING = frozenset({"READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY", "NOREPLICAS"})
+PASSING = frozenset(
+    {"READONLY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY", "NOREPLICAS", "MOVED", "ASK"}
+)
 #: Those that another server may stand behind by now: connect anew.
 MOVED_ON = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
 
@@ -92,6 +94,9 @@ class Link(Protocol):
 
 class RedisConnection:
     """An open connection. Not thread-safe, not to be used across a fork."""
+
+    #: Whether keys of different hash tags are on different servers.
+    clustered = False
 
     def __init__(self, plain: socket.socket, link: Link | None = None) -> None:
         self._link = link  # owns the socket where there is TLS
@@ -211,6 +216,24 @@ class RedisConnection:
     def ready(self) -> bool:
         """Return whether an answer can be read without waiting for more bytes (they may be buffered here)."""
         return bool(self._reader.has_data())
+
+    def at(self, key: str | bytes) -> RedisConnection:
+        """Return the connection to the server that holds a key."""
+        return self
+
+    def ask(self, key: str | bytes, packed: bytes, timeout: float) -> Any:
+        """Send one packed command to where ``key`` is, and return its answer as `receive` does."""
+        self.send(packed, timeout)
+        return self.receive(timeout)
+
+    def ask_many(self, asked: Sequence[tuple[str | bytes, bytes]], timeout: float) -> list[Any]:
+        """Send several packed commands, each with a key, at once; return their answers as `receive` does."""
+        self.send(b"".join([packed for _, packed in asked]), timeout)
+        return [self.receive(timeout) for _ in asked]
+
+    def load(self, text: bytes, timeout: float) -> None:
+        """Load a script where the last answer came from."""
+        self.call(b"SCRIPT", b"LOAD", text, timeout=timeout)
 
     def call(self, *command: Argument, timeout: float = 5.0) -> Any:
         """Send one command and return its answer.

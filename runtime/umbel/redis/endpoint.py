@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from umbel.errors import ImproperlyConfigured, OperationalError
 from umbel.redis import handshake, members, sentinel
+from umbel.redis.cluster import ClusterConnection
 from umbel.redis.connection import ConnectionBroken, RedisConnection
 from umbel.redis.members import Address, Members
 from umbel.redis.place import Place
+from umbel.redis.slots import SlotMap, slot_of
+
+#: Seconds that one node of a cluster may take to answer a connection, of those that there are in all.
+NODE_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Endpoint:
     server_name: str | None = None
     sentinel_username_file: str | None = None
     sentinel_password_file: str | None = None
+    #: What is known of a cluster: the map, once it is needed.
+    slots: list[SlotMap] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def from_environment(cls, url: str) -> Endpoint:
@@ -45,6 +52,11 @@ class Endpoint:
             get("SENTINEL_USERNAME_FILE"),
             get("SENTINEL_PASSWORD_FILE"),
         )
+
+    @property
+    def clustered(self) -> bool:
+        """Whether keys of different hash tags are on different servers."""
+        return members.kind_of(self.url) == "cluster"
 
     @property
     def address(self) -> str:
@@ -71,9 +83,12 @@ class Endpoint:
             ConnectionBroken: nobody answers; nothing was sent.
             OperationalError: the server refuses the credentials.
         """
-        username = _read(self.username_file) if self.username_file else None
-        password = _read(self.password_file) if self.password_file else None
         kind = members.kind_of(self.url)
+        if kind == "cluster":
+            connection = ClusterConnection(self._slots(), self.connect_node, min(timeout, NODE_TIMEOUT))
+            connection.at("")  # so that a cluster which is away says so here, as a single server does
+            return connection
+        username, password = self._credentials()
         if kind == "single":
             return self._open(self.url, username, password, timeout)
         several = self._members()
@@ -82,6 +97,44 @@ class Endpoint:
             own = _read(self.sentinel_username_file) if self.sentinel_username_file else None
             several = replace(several, sentinel_username=own, sentinel_password=_read(self.sentinel_password_file))
         return sentinel.connect(several, self._open_member, username, password, timeout)
+
+    def connect_at(self, key: str, timeout: float) -> RedisConnection:
+        """Open a connection with one socket, to the server that holds ``key``: to wait there, or to subscribe.
+
+        Raises:
+            ConnectionBroken, OperationalError: see `connect`.
+        """
+        return self.connect_node(self.find(key, timeout), timeout) if self.clustered else self.connect(timeout)
+
+    def find(self, key: str, timeout: float) -> Address:
+        """Return the node of a cluster that holds ``key``, by a map that is read for it.
+
+        Raises:
+            ConnectionBroken, OperationalError: see `connect`.
+        """
+        slots = self._slots()
+        slots.doubt()  # who asks may have been told that the key has moved
+        return slots.find(slot_of(key), self.connect_node, min(timeout, NODE_TIMEOUT))
+
+    def _slots(self) -> SlotMap:
+        if not self.slots:
+            self.slots.append(SlotMap(self._members().addresses))
+        return self.slots[0]
+
+    def connect_node(self, address: Address, timeout: float) -> RedisConnection:
+        """Open a connection to one node of a cluster.
+
+        Raises:
+            ConnectionBroken, OperationalError: see `connect`.
+        """
+        several = self._members()
+        username, password = self._credentials()
+        username, password = username or several.username, password or several.password
+        return self._open(several.url(address), username, password, timeout)
+
+    def _credentials(self) -> tuple[str | None, str | None]:
+        username = _read(self.username_file) if self.username_file else None
+        return username, _read(self.password_file) if self.password_file else None
 
     def _members(self) -> Members:
         try:
@@ -92,7 +145,8 @@ class Endpoint:
         except ValueError as error:
             raise ImproperlyConfigured(
                 f"the broker URL {self.address!r} cannot be read ({error}): "
-                "use redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DATABASE, rediss+sentinel:// for TLS"
+                "use redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DATABASE or redis+cluster://HOST:PORT,HOST:PORT, "
+                "rediss+... for TLS"
             ) from error
 
     def _open_member(

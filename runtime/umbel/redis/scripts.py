@@ -45,21 +45,20 @@ class Script:
         """Return the EVALSHA command as bytes."""
         return pack(b"EVALSHA", self.sha, len(keys), *keys, *arguments)
 
-    def receive(self, connection: RedisConnection, packed: bytes, timeout: float) -> Any:
-        """Read the answer to ``packed``, which was just sent; load the script and send again if the server lost it.
+    def run(self, connection: RedisConnection, key: str | bytes, packed: bytes, timeout: float) -> Any:
+        """Send ``packed`` to where ``key`` is and return the answer; load the script there and send again if it is not known.
 
         Raises:
             ServerRefused, ConnectionBroken: see `RedisConnection.call`.
         """
         until = time.monotonic() + timeout
-        answer = connection.receive(timeout)
+        answer = connection.ask(key, packed, timeout)
         if isinstance(answer, hiredis.ReplyError):
             refused = ServerRefused(str(answer))
             if refused.code != "NOSCRIPT":
                 raise refused
             self._load(connection, seconds_left(until, timeout))
-            connection.send(packed, seconds_left(until, timeout))
-            answer = connection.receive(seconds_left(until, timeout))
+            answer = connection.ask(key, packed, seconds_left(until, timeout))
             if isinstance(answer, hiredis.ReplyError):
                 raise ServerRefused(str(answer))
         return answer
@@ -67,14 +66,34 @@ class Script:
     def _load(self, connection: RedisConnection, timeout: float) -> None:
         """Tell the server the script. If the connection breaks over that, the script did not run."""
         try:
-            connection.call(b"SCRIPT", b"LOAD", self.text, timeout=timeout)
+            connection.load(self.text, timeout)
         except ConnectionBroken as error:
             raise ConnectionBroken(error, sent=False) from error
+
+    def run_many(
+        self,
+        connection: RedisConnection,
+        calls: Sequence[tuple[Sequence[str], Sequence[Argument]]],
+        timeout: float = 5.0,
+    ) -> list[Any]:
+        """Run the script several times at once, each with keys and arguments; return the answers.
+
+        Raises:
+            ServerRefused, ConnectionBroken: see `RedisConnection.call`.
+        """
+        asked = [(keys[0], self.pack(keys, arguments)) for keys, arguments in calls]
+        answers = connection.ask_many(asked, timeout)
+        for index, answer in enumerate(answers):
+            if isinstance(answer, hiredis.ReplyError):
+                if not str(answer).startswith("NOSCRIPT"):
+                    raise ServerRefused(str(answer))
+                answers[index] = self.run(connection, *asked[index], timeout)
+        return answers
 
     def __call__(
         self,
         connection: RedisConnection,
-        keys: Sequence[Argument],
+        keys: Sequence[str],
         arguments: Sequence[Argument] = (),
         timeout: float = 5.0,
     ) -> Any:
@@ -83,9 +102,7 @@ class Script:
         Raises:
             ServerRefused, ConnectionBroken: see `RedisConnection.call`.
         """
-        packed = self.pack(keys, arguments)
-        connection.send(packed, timeout)
-        return self.receive(connection, packed, timeout)
+        return self.run(connection, keys[0], self.pack(keys, arguments), timeout)
 
 
 publish = Script("publish")
@@ -98,6 +115,8 @@ bury_begin = Script("bury_begin")
 bury = Script("bury")
 bury_end = Script("bury_end")
 store = Script("store")
+store_apart = Script("store_apart")
+forget_apart = Script("forget_apart")
 configure = Script("configure")
 promote = Script("promote")
 purge = Script("purge")

@@ -61,7 +61,7 @@ class RedisAnswers:
             self._connection = None
 
     def _subscribe(self) -> RedisConnection:
-        connection = self._endpoint.connect(CONNECT)
+        connection = self._endpoint.connect_at(self.address, CONNECT)
         try:
             connection.call(b"SUBSCRIBE", self.address, timeout=CONNECT)
         except BaseException:

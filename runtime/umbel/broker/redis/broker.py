@@ -12,6 +12,7 @@ from umbel import message as messages
 from umbel.broker.base import DeadLetter, DelayedMessage, Outgoing, OwnerInfo, QueueInfo
 from umbel.broker.redis.answers import RedisAnswers
 from umbel.broker.redis.bell import RedisBell
+from umbel.broker.redis.clusterbell import ClusterBell
 from umbel.broker.redis.consumer import RedisConsumer, newer_layout
 from umbel.broker.redis.dead import DeadLetters
 from umbel.broker.redis.listener import RedisListener
@@ -92,8 +93,9 @@ class RedisBroker:
         def send(connection: RedisConnection) -> Any:
             if now - self._named.get(queue, -NAME_AGAIN) >= NAME_AGAIN:
                 self._name(connection, queue, seconds_left(until, deadline))
-            connection.send(packed, seconds_left(until, deadline))
-            return scripts.publish.receive(connection, packed, seconds_left(until, deadline))
+            return scripts.publish.run(
+                connection, keys.queue(self.prefix, queue).meta, packed, seconds_left(until, deadline)
+            )
 
         try:
             status, detail = self._pool.run(send)
@@ -125,8 +127,8 @@ class RedisBroker:
     def consumer(self, owner: OwnerInfo) -> RedisConsumer:
         return RedisConsumer(self._endpoint, self.prefix, owner)
 
-    def bell(self) -> RedisBell:
-        return RedisBell(self._endpoint, self.prefix)
+    def bell(self) -> RedisBell | ClusterBell:
+        return (ClusterBell if self._endpoint.clustered else RedisBell)(self._endpoint, self.prefix)
 
     def liveness(self) -> RedisLiveness:
         return RedisLiveness(self._endpoint, self.prefix)
@@ -209,7 +211,8 @@ class RedisBroker:
 
     def ping(self) -> dict[str, Any]:
         def look(connection: RedisConnection) -> list[Any]:
-            return connection.call_many([(b"INFO", b"server"), (b"INFO", b"memory")])
+            server = connection.at(keys.beats(self.prefix))
+            return server.call_many([(b"INFO", b"server"), (b"INFO", b"memory")])
 
         text = b"\n".join(self._pool.run(look, repeat=True)).decode()
         fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)

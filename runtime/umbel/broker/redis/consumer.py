@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import orjson
 
 from umbel.broker.base import Batch, ConnectionLost, Delivery, Outcome, OwnerInfo, OwnerLost
+from umbel.broker.redis.apart import store_apart, store_ends
 from umbel.broker.redis.burial import bury_all
 from umbel.broker.redis.packing import admit, pack_outcomes
 from umbel.broker.tickets import Admission, Ticket
@@ -95,14 +96,15 @@ class RedisConsumer:
         connection = self._connection
         if connection is None or not self._certain:
             raise ConnectionLost("the last cycle's answer is missing: resume first")
-        count, names, arguments = pack_outcomes(self._prefix, queue, self.owner.id, outcomes)
-        packed = scripts.cycle.pack((*self._keys[queue], *names), (want, count, *arguments))
         runs = [outcome.run for outcome in outcomes if outcome.run is not None]
         try:
+            if connection.clustered:
+                outcomes = store_ends(connection, self._prefix, self._keys[queue][0], outcomes, ANSWER_TIMEOUT)
+            count, names, arguments = pack_outcomes(self._prefix, queue, self.owner.id, outcomes)
+            packed = scripts.cycle.pack((*self._keys[queue], *names), (want, count, *arguments))
             if runs:  # before the acknowledgement: the schedule learns of every end, of some twice
                 record_runs(connection, self._prefix, runs)
-            connection.send(packed, ANSWER_TIMEOUT)
-            answer = scripts.cycle.receive(connection, packed, ANSWER_TIMEOUT)
+            answer = scripts.cycle.run(connection, self._keys[queue][0], packed, ANSWER_TIMEOUT)
         except AWAY as error:
             raise self._lose(error) from error
         if answer[0] != b"ok":
@@ -219,7 +221,9 @@ def newer_layout(queue: str, version: bytes) -> str:
 def store(
     connection: RedisConnection, prefix: str, task_id: str, record: Record, ttl: float, reply_to: str | None = None
 ) -> bool:
-    """Run ``store.lua``; return whether the record was written."""
+    """Run ``store.lua``, or what stands for it in a cluster; return whether the record was written."""
+    if connection.clustered:
+        return store_apart(connection, prefix, [(task_id, record.encode(), ttl, reply_to)], ended=False)[0]
     names = [keys.result(prefix, task_id)]
     if reply_to:
         names.append(keys.inbox(prefix, reply_to))

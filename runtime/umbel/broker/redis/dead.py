@@ -14,6 +14,7 @@ import orjson
 
 from umbel import message as messages
 from umbel.broker.base import DeadLetter
+from umbel.broker.redis.apart import forget_ends
 from umbel.broker.redis.consumer import newer_layout
 from umbel.errors import DecodeError, LayoutError, QueueClosed
 from umbel.ids import new_nonce
@@ -52,10 +53,13 @@ class DeadLetters:
         own = keys.queue(self._prefix, queue)
         sent = 0
         for chunk in _chunks(letters):
-            names: list[Argument] = [own.dead, own.meta, own.bell, *own.ready]
+            names = [own.dead, own.meta, own.bell, *own.ready]
             arguments: list[Argument] = [keys.LAYOUT]
-            for letter in chunk:
-                task_id = _task_id(letter.payload)
+            ids = [_task_id(letter.payload) for letter in chunk]
+            if self._pool.endpoint.clustered:
+                self._forget(own.dead, [(one.token, name) for one, name in zip(chunk, ids, strict=True) if name])
+                ids = [None] * len(chunk)
+            for letter, task_id in zip(chunk, ids, strict=True):
                 if task_id is not None:
                     names.append(keys.result(self._prefix, task_id))
                 arguments += (letter.token, new_nonce(), 0 if task_id is None else 1)
@@ -70,6 +74,11 @@ class DeadLetters:
                 raise LayoutError(newer_layout(queue, detail))
             sent += int(detail)
         return sent
+
+    def _forget(self, dead: str, letters: Sequence[tuple[bytes, str]]) -> None:
+        """Forget the records of letters, where the script that sends these cannot: they are in other slots."""
+        if letters:
+            self._pool.run(lambda connection: forget_ends(connection, self._prefix, dead, letters), repeat=True)
 
     def drop(self, queue: str, letters: Sequence[DeadLetter]) -> int:
         """Drop letters; return how many were there."""
@@ -91,7 +100,7 @@ class DeadLetters:
         self._pool.run(_calling(scripts.dead_keep, (own.dead, own.meta), (orjson.dumps(reason), payload)), repeat=True)
 
 
-def _calling(script: scripts.Script, names: Sequence[Argument], arguments: Sequence[Argument]) -> Callable[[Any], Any]:
+def _calling(script: scripts.Script, names: Sequence[str], arguments: Sequence[Argument]) -> Callable[[Any], Any]:
     return lambda connection: script(connection, names, arguments)
 
 

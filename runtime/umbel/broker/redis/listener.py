@@ -56,7 +56,7 @@ class RedisListener:
         os.close(self._wake_write)
 
     def _listen(self) -> None:
-        connection = self._endpoint.connect(2.0)
+        connection = self._endpoint.connect_at(self._channel, 2.0)
         try:
             connection.call(b"SUBSCRIBE", self._channel, timeout=2.0)
             self._tries = 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
 
 from umbel.broker.base import Charge, ConnectionLost, Outcome, OwnerInfo
+from umbel.broker.redis.apart import store_record
 from umbel.broker.redis.burial import bury_all
 from umbel.broker.redis.packing import pack_outcomes
 from umbel.redis import keys, scripts
@@ -52,7 +54,8 @@ class RedisLiveness:
         return {owner.decode(): float(score) for owner, score in zip(flat[::2], flat[1::2], strict=True)}
 
     def generation(self) -> str:
-        info = self._run(lambda connection: connection.call(b"INFO", b"server"))
+        # Of the server that holds the heartbeats: where these come from another, all are watched anew.
+        info = self._run(lambda connection: connection.at(keys.beats(self._prefix)).call(b"INFO", b"server"))
         return next(str(line) for line in info.decode().splitlines() if line.startswith("run_id:"))
 
     def owners(self) -> list[OwnerInfo]:
@@ -97,7 +100,6 @@ class RedisLiveness:
         return self._run(work)
 
     def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
-        count, names, arguments = pack_outcomes(self._prefix, queue, owner, [outcome], any_place=True)
         own = keys.queue(self._prefix, queue)
         fixed = (
             keys.owned(self._prefix, queue, owner),
@@ -109,13 +111,21 @@ class RedisLiveness:
             *own.ready,
         )
 
-        def work(connection: RedisConnection) -> Any:
+        def work(connection: RedisConnection) -> bool:
             if outcome.run is not None:
                 record_runs(connection, self._prefix, [outcome.run])
-            return scripts.cycle(connection, (*fixed, *names), (0, count, *arguments))
+            told = outcome
+            if connection.clustered and outcome.record is not None:
+                # Whoever else ends this delivery has stored its own end: a look first, so that this one does not replace it.
+                if connection.call(b"HGET", fixed[0], outcome.tag) is None:
+                    return False
+                store_record(connection, self._prefix, outcome)
+                told = replace(outcome, record=None)
+            count, names, arguments = pack_outcomes(self._prefix, queue, owner, [told], any_place=True)
+            answer = scripts.cycle(connection, (*fixed, *names), (0, count, *arguments))
+            return bool(answer[0] == b"ok" and not answer[7])
 
-        answer = self._run(work)
-        return bool(answer[0] == b"ok" and not answer[7])
+        return self._run(work)
 
     def close(self) -> None:
         self._pool.close()

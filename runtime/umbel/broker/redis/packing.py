@@ -12,18 +12,18 @@ from umbel.clock import full_milliseconds
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, RedisConnection
 
-Packed = tuple[list[Argument], list[Argument]]
+Packed = tuple[list[str], list[Argument]]
 
 
 def pack_outcomes(
     prefix: str, queue: str, owner: str, outcomes: Sequence[Outcome], *, any_place: bool = False
-) -> tuple[int, list[Argument], list[Argument]]:
+) -> tuple[int, list[str], list[Argument]]:
     """Return how many outcomes ``cycle.lua`` is told of, its keys for them, and its arguments.
 
     Args:
         any_place: free the places of all of them, for who does not know which of them have one.
     """
-    names: list[Argument] = []
+    names: list[str] = []
     arguments: list[Argument] = []
     count = 0
     frees = any_place
@@ -60,7 +60,7 @@ def _pack_freed(prefix: str, queue: str, owner: str, outcomes: Sequence[Outcome]
     """Return what ``parts/places.lua`` takes: the places and the locks that the outcomes free."""
     own = keys.queue(prefix, queue)
     places = [outcome.tag for outcome in outcomes if outcome.place or any_place]
-    names: list[Argument] = [own.hold, own.park] if places else []
+    names: list[str] = [own.hold, own.park] if places else []
     arguments: list[Argument] = [owner, len(places), *places]
     locks: list[Argument] = []
     count = 0
@@ -77,7 +77,7 @@ def admit(connection: RedisConnection, prefix: str, owner: str, delivery: Delive
     """Run ``admit.lua``; return its answer, None if the owner is lost."""
     queue = delivery.queue
     own = keys.queue(prefix, queue)
-    names: list[Argument] = [
+    names: list[str] = [
         keys.owned(prefix, queue, owner),
         own.meta,
         own.bell,

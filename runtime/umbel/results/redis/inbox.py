@@ -55,6 +55,7 @@ class Inbox:
         self._key = keys.inbox(prefix, self.client)
         self._turn = threading.Lock()  # held by the thread that reads; it guards what follows
         self._connection: RedisConnection | None = None
+        self._records: RedisConnection | None = None  # to all nodes of a cluster, which the results are spread over
         self._asked = False  # the answer to a BLPOP is still to come, whoever reads it
         self._answer_by = 0.0
         self._starting = threading.Lock()
@@ -139,7 +140,7 @@ class Inbox:
         """Return the connection; a new one reads all that is awaited, since replies may have been lost with the old one."""
         connection = self._connection
         if connection is None:
-            connection = self._endpoint.connect(2.0)
+            connection = self._endpoint.connect_at(self._key, 2.0)
             self._connection, self._asked = connection, False
             self._look(connection, everything=True)
         elif not self._asked and time.monotonic() - connection.idle_since > TRUST and connection.stale():
@@ -149,8 +150,10 @@ class Inbox:
 
     def _drop(self) -> None:
         connection, self._connection, self._asked = self._connection, None, False
-        if connection is not None:
-            connection.close()
+        records, self._records = self._records, None
+        for open_one in (connection, records):
+            if open_one is not None:
+                open_one.close()
 
     def _ask(self, connection: RedisConnection, first: str | None = None) -> None:
         """Ask for the next reply; before that, with the same sending, for the record of ``first``."""
@@ -213,6 +216,8 @@ class Inbox:
     def _look(self, connection: RedisConnection, everything: bool = False) -> None:
         """Read the records that are due for a look."""
         due = self.waiting.due(everything)
+        if due and self._endpoint.clustered:
+            connection = self._records = self._records or self._endpoint.connect(2.0)
         for start in range(0, len(due), DRAIN):
             chunk = due[start : start + DRAIN]
             commands: list[tuple[Argument, ...]] = [(b"GET", keys.result(self._prefix, task_id)) for task_id in chunk]

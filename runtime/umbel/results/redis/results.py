@@ -74,7 +74,7 @@ class RedisResults:
         future = own.waiting.add(task_id)
         try:
             look: Callable[[], None] | None = partial(self._look, own, task_id, inbox)
-            if inbox != own.client:
+            if inbox != own.client or self._endpoint.clustered:
                 self._look(own, task_id, inbox)
                 look = None
             if not own.lead(future, until, task_id, look) and look is not None:
