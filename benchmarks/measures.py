@@ -9,34 +9,54 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import drain
+from benchmarks.adapter import Peer
 from benchmarks.proctree import memory
+from benchmarks.recovery import recover
 from benchmarks.turn import Turn
+from benchmarks.waiters import wait_for_many
 
 _WARM_UP_SENDS = 50
 _WARM_UP_TRIPS = 50
 _IDLE_SECONDS = 3.0
+#: Seconds of round trips at most, for peers that take long.
+_MOST_SECONDS_OF_TRIPS = 5.0
 
 Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much one measurement does: tasks of a drain at Celery's speed, seconds of sending, round trips."""
+    """How much one measurement does: tasks of a drain at Celery's speed, seconds of sending, round trips, waiters, and
+    seconds in which a killed worker's tasks are expected back."""
 
-    tasks: int = 4000
-    seconds: float = 2.0
+    tasks: int = 2000
+    seconds: float = 1.5
     trips: int = 300
+    waiters: int = 10_000
+    recovery: float = 90.0
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure. `figures` are the rows of the table: key -> (label, unit, whether more is better)."""
+    """One measure. `figures` are the rows of the table: key -> (label, unit, whether more is better).
+
+    `once`: it is taken in the first round only. `together`: by all peers at the same time, since it is mostly waiting.
+    """
 
     name: str
     take: Callable[[Turn, Sizes], Figures]
     figures: dict[str, tuple[str, str, bool]]
     waits_for_results: bool = False
     needs_bulk: bool = False
+    must_recover: bool = False
+    once: bool = False
+    together: bool = False
+
+    def why_not(self, peer: Peer) -> str | None:
+        """Return why a peer cannot take part, None if it can."""
+        if self.needs_bulk and not peer.bulk:
+            return "it has no call that sends many"
+        return peer.cannot.get(self.name)
 
 
 def _send(turn: Turn, sizes: Sizes) -> Figures:
@@ -77,13 +97,15 @@ def _drain_work(turn: Turn, sizes: Sizes) -> Figures:
 
 def _round_trip(turn: Turn, sizes: Sizes) -> Figures:
     with turn.worker() as worker:
-        trips = turn.produce("round_trips", worker=worker, count=sizes.trips, warm_up=_WARM_UP_TRIPS)["trips"]
+        trips = turn.produce(
+            "round_trips", worker=worker, count=sizes.trips, warm_up=_WARM_UP_TRIPS, seconds=_MOST_SECONDS_OF_TRIPS
+        )["trips"]
     return {"p50": 1e3 * statistics.median(trips), "p99": 1e3 * statistics.quantiles(trips, n=100)[98]}
 
 
 def _idle_memory(turn: Turn, sizes: Sizes) -> Figures:
     with turn.worker() as worker:
-        turn.produce("round_trips", worker=worker, count=0, warm_up=_WARM_UP_TRIPS)
+        turn.produce("round_trips", worker=worker, count=0, warm_up=_WARM_UP_TRIPS, seconds=_MOST_SECONDS_OF_TRIPS)
         time.sleep(_IDLE_SECONDS)
         worker.require_alive()
         found = memory(worker.pid)
@@ -94,6 +116,14 @@ def _idle_memory(turn: Turn, sizes: Sizes) -> Figures:
         "rss": found.rss / mib,
         "processes": found.processes,
     }
+
+
+def _wait_for_many(turn: Turn, sizes: Sizes) -> Figures:
+    return wait_for_many(turn, sizes.waiters)
+
+
+def _recover(turn: Turn, sizes: Sizes) -> Figures:
+    return recover(turn, sizes.recovery)
 
 
 MEASURES = {
@@ -110,5 +140,28 @@ MEASURES = {
             waits_for_results=True,
         ),
         Measure("memory", _idle_memory, {"pss": ("idle worker, proportional", "MiB", False)}, waits_for_results=True),
+        Measure(
+            "waiters",
+            _wait_for_many,
+            {
+                "rate": ("many waiters", "results/s", True),
+                "connections": ("many waiters, connections", "most", False),
+                "pss": ("many waiters, memory of theirs", "MiB", False),
+            },
+            waits_for_results=True,
+            once=True,
+        ),
+        Measure(
+            "recovery",
+            _recover,
+            {
+                "seconds": ("worker killed: its tasks run again", "s", False),
+                "missing": ("worker killed: never ended", "tasks", False),
+                "repeated": ("worker killed: ended twice", "tasks", False),
+            },
+            must_recover=True,
+            once=True,
+            together=True,
+        ),
     )
 }

@@ -85,6 +85,20 @@ class Process:
         lines = self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
         return "\n".join(f"    {line}" for line in lines) or "    (nothing)"
 
+    def runs(self) -> bool:
+        """Return whether the program has not ended."""
+        return self._popen.poll() is None
+
+    def members(self) -> set[int]:
+        """Return the ids of the program's processes."""
+        return carriers(self._mark)
+
+    def kill(self) -> None:
+        """Kill the program and all its processes outright, as a lost machine would."""
+        while members := self.members():
+            for pid in members:
+                _kill(pid)
+
     def stop(self) -> None:
         """Ask the program to stop by SIGTERM, wait some seconds, then kill what is left of it and of its children."""
         if self._popen.poll() is None:

@@ -20,6 +20,8 @@ _ROUND_TRIP_TIMEOUT = 30.0
 #: Pause before each round trip, seconds: the worker is back in its wait and the processor idle.
 _PAUSE = 0.002
 _SAMPLES = 50
+_LEAST_TRIPS = 20
+_FEED_PAUSE = 0.1
 
 Figures = dict[str, Any]
 
@@ -33,11 +35,12 @@ def load_peer(name: str) -> Peer:
 
 def enqueue(producer: Producer, task: TaskName, tasks: int | None, seconds: float, warm_up: int) -> Figures:
     """Send one by one: `warm_up` untimed ones, then `tasks` or as many as fit into `seconds`."""
-    ids = [producer.send(task, number) for number in range(warm_up)]
-    start = time.perf_counter()
+    ids: list[str] = []
+    producer.send_while(task, ids, lambda: len(ids) < warm_up)
+    clock = time.perf_counter
+    start = clock()
     end = start + seconds
-    while len(ids) < tasks if tasks is not None else time.perf_counter() < end:
-        ids.append(producer.send(task, len(ids)))
+    producer.send_while(task, ids, (lambda: len(ids) < tasks) if tasks is not None else lambda: clock() < end)
     elapsed = time.perf_counter() - start
     return {"sent": len(ids), "rate": (len(ids) - warm_up) / elapsed, "samples": _sampled(ids)}
 
@@ -58,10 +61,13 @@ def enqueue_in_bulk(producer: Producer, task: TaskName, tasks: int | None, secon
     return {"sent": len(ids), "rate": (len(ids) - warm) / elapsed, "samples": _sampled(ids)}
 
 
-def round_trips(producer: Producer, count: int, warm_up: int) -> Figures:
-    """Send a no-op and wait for its result, again and again; return each trip's seconds."""
-    trips = []
+def round_trips(producer: Producer, count: int, warm_up: int, seconds: float) -> Figures:
+    """Send a no-op and wait for its result, `count` times or for `seconds`; return each trip's seconds."""
+    trips: list[float] = []
+    end = time.perf_counter() + seconds
     for number in range(warm_up + count):
+        if len(trips) > warm_up + _LEAST_TRIPS and time.perf_counter() > end:
+            break
         time.sleep(_PAUSE)
         start = time.perf_counter()
         result = producer.round_trip(number, _ROUND_TRIP_TIMEOUT)
@@ -80,6 +86,26 @@ def check_stored(producer: Producer, samples: dict[str, str]) -> Figures:
     return {"checked": len(samples)}
 
 
+def wait_for_many(producer: Producer, count: int, ready: str, timeout: float) -> Figures:
+    """Wait for the results of `count` no-ops; write the file `ready` once the waiting begins. Returns when it ended."""
+    results = producer.wait_for_many(range(count), Path(ready).touch, timeout)
+    ended = time.perf_counter()
+    if list(results) != list(range(count)):
+        raise RuntimeError(f"{count} results were waited for, and others came back")
+    return {"ended": ended}
+
+
+def feed(producer: Producer, stop: str, seconds: float) -> Figures:
+    """Send a task that holds its slot ten times a second, until the file `stop` is there or for `seconds`."""
+    end = time.monotonic() + seconds
+    sent = 0
+    while not Path(stop).exists() and time.monotonic() < end:
+        producer.send("hold", sent)
+        sent += 1
+        time.sleep(_FEED_PAUSE)
+    return {"sent": sent}
+
+
 def _sampled(ids: list[str]) -> dict[int, str]:
     """Return some of the tasks, spread evenly and with the last one: argument -> id."""
     step = max(1, len(ids) // _SAMPLES)
@@ -91,6 +117,8 @@ _JOBS: dict[str, Callable[..., Figures]] = {
     "bulk": enqueue_in_bulk,
     "round_trips": round_trips,
     "check_stored": check_stored,
+    "wait_for_many": wait_for_many,
+    "feed": feed,
 }
 
 

@@ -10,28 +10,31 @@ from rich.table import Table
 
 from benchmarks.adapter import Role
 from benchmarks.goals import Verdict
-from benchmarks.measures import Measure, Sizes
+from benchmarks.measures import MEASURES, Measure, Sizes
 from benchmarks.rounds import Entrant, Record
 from benchmarks.summary import Spread, ratio, spread
 
 
 def build_table(record: Record, entrants: Sequence[Entrant], measures: Sequence[Measure], rounds: int) -> Table:
-    """Return one row for each figure and one column for each peer: median, spread, and ratio to the first column."""
+    """Return one row for each peer and one column for each figure: median, spread, and ratio to the first peer."""
     first = entrants[0]
-    table = Table(title=f"median of {rounds} interleaved rounds (lowest to highest), × {first.peer.title}")
-    table.add_column("measure")
+    table = Table(
+        title=f"median of {rounds} interleaved rounds (lowest–highest), × {first.peer.title}", show_lines=True
+    )
+    table.add_column("peer")
+    columns = [(measure, figure) for measure in measures for figure in measure.figures]
+    for measure, figure in columns:
+        label, unit, _ = measure.figures[figure]
+        table.add_column(f"{label} [{unit}]".replace("[", r"\["), justify="right")
     for entrant in entrants:
-        table.add_column(_heading(entrant), justify="right")
-    for measure in measures:
-        for figure, (label, unit, _) in measure.figures.items():
-            cells = [
-                _cell(
-                    spread(record.values(measure.name, entrant.name, figure)),
-                    ratio(record, measure.name, figure, entrant.name, first.name),
-                )
-                for entrant in entrants
-            ]
-            table.add_row(f"{label} [{unit}]".replace("[", r"\["), *cells)
+        cells = [
+            _cell(
+                spread(record.values(measure.name, entrant.name, figure)),
+                ratio(record, measure.name, figure, entrant.name, first.name),
+            )
+            for measure, figure in columns
+        ]
+        table.add_row(_heading(entrant), *cells)
     return table
 
 
@@ -41,12 +44,7 @@ def build_goal_table(verdicts: Sequence[Verdict], measures: Mapping[str, Measure
     for heading in ("measure", "against", "goal", "shown", ""):
         table.add_column(heading)
     for verdict in verdicts:
-        goal = verdict.goal
-        label = measures[goal.measure].figures[goal.figure][0]
-        bound = f"{'≥' if goal.at_least else '≤'} {goal.bound:g} ×"
-        table.add_row(
-            label, verdict.peer.peer.title, bound, f"{verdict.value:.2f} ×", "met" if verdict.met else "MISSED"
-        )
+        table.add_row(*verdict.words(measures), "met" if verdict.met else "MISSED")
     return table
 
 
@@ -64,17 +62,32 @@ def build_document(
         "machine": dict(machine),
         "sizes": asdict(sizes),
         "peers": {
-            e.name: {"title": e.peer.title, "version": e.version, "installed": dict(e.versions)} for e in entrants
+            e.name: {
+                "title": e.peer.title,
+                "role": e.peer.role,
+                "version": e.version,
+                "recovery": e.peer.recovery,
+                "installed": dict(e.versions),
+            }
+            for e in entrants
         },
         "figures": record.figures,
-        "goals": [{**asdict(v.goal), "to": v.peer.name, "value": v.value, "met": v.met} for v in verdicts],
+        "goals": [_goal(verdict) for verdict in verdicts],
         "failures": record.failures,
+        "notes": record.notes,
     }
+
+
+def _goal(verdict: Verdict) -> dict[str, Any]:
+    to = None if verdict.peer is None else verdict.peer.name
+    measure, against, bound, shown = verdict.words(MEASURES)
+    words = {"label": measure, "against": against, "asked": bound, "shown": shown}
+    return {**asdict(verdict.goal), "to": to, "value": verdict.value, "met": verdict.met, **words}
 
 
 def _heading(entrant: Entrant) -> str:
     style = {Role.PEER: "", Role.OURS: "[bold]", Role.YARDSTICK: "[dim]"}[entrant.peer.role]
-    return f"{style}{entrant.peer.title}{' ' + entrant.version if entrant.version else ''}"
+    return "\n".join([f"{style}{entrant.peer.title}", *([entrant.version] if entrant.version else [])])
 
 
 def _cell(value: Spread | None, times: float | None) -> str:
@@ -82,9 +95,12 @@ def _cell(value: Spread | None, times: float | None) -> str:
         return "–"
     text = _number(value.median)
     if value.lowest != value.highest:
-        text += f" [dim]({_number(value.lowest)}–{_number(value.highest)})[/dim]"
-    return text if times is None else f"{text} {times:5.2f}×"
+        text += f"\n[dim]({_number(value.lowest)}–{_number(value.highest)})[/dim]"
+    return text if times is None else f"{text}\n{times:.2f}×"
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value < 0:
+        return "never"
+    whole = value >= 100 or value == int(value)
+    return f"{value:,.0f}" if whole else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

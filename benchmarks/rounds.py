@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,10 +30,18 @@ class Entrant:
 
 @dataclass
 class Record:
-    """All figures of a run: measure -> peer -> one set of figures for each round. And what failed, as sentences."""
+    """All figures of a run: measure -> peer -> one set of figures for each round. And what failed or cannot be, as sentences."""
 
     figures: dict[str, dict[str, list[Figures]]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failed: set[tuple[str, str]] = field(default_factory=set)
+
+    def fail(self, measure: str, entrant: Entrant, error: BenchmarkError) -> None:
+        """Take the peer out of one measure, with what it showed until then."""
+        self.failed.add((measure, entrant.name))
+        self.failures.append(f"{entrant.peer.title} failed at `{measure}`: {error}")
+        self.figures.get(measure, {}).pop(entrant.name, None)
 
     def values(self, measure: str, peer: str, figure: str) -> list[float]:
         """Return one figure of one peer, a value for each round."""
@@ -46,28 +55,58 @@ def take_rounds(
     rounds: int,
     tell: Callable[[str], None],
 ) -> Record:
-    """Measure every entrant `rounds` times. One that fails is left out from then on, and its figures are dropped."""
+    """Measure every entrant `rounds` times. One that fails at a measure is left out of that measure from then on."""
     record = Record()
-    failed: set[str] = set()
     for number in range(1, rounds + 1):
         for measure in measures:
+            if measure.once and number > 1:
+                continue
+            able = [
+                e for e in entrants if measure.why_not(e.peer) is None and (measure.name, e.name) not in record.failed
+            ]
             for entrant in entrants:
-                if entrant.name in failed or (measure.needs_bulk and not entrant.peer.bulk):
-                    continue
-                tell(f"round {number} of {rounds}: {measure.name}, {entrant.peer.title}")
-                try:
-                    figures = _take(entrant, measure, sizes)
-                except BenchmarkError as error:
-                    failed.add(entrant.name)
-                    record.failures.append(f"{entrant.peer.title} failed at `{measure.name}`: {error}")
-                    continue
-                record.figures.setdefault(measure.name, {}).setdefault(entrant.name, []).append(figures)
-    for of_measure in record.figures.values():
-        for name in failed:
-            of_measure.pop(name, None)
+                why = measure.why_not(entrant.peer)
+                if why is not None and number == 1:
+                    record.notes.append(f"{entrant.peer.title} takes no part in `{measure.name}`: {why}")
+            tell(f"round {number} of {rounds}: {measure.name}")
+            takes = _take_together(able, measure, sizes) if measure.together else _take_in_turn(able, measure, sizes)
+            for entrant, outcome in takes:
+                if isinstance(outcome, BenchmarkError):
+                    record.fail(measure.name, entrant, outcome)
+                else:
+                    record.figures.setdefault(measure.name, {}).setdefault(entrant.name, []).append(outcome)
     return record
 
 
-def _take(entrant: Entrant, measure: Measure, sizes: Sizes) -> Figures:
-    with new_turn(entrant.name, entrant.peer, entrant.bin_dir, waits_for_results=measure.waits_for_results) as turn:
-        return measure.take(turn, sizes)
+Outcome = tuple[Entrant, "Figures | BenchmarkError"]
+
+
+def _take_in_turn(entrants: Sequence[Entrant], measure: Measure, sizes: Sizes) -> Iterator[Outcome]:
+    for entrant in entrants:
+        yield entrant, _take(entrant, measure, sizes)
+
+
+def _take_together(entrants: Sequence[Entrant], measure: Measure, sizes: Sizes) -> Iterator[Outcome]:
+    """Give each a thread, which starts and stops all processes of its turn: the kernel ends them with their thread."""
+    found: dict[str, Figures | BenchmarkError] = {}
+
+    def take(entrant: Entrant) -> None:
+        found[entrant.name] = BenchmarkError("the harness was interrupted")
+        found[entrant.name] = _take(entrant, measure, sizes)
+
+    threads = [threading.Thread(target=take, args=(entrant,), daemon=True) for entrant in entrants]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for entrant in entrants:
+        yield entrant, found[entrant.name]
+
+
+def _take(entrant: Entrant, measure: Measure, sizes: Sizes) -> Figures | BenchmarkError:
+    wants = {"waits_for_results": measure.waits_for_results, "must_recover": measure.must_recover}
+    try:
+        with new_turn(entrant.name, entrant.peer, entrant.bin_dir, **wants) as turn:
+            return measure.take(turn, sizes)
+    except BenchmarkError as error:
+        return error

@@ -37,6 +37,15 @@ class Server:
         self.port = port
         self.url = f"redis://127.0.0.1:{port}/0"
 
+    def info(self, section: str) -> dict[str, str]:
+        """Return what the server's INFO says in one section."""
+        text = _ask(self.port, f"INFO {section}\r\n".encode())
+        return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+    def reset_statistics(self) -> None:
+        """Begin to count anew."""
+        _ask(self.port, b"CONFIG RESETSTAT\r\n")
+
 
 @contextlib.contextmanager
 def fresh_server(directory: Path) -> Iterator[Server]:
@@ -70,3 +79,14 @@ def _wait_for(process: Process, port: int) -> None:
                 return
         time.sleep(0.01)
     raise BenchmarkError(f"the Redis server did not answer within {_START_SECONDS:.0f} s:\n{process.last_words()}")
+
+
+def _ask(port: int, command: bytes) -> str:
+    """Return the text that answers one command (a status or one string)."""
+    with socket.create_connection(("127.0.0.1", port), timeout=_START_SECONDS) as link, link.makefile("rwb") as file:
+        file.write(command)
+        file.flush()
+        head = file.readline()
+        if head[:1] != b"$":
+            return head.decode().strip()
+        return file.read(int(head[1:])).decode()

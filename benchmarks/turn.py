@@ -24,6 +24,26 @@ _LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
+class Job:
+    """A job of a producer under way."""
+
+    name: str
+    process: Process
+    path: Path
+
+    def figures(self, worker: Process | None = None) -> dict[str, Any]:
+        """Wait for the end and return the figures; raises if the job fails, or takes too long, or `worker` ends meanwhile."""
+        code = _wait(self.process, worker)
+        if code:
+            raise BenchmarkError(
+                f"{self.process.title} failed at `{self.name}` with exit code {code}; its last words:\n"
+                f"{self.process.last_words()}"
+            )
+        found: dict[str, Any] = json.loads(self.path.read_text())
+        return found
+
+
+@dataclass(frozen=True)
 class Turn:
     """What a measure works with."""
 
@@ -35,10 +55,10 @@ class Turn:
     directory: Path
 
     @contextlib.contextmanager
-    def worker(self) -> Iterator[Process]:
+    def worker(self, what: str = "the worker") -> Iterator[Process]:
         """Start the peer's worker and stop it on the way out."""
         command = self.peer.worker(self.place, self.bin_dir)
-        process = Process(f"the worker of {self.peer.title}", command, self._environment(), self.directory)
+        process = Process(f"{what} of {self.peer.title}", command, self._environment(), self.directory)
         try:
             yield process
         finally:
@@ -49,22 +69,22 @@ class Turn:
 
         worker: without it the job cannot succeed, so its end ends the job.
         """
-        figures = self.directory / "figures.json"
-        figures.unlink(missing_ok=True)
-        request = json.dumps({"job": job, "with": arguments, "figures": str(figures)})
+        with self.job(job, **arguments) as running:
+            return running.figures(worker)
+
+    @contextlib.contextmanager
+    def job(self, name: str, **arguments: Any) -> Iterator[Job]:
+        """Start one job of `benchmarks.producer`, and stop it on the way out."""
+        path = self.directory / f"{name}.json"
+        path.unlink(missing_ok=True)
+        request = json.dumps({"job": name, "with": arguments, "figures": str(path)})
         title = f"the producer of {self.peer.title}"
         command = [str(self.bin_dir / "python"), "-m", "benchmarks.producer", self.name]
         process = Process(title, command, self._environment(), self.directory, standard_input=request)
         try:
-            code = _wait(process, worker)
+            yield Job(name, process, path)
         finally:
             process.stop()
-        if code:
-            raise BenchmarkError(
-                f"{title} failed at `{job}` with exit code {code}; its last words:\n{process.last_words()}"
-            )
-        found: dict[str, Any] = json.loads(figures.read_text())
-        return found
 
     def _environment(self) -> dict[str, str]:
         return {**self.place.environment(), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -82,10 +102,18 @@ def _wait(process: Process, worker: Process | None) -> int:
 
 
 @contextlib.contextmanager
-def new_turn(name: str, peer: Peer, bin_dir: Path, *, waits_for_results: bool) -> Iterator[Turn]:
+def new_turn(
+    name: str,
+    peer: Peer,
+    bin_dir: Path,
+    *,
+    waits_for_results: bool,
+    must_recover: bool = False,
+    processes: int = _PROCESSES,
+) -> Iterator[Turn]:
     """Make a temporary folder and a fresh Redis for one measurement of one peer."""
     with tempfile.TemporaryDirectory(prefix="umbel-bench-") as path, fresh_server(Path(path)) as server:
         counters = Path(path) / "counters"
         counters.mkdir()
-        place = Place(server.url, counters, _PROCESSES, waits_for_results)
+        place = Place(server.url, counters, processes, waits_for_results, must_recover)
         yield Turn(name, peer, bin_dir, place, server, Path(path))

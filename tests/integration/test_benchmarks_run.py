@@ -11,7 +11,7 @@ from benchmarks.measures import MEASURES, Sizes
 from benchmarks.peers.barest.adapter import BarestPeer
 from benchmarks.rounds import Entrant, Record, take_rounds
 
-SMALL = Sizes(tasks=600, seconds=0.1, trips=20)
+SMALL = Sizes(tasks=600, seconds=0.1, trips=20, waiters=200, recovery=30.0)
 
 
 class Broken(BarestPeer):
@@ -28,7 +28,7 @@ def run(peer: BarestPeer, *measures: str, rounds: int = 1) -> Record:
     return take_rounds([entrant], [MEASURES[name] for name in measures], SMALL, rounds, lambda _: None)
 
 
-@pytest.mark.parametrize("measure", ["work", "enqueue", "bulk", "latency", "memory"])
+@pytest.mark.parametrize("measure", ["work", "enqueue", "bulk", "latency", "memory", "waiters"])
 def test_a_measure_gives_its_figures(measure: str) -> None:
     record = run(BarestPeer(), measure)
 
@@ -47,7 +47,8 @@ def test_two_processors_cannot_do_more_than_2000_milliseconds_a_second() -> None
 def test_a_peer_that_fails_is_a_sentence_and_not_a_number() -> None:
     record = run(Broken(), "enqueue", "latency", rounds=2)
 
-    assert record.figures == {"enqueue": {}}
+    assert len(record.figures["enqueue"]["barest"]) == 2
+    assert not record.figures.get("latency")
     (sentence,) = record.failures
     assert sentence.startswith("a broken peer failed at `latency`: the worker of a broken peer ended with exit code 1")
     assert "no such option: --workers" in sentence

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from benchmarks.adapter import Peer, Place, Role
+from benchmarks.adapter import AsyncProducer, Peer, Place, Producer, Role, several
 from benchmarks.cli import known_peers, parse
 from benchmarks.environment import PEERS, ROOT
-from benchmarks.producer import check_stored, enqueue, enqueue_in_bulk, load_peer, round_trips
+from benchmarks.producer import check_stored, enqueue, enqueue_in_bulk, feed, load_peer, round_trips, wait_for_many
+from tests.workers import until
 
 
 @pytest.mark.parametrize("name", known_peers())
 def test_a_peer_is_whole(name: str) -> None:
     assert isinstance(load_peer(name), Peer)
     assert (PEERS / name / "tasks.py").is_file()
+    assert load_peer(name).recovery or load_peer(name).cannot["recovery"]
     requirements = (PEERS / name / "requirements.txt").read_text().split("\n")
     assert all("==" in line or line in ("", "-e .") for line in requirements)
 
@@ -35,7 +38,7 @@ def test_the_columns_are_peers_then_ours_then_the_yardstick() -> None:
 
 
 def test_a_place_survives_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place("redis://127.0.0.1:1/0", Path("/nowhere"), 2, waits_for_results=True)
+    place = Place("redis://127.0.0.1:1/0", Path("/nowhere"), 2, waits_for_results=True, must_recover=True)
     for name, value in place.environment().items():
         monkeypatch.setenv(name, value)
 
@@ -58,7 +61,7 @@ def test_nothing_is_measured_zero_times(option: str, capsys: pytest.CaptureFixtu
     assert "0 is not a positive number" in capsys.readouterr().err
 
 
-class Recording:
+class Recording(Producer):
     """A producer that notes what it was asked to send and can store a wrong result."""
 
     def __init__(self, *, wrong: bool = False) -> None:
@@ -79,6 +82,34 @@ class Recording:
 
     def stored(self, task_id: str) -> object:
         return None if self._wrong else int(task_id.removeprefix("id-"))
+
+    def wait_for_many(self, numbers: Sequence[int], waiting: Callable[[], None], timeout: float) -> list[object]:
+        waiting()
+        return [self.round_trip(number, timeout) for number in numbers]
+
+
+class RecordingSoon(AsyncProducer):
+    """The same for asyncio; notes in which loop it was asked."""
+
+    def __init__(self) -> None:
+        self.loops: set[object] = set()
+        super().__init__()
+
+    async def send_soon(self, task: str, number: int) -> str:
+        self.loops.add(asyncio.get_running_loop())
+        return f"id-{number}"
+
+    async def round_trip_soon(self, number: int, seconds: float) -> object:
+        return number
+
+    async def stored_soon(self, task_id: str) -> object:
+        return int(task_id.removeprefix("id-"))
+
+    async def wait_for_many_soon(
+        self, numbers: Sequence[int], waiting: Callable[[], None], seconds: float
+    ) -> list[object]:
+        waiting()
+        return list(numbers)
 
 
 def test_a_preload_sends_each_number_once() -> None:
@@ -104,9 +135,50 @@ def test_sending_for_a_time_ends_and_leaves_the_warm_up_out() -> None:
 
 def test_a_wrong_result_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="argument 0 came back as None"):
-        round_trips(Recording(wrong=True), count=1, warm_up=0)
+        round_trips(Recording(wrong=True), count=1, warm_up=0, seconds=9.0)
     with pytest.raises(RuntimeError, match="stored result of task id-7 is None and not 7"):
         check_stored(Recording(wrong=True), samples={"7": "id-7"})
 
-    assert len(round_trips(Recording(), count=3, warm_up=2)["trips"]) == 3
+    assert len(round_trips(Recording(), count=3, warm_up=2, seconds=9.0)["trips"]) == 3
     assert check_stored(Recording(), samples={"7": "id-7"}) == {"checked": 1}
+
+
+def test_a_peer_for_asyncio_sends_a_series_in_one_loop() -> None:
+    producer = RecordingSoon()
+    figures = enqueue(producer, "noop", tasks=30, seconds=0.0, warm_up=10)
+
+    assert figures["sent"] == 30
+    assert len(producer.loops) == 1
+    assert round_trips(producer, count=3, warm_up=0, seconds=9.0)["trips"]
+    producer.close()
+
+
+def test_long_round_trips_end_after_a_while() -> None:
+    assert 20 < len(round_trips(Recording(), count=10_000, warm_up=0, seconds=0.01)["trips"]) < 10_000
+
+
+def test_waiting_for_many_says_when_it_waits_and_checks_what_came(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+
+    assert wait_for_many(Recording(), 20, str(ready), 9.0)["ended"] > 0
+    assert ready.exists()
+    with pytest.raises(RuntimeError, match="others came back"):
+        wait_for_many(Recording(wrong=True), 20, str(ready), 9.0)
+
+
+def test_feeding_ends_when_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "stop").touch()
+    producer = Recording()
+
+    assert feed(producer, str(tmp_path / "stop"), 30.0) == {"sent": 0}
+    assert feed(producer, str(tmp_path / "never"), 0.05)["sent"] == len(producer.sent) > 0
+
+
+def test_several_processes_are_one_command_that_ends_by_sigterm(tmp_path: Path) -> None:
+    program = "import pathlib, os, time; pathlib.Path(str(os.getpid())).touch(); time.sleep(60)"
+    process = subprocess.Popen(several(3, sys.executable, "-c", program), cwd=tmp_path, start_new_session=True)
+    until(lambda: len(list(tmp_path.iterdir())) == 3, "three processes")
+    process.terminate()
+    process.wait(10)
+
+    until(lambda: not any(Path("/proc", path.name).exists() for path in tmp_path.iterdir()), "all have ended")

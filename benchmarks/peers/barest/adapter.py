@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.adapter import Peer, Place, Role, TaskName
+from benchmarks.adapter import Peer, Place, Producer, Role, TaskName
 
 
-class BarestProducer:
+class BarestProducer(Producer):
     """RPUSH, one by one or many in one call, and polling for a result."""
 
     def __init__(self, place: Place) -> None:
@@ -38,7 +38,20 @@ class BarestProducer:
 
     def round_trip(self, number: int, timeout: float) -> object:
         """Push one message and read its result until it is there."""
-        task_id = self.send("noop", number)
+        return self._wait(self.send("noop", number), timeout)
+
+    def stored(self, task_id: str) -> object:
+        """Read the result."""
+        result: object = self._loads(self._connection.call("GET", self._wire.result_key(task_id)))  # type: ignore[arg-type]
+        return result
+
+    def wait_for_many(self, numbers: Sequence[int], waiting: Callable[[], None], timeout: float) -> Sequence[object]:
+        """Read the results of one after the other until they are there."""
+        ids = self.send_many("noop", numbers)
+        waiting()
+        return [self._wait(task_id, timeout) for task_id in ids]
+
+    def _wait(self, task_id: str, timeout: float) -> object:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             value = self._connection.call("GET", self._wire.result_key(task_id))
@@ -46,11 +59,6 @@ class BarestProducer:
                 result: object = self._loads(value)  # type: ignore[arg-type]
                 return result
         raise TimeoutError(f"no result of {task_id} in {timeout} s")
-
-    def stored(self, task_id: str) -> object:
-        """Read the result."""
-        result: object = self._loads(self._connection.call("GET", self._wire.result_key(task_id)))  # type: ignore[arg-type]
-        return result
 
 
 class BarestPeer(Peer):
@@ -61,6 +69,7 @@ class BarestPeer(Peer):
     role = Role.YARDSTICK
     speed = 100
     bulk = True
+    cannot = {"recovery": "it recovers nothing"}  # noqa: RUF012
 
     def worker(self, place: Place, bin_dir: Path) -> list[str]:
         """Return the command of the loop's processes."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.adapter import Peer, Place, TaskName
+from benchmarks.adapter import Peer, Place, Producer, TaskName
 
 
-class CeleryProducer:
+class CeleryProducer(Producer):
     """`delay`, `get`, and a `group` as the nearest to a bulk call."""
 
     def __init__(self) -> None:
@@ -24,10 +24,7 @@ class CeleryProducer:
 
     def send_many(self, task: TaskName, numbers: Sequence[int]) -> Sequence[str]:
         """Enqueue as one group."""
-        from celery import group  # type: ignore[import-not-found]
-
-        signature = self._tasks[task].s
-        return [result.id for result in group([signature(number) for number in numbers]).apply_async()]
+        return [result.id for result in self._send_many(task, numbers)]
 
     def round_trip(self, number: int, timeout: float) -> object:
         """`delay` and `get`."""
@@ -39,6 +36,18 @@ class CeleryProducer:
         result: object = self._app.AsyncResult(task_id).get(timeout=1)
         return result
 
+    def wait_for_many(self, numbers: Sequence[int], waiting: Callable[[], None], timeout: float) -> Sequence[object]:
+        """A group, and `get` of all its results."""
+        results = self._send_many("noop", numbers)
+        waiting()
+        return list(results.get(timeout=timeout))
+
+    def _send_many(self, task: TaskName, numbers: Sequence[int]) -> Any:
+        from celery import group  # type: ignore[import-not-found]
+
+        signature = self._tasks[task].s
+        return group([signature(number) for number in numbers]).apply_async()
+
 
 class CeleryPeer(Peer):
     """Celery with its prefork pool."""
@@ -46,6 +55,9 @@ class CeleryPeer(Peer):
     title = "Celery"
     distribution = "celery"
     bulk = True
+    recovery = (
+        "with acks_late: what is not acknowledged goes back after visibility_timeout, here the default of an hour"
+    )
 
     def worker(self, place: Place, bin_dir: Path) -> list[str]:
         """Return `celery worker` without the chatter between workers, which is its fastest."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.adapter import Peer, Place, TaskName
+from benchmarks.adapter import Peer, Place, Producer, TaskName
 
 
-class HueyProducer:
+class HueyProducer(Producer):
     """Calling the task enqueues it. There is no bulk call."""
 
     def __init__(self) -> None:
@@ -22,10 +22,6 @@ class HueyProducer:
         """Enqueue by calling the task."""
         return str(self._tasks[task](number).id)
 
-    def send_many(self, task: TaskName, numbers: Sequence[int]) -> Sequence[str]:
-        """Refuse: `Task.map` sends one by one."""
-        raise NotImplementedError("Huey has no bulk call")
-
     def round_trip(self, number: int, timeout: float) -> object:
         """Call and wait, blocking on the notification."""
         result: object = self._tasks["noop"](number).get(blocking=True, timeout=timeout)
@@ -36,6 +32,14 @@ class HueyProducer:
         result: object = self._huey.result(task_id, preserve=True)
         return result
 
+    def wait_for_many(self, numbers: Sequence[int], waiting: Callable[[], None], timeout: float) -> Sequence[object]:
+        """`ResultGroup.get`, which blocks on one after the other."""
+        from huey.api import ResultGroup  # type: ignore[import-not-found]
+
+        results = ResultGroup([self._tasks["noop"](number) for number in numbers])
+        waiting()
+        return list(results.get(blocking=True, timeout=timeout))
+
 
 class HueyPeer(Peer):
     """Huey with process workers."""
@@ -43,6 +47,7 @@ class HueyPeer(Peer):
     title = "Huey"
     distribution = "huey"
     speed = 6
+    recovery = "none: what a killed worker had taken is gone"
 
     def worker(self, place: Place, bin_dir: Path) -> list[str]:
         """Return `huey_consumer` without its scheduler of periodic tasks."""

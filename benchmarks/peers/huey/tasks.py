@@ -13,5 +13,6 @@ huey = RedisHuey("bench", url=_place.redis_url, notify_result=_place.waits_for_r
 
 noop = huey.task(name="noop")(body.noop)
 work = huey.task(name="work")(body.work)
+hold = huey.task(name="hold")(body.hold)
 
-TASKS = {"noop": noop, "work": work}
+TASKS = {"noop": noop, "work": work, "hold": hold}

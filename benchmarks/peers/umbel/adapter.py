@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.adapter import Peer, Place, Role, TaskName
+from benchmarks.adapter import Peer, Place, Producer, Role, TaskName
 
 
-class UmbelProducer:
+class UmbelProducer(Producer):
     """`delay`, `get`, and `app.batch()` for many."""
 
     def __init__(self) -> None:
@@ -24,10 +25,7 @@ class UmbelProducer:
 
     def send_many(self, task: TaskName, numbers: Sequence[int]) -> Sequence[str]:
         """Enqueue inside `app.batch()`."""
-        delay = self._tasks[task].delay
-        with self._app.batch():
-            results = [delay(number) for number in numbers]
-        return [result.id for result in results]
+        return [result.id for result in self._send_many(task, numbers)]
 
     def round_trip(self, number: int, timeout: float) -> object:
         """`delay` and `get`."""
@@ -39,6 +37,21 @@ class UmbelProducer:
         result: object = self._app.AsyncResult(task_id).get(timeout=1)
         return result
 
+    def wait_for_many(self, numbers: Sequence[int], waiting: Callable[[], None], timeout: float) -> Sequence[object]:
+        """Await all at the same time."""
+        results = self._send_many("noop", numbers)
+
+        async def gather() -> list[object]:
+            waiting()
+            return await asyncio.wait_for(asyncio.gather(*results), timeout)
+
+        return asyncio.run(gather())
+
+    def _send_many(self, task: TaskName, numbers: Sequence[int]) -> list[Any]:
+        delay = self._tasks[task].delay
+        with self._app.batch():
+            return [delay(number) for number in numbers]
+
 
 class UmbelPeer(Peer):
     """Umbel with its defaults."""
@@ -46,8 +59,9 @@ class UmbelPeer(Peer):
     title = "Umbel"
     distribution = "umbel"
     role = Role.OURS
-    speed = 20
+    speed = 60
     bulk = True
+    recovery = "other workers see the heartbeat stop for ten seconds"
 
     def worker(self, place: Place, bin_dir: Path) -> list[str]:
         """Return `umbel worker`."""

@@ -11,5 +11,6 @@ app = Umbel("bench", broker=_place.redis_url, backend=_place.redis_url)
 
 noop = app.task(name="noop")(body.noop)
 work = app.task(name="work")(body.work)
+hold = app.task(name="hold")(body.hold)
 
-TASKS = {"noop": noop, "work": work}
+TASKS = {"noop": noop, "work": work, "hold": hold}

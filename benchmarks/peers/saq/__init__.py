@@ -1,0 +1,1 @@
+"""SAQ as a peer."""

@@ -1,0 +1,1 @@
+"""streaQ as a peer."""
