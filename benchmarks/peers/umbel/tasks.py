@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """Umbel's application: Redis as broker and as result backend."""
 
-from benchmarks import body
+from benchmarks import body, sampler
 from benchmarks.adapter import Place
 from umbel import Umbel
 
@@ -12,5 +12,7 @@ app = Umbel("bench", broker=_place.redis_url, backend=_place.redis_url)
 noop = app.task(name="noop")(body.noop)
 work = app.task(name="work")(body.work)
 hold = app.task(name="hold")(body.hold)
+
+sampler.install()
 
 TASKS = {"noop": noop, "work": work, "hold": hold}
