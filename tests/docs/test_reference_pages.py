@@ -54,6 +54,7 @@ def test_every_key_is_on_its_page() -> None:
         keys.queue_names("<p>"),
         keys.revoked("<p>"),
         keys.control_channel("<p>"),
+        keys.answers_channel("<p>", "<client>"),
         keys.result("<p>", "<task id>"),
         keys.inbox("<p>", "<client>"),
         keys.beat_lock("<p>", "<source>"),
