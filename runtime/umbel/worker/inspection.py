@@ -14,8 +14,8 @@ from umbel.config import censor_url
 from umbel.control.taskinfo import TaskInfo, task_info
 from umbel.errors import OperationalError
 from umbel.worker.about import About
-from umbel.worker.crew import Crew
 from umbel.worker.remote import Arguments, Handler
+from umbel.worker.roster import Roster
 from umbel.worker.seat import Seat
 
 #: Delayed tasks and revoked ids that one answer lists at most.
@@ -27,14 +27,14 @@ class Inspection:
     """See the module.
 
     Args:
-        crew: who works here.
+        roster: who works here.
         broker: whose Redis knows what the children hold.
         about: the app, as the zygote describes it.
     """
 
-    def __init__(self, crew: Crew, broker: Broker, about: About) -> None:
-        self._crew = crew
-        self._slots = crew.slots
+    def __init__(self, roster: Roster, broker: Broker, about: About) -> None:
+        self._roster = roster
+        self._slots = roster.slots
         self._broker = broker
         self._about = about
         self._liveness: Liveness = broker.liveness()
@@ -72,7 +72,7 @@ class Inspection:
         running: list[TaskInfo] = []
         waiting: list[TaskInfo] = []
         try:
-            for seat in self._crew.present():
+            for seat in self._roster.present():
                 if seat.owner:
                     self._look_at(seat, running, waiting)
         except ConnectionLost as error:
@@ -85,7 +85,7 @@ class Inspection:
         activity = self._slots.read(seat.index)
         for queue, messages in held.items():
             for tag, raw in sorted(messages.items()):
-                info = task_info(raw, queue, hostname=self._crew.hostname, pid=seat.pid)
+                info = task_info(raw, queue, hostname=self._roster.hostname, pid=seat.pid)
                 if tag == activity.tag:
                     seconds = max(0.0, time.monotonic() - activity.started)
                     info |= {"time_start": time.time() - seconds, "runtime": round(seconds, 3)}
@@ -110,7 +110,7 @@ class Inspection:
     def _scheduled(self, arguments: Arguments) -> list[dict[str, Any]]:
         limit = min(MOST_SCHEDULED, int(arguments.get("limit") or 100))
         found = []
-        for queue in list(self._crew.queues):
+        for queue in list(self._roster.queues):
             for message in self._broker.delayed(queue, limit):
                 info = task_info(message.payload, queue)
                 found.append((message.due_in, {"priority": info.get("priority"), "request": info}))
@@ -121,7 +121,7 @@ class Inspection:
         ]
 
     def _revoked(self, arguments: Arguments) -> list[str]:
-        return sorted(self._crew.revoked)[:MOST_REVOKED]
+        return sorted(self._roster.revoked)[:MOST_REVOKED]
 
     # What the app is
 
@@ -165,26 +165,26 @@ class Inspection:
                 "durable": True,
                 "weight": weight,
             }
-            for name, weight in list(self._crew.queues.items())
+            for name, weight in list(self._roster.queues.items())
         ]
 
     def _stats(self, arguments: Arguments) -> dict[str, Any]:
-        seats = self._crew.present()
+        seats = self._roster.present()
         activities = [self._slots.read(seat.index) for seat in seats]
         pids = [seat.pid for seat in seats]
         return {
-            "state": self._crew.state,
+            "state": self._roster.state,
             "pid": os.getpid(),
             "uptime": int(time.monotonic() - self._started),
             "slots": len(seats),
             "busy": sum(1 for activity in activities if activity.tag),
             "done": sum(activity.done for activity in activities),
-            "queues": list(self._crew.queues),
+            "queues": list(self._roster.queues),
             "pool": {"implementation": "umbel.worker:process", "max-concurrency": len(seats), "processes": pids},
             "broker": _address(self._broker.url),
             "rusage": _rusage(),
             "memory": {str(pid): _resident(pid) for pid in (os.getpid(), *pids)},
-            "worker": self._crew.id,
+            "worker": self._roster.id,
             "worker_pool": os.environ.get("UMBEL_POOL") or None,
             "pod_uid": os.environ.get("UMBEL_POD_UID") or None,
         }

@@ -16,7 +16,6 @@ from umbel.ids import machine_id
 from umbel.polling import readable
 from umbel.worker import linux
 from umbel.worker.about import About
-from umbel.worker.crew import Crew
 from umbel.worker.inspection import Inspection
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
@@ -25,6 +24,7 @@ from umbel.worker.pulse import Pulse
 from umbel.worker.quarantine import Quarantine
 from umbel.worker.remote import Remote
 from umbel.worker.revoking import tell_revoked
+from umbel.worker.roster import Roster
 from umbel.worker.seat import Burial, Seat, Sentence, burial_of, pause_before_birth
 from umbel.worker.slots import Slots
 from umbel.worker.stopped import StoppedChildren, state_of
@@ -86,8 +86,8 @@ class Supervisor:
             queues=[name for name, _ in queues],
             hostname=hostname,
         )
-        self._crew = Crew(self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining)
-        handlers = {**Inspection(self._crew, broker, about).handlers(), **Orders(self).handlers()}
+        self._roster = Roster(self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining)
+        handlers = {**Inspection(self._roster, broker, about).handlers(), **Orders(self).handlers()}
         self._remote = Remote(broker, self._id, hostname, handlers, lambda *_: False)
         self._draining = False
         self._cold = False
@@ -121,14 +121,14 @@ class Supervisor:
             if seat.owner and seat.pid:
                 activity = self._slots.read(seat.index)
                 info = OwnerInfo(seat.owner, names, worker=self._id, hostname=self._hostname, pid=seat.pid)
-                info.state = self._crew.state
+                info.state = self._roster.state
                 info.busy_since = wall - (now - activity.started) if activity.tag else 0.0
                 found.append(info)
         return found
 
     def revoke(self, ids: set[str]) -> None:
         """Tell the children of revoked tasks; called by the listener's thread."""
-        self._crew.revoked |= ids
+        self._roster.revoked |= ids
         for seat in self._seats:
             tell_revoked(seat, ids)
 
@@ -351,7 +351,7 @@ class Supervisor:
 
     def _revoked_in_all(self, ids: set[str]) -> None:
         """Take note of all that is revoked; called by the pulse."""
-        self._crew.revoked = set(ids)
+        self._roster.revoked = set(ids)
         self.revoke(ids)
 
 

@@ -10,7 +10,7 @@ from umbel.worker.slots import Slots
 
 
 @dataclass
-class Crew:
+class Roster:
     """See the module. Only the main loop changes it; the threads that answer read copies.
 
     Args:
