@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import sys
@@ -79,3 +80,25 @@ def moves_away() -> str:
 @app.task
 def pid() -> int:
     return os.getpid()
+
+
+@app.task
+def rests(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task
+def takes_all_memory() -> None:
+    """Take memory until somebody ends it."""
+    hoard = []
+    while True:
+        hoard.append(b"x" * (4 * 2**20))
+        time.sleep(0.005)
+
+
+@app.task
+def holds_the_interpreter(seconds: int) -> int:
+    """Sleep with the interpreter's lock held, as a C extension may: no other thread of the process runs meanwhile."""
+    ctypes.PyDLL(None).sleep(seconds)
+    return seconds
