@@ -52,7 +52,7 @@ class StoppedChildren:
         stopped = {seat.pid for seat in self._seats if seat.pid and state_of(seat.pid) in ("T", "t")}
         self._since = {pid: self._since.get(pid, now) for pid in stopped}
         for pid in self._told - stopped:
-            log.warning("child.goes_on", extra={"pid": pid})
+            log.warning("child.goes_on", extra={"child": pid})
         self._told &= stopped
         for pid, since in self._since.items():
             self._judge(pid, now - since)
@@ -61,9 +61,9 @@ class StoppedChildren:
         if seconds >= self._tell_after and pid not in self._told:
             self._told.add(pid)
             hint = "somebody stopped it (SIGSTOP): kill -CONT lets it go on, kill -KILL gives its tasks to others"
-            log.warning("child.stopped", extra={"pid": pid, "seconds": round(seconds), "hint": hint})
+            log.warning("child.stopped", extra={"child": pid, "seconds": round(seconds), "hint": hint})
         if self._kill_after is not None and seconds >= self._kill_after:
-            log.warning("child.killed", extra={"pid": pid, "reason": f"stopped for {seconds:.0f} s"})
+            log.warning("child.killed", extra={"child": pid, "reason": f"stopped for {seconds:.0f} s"})
             os.kill(pid, signal.SIGKILL)
 
 
