@@ -11,7 +11,7 @@ from kubernetes.aio.client import Configuration
 from umbel_operator.kube.errors import Json
 from umbel_operator.kube.transport import Transport
 from umbel_operator.runtime.beatclient import ApiServerRoute, BeatUnreachableError, Reply
-from umbel_operator.runtime.beatpoller import BeatPoller, Difference, Polled, compare
+from umbel_operator.runtime.beatpoller import EAGER_PERIOD, EAGER_POLLS, PERIOD, BeatPoller, Difference, Polled, compare
 from umbel_operator.runtime.cache import Change
 from umbel_operator.runtime.goners import Goners, gone_pod
 from umbel_operator.runtime.metrics import Metrics
@@ -131,6 +131,27 @@ def test_polling_begins_with_the_broker_and_ends_with_it() -> None:
         assert sample.queues == {"mail": {"ready": 1}}
         polls.follow([])
         assert polls.sample(BROKER) is None
+        await polls.stop()
+
+    with_beat(use)
+
+
+def test_a_beat_that_is_watched_closely_is_asked_every_second_or_two_all_the_time() -> None:
+    async def use(beat: Beat, route: ApiServerRoute) -> None:
+        waits: asyncio.Queue[tuple[float, float]] = asyncio.Queue()
+
+        def note(low: float, high: float) -> float:
+            waits.put_nowait((low, high))
+            return 0.001
+
+        closely = True
+        polls = poller(route, rng=note, closely=lambda name: closely)
+        polls.follow([BROKER])
+        async with asyncio.timeout(20):
+            assert {await waits.get() for _ in range(EAGER_POLLS + 20)} == {EAGER_PERIOD}
+            closely = False
+            while await waits.get() != PERIOD:
+                pass
         await polls.stop()
 
     with_beat(use)

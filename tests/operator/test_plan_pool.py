@@ -183,12 +183,8 @@ def test_conditions(case: str) -> None:
         ({"concurrency": {"prefetch": 0}}, "spec.concurrency.prefetch is not acted on yet"),
         ({"concurrency": {"maxTasksPerProcess": 9}}, "spec.concurrency.maxTasksPerProcess is not acted on yet"),
         ({"concurrency": {"maxMemory": "1Gi"}}, "spec.concurrency.maxMemory is not acted on yet"),
-        (
-            {"replicas": 3, "autoscaling": {"type": "Queue", "queue": {"maxReplicas": 9}}},
-            "spec.autoscaling.type Queue is not acted on yet: the number of pods stays spec.replicas",
-        ),
     ],
-    ids=["Thread", "Async", "prefetch", "maxTasksPerProcess", "maxMemory", "autoscaling Queue"],
+    ids=["Thread", "Async", "prefetch", "maxTasksPerProcess", "maxMemory"],
 )
 def test_what_is_not_acted_on_is_said_in_a_condition_and_an_event(spec: dict[str, Any], words: str) -> None:
     plan = plan_pool(state(pool(**spec), ready_broker(), queue()))

@@ -83,11 +83,6 @@ GAPS: Final[dict[str, tuple[Gap, ...]]] = {
             "processes are not replaced by memory",
             lambda spec: spec.concurrency.max_memory is not None,
         ),
-        Gap(
-            "spec.autoscaling.type Queue",
-            "the number of pods stays spec.replicas",
-            lambda spec: spec.autoscaling.type == "Queue",
-        ),
     ),
     "Schedule": (),
 }

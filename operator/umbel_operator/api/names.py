@@ -31,6 +31,9 @@ ANNOTATION_CONFIG_SERIAL: Final = f"{GROUP}/config-serial"
 #: On a Deployment: hash of the pod template that the operator built.
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
 
+#: On a pod: Kubernetes' own, by which a Deployment chooses the pods to remove.
+ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+
 #: On a Broker while TaskQueues or WorkerPools refer to it.
 FINALIZER_IN_USE: Final = f"{GROUP}/in-use"
 #: On a TaskQueue whose deletionPolicy asks for work before it goes.

@@ -112,11 +112,13 @@ def schedule_entry(schedule: Schedule, queue: TaskQueue) -> Entry:
 
 def pool_entry(pool: WorkerPool, queues: Mapping[str, TaskQueue]) -> Entry:
     """Return the entry of a WorkerPool."""
+    scaling = pool.spec.autoscaling.queue
     body = {
         "name": pool.name,
         "uid": pool.uid,
         "queues": [name for name, _ in resolve(pool, queues).shares],
         "slots": pool.spec.concurrency.slots,
+        **({"startupLeadSeconds": scaling.startup_lead_seconds} if scaling is not None else {}),
     }
     return Entry("pools", "WorkerPool", pool.name, body)
 

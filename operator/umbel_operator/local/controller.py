@@ -21,6 +21,7 @@ from umbel_operator.local.store import Store
 from umbel_operator.plan.model import Apply, Delete, Event, Manifest, Patch, Plan, Ref, State, View
 from umbel_operator.plan.planner import make_plan
 from umbel_operator.plan.sample import Sample
+from umbel_operator.plan.scaling import Memory
 from umbel_operator.plan.unreadable import plan_unreadable
 
 #: Rounds after which a pass ends even if the last one still changed something; the next pass goes on.
@@ -57,6 +58,7 @@ class Controller:
         self._parsed: dict[Ref, tuple[str, Resource | Unreadable]] = {}
         self._views: dict[str, tuple[int, View]] = {}
         self._rendered: dict[str, tuple[tuple[str, ...], RenderedConfig]] = {}
+        self._scaling: dict[Ref, Memory | None] = {}
 
     def adopt(self, wanted: Iterable[Manifest]) -> None:
         """Make the resources, and the ConfigMaps and Secrets of the user, those that are wanted: create, change, delete.
@@ -70,7 +72,7 @@ class Controller:
         for ref, body in by_ref.items():
             live = self._store.get(ref)
             if live is None or not live["metadata"].get("deletionTimestamp"):
-                self._store.apply(body)
+                self._store.apply(body if live is None else _with_scaled_replicas(body, live))
 
     def reconcile(self) -> list[Told]:
         """Plan all resources until nothing changes; return what there is to tell."""
@@ -105,6 +107,7 @@ class Controller:
             plan = plan_unreadable(resource, self._now())
         else:
             plan = make_plan(self._state(ref, resource))
+            self._scaling[ref] = plan.scaling
         events = [*self._perform(plan), *plan.events]
         if plan.status is not None:
             self._store.set_status(ref, plan.status)
@@ -120,7 +123,8 @@ class Controller:
                 case Delete():
                     self._store.delete(action.ref, action.uid)
                 case Patch():
-                    self._store.patch(action.ref, action.body)
+                    if self._store.patch(action.ref, action.body) and action.event is not None:
+                        events.append(action.event)
         return events
 
     def _state(self, ref: Ref, resource: Resource) -> State[Resource]:
@@ -136,6 +140,7 @@ class Controller:
             sample=self._sample(ref.namespace, broker) if broker is not None else None,
             rendered=self._rendered_of(ref.namespace, broker) if broker is not None and not owns else None,
             all_brokers=self._of(Broker) if isinstance(resource, Broker) else (),
+            scaling=self._scaling.get(ref),
         )
 
     def _view(self, namespace: str) -> View:
@@ -206,3 +211,11 @@ def conditions_of(resource: Resource) -> dict[str, Condition]:
     """Return the conditions of a resource by type."""
     status: Any = resource.status  # type: ignore[attr-defined]
     return {condition.type: condition for condition in status.conditions or ()}
+
+
+def _with_scaled_replicas(body: Manifest, live: Manifest) -> Manifest:
+    """Return a resource with the number of pods that the built-in scaler has set, as in a cluster only the scaler does."""
+    spec = body["spec"]
+    if body["kind"] != "WorkerPool" or (spec.get("autoscaling") or {}).get("type") != "Queue":
+        return body
+    return {**body, "spec": {**spec, "replicas": live["spec"].get("replicas", 1)}}

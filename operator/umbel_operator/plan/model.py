@@ -27,6 +27,7 @@ from umbel_operator.api.workerpool import WorkerPool
 from umbel_operator.build.config import RenderedConfig
 from umbel_operator.build.settings import Settings
 from umbel_operator.plan.sample import Sample
+from umbel_operator.plan.scaling import Memory
 
 Manifest = Mapping[str, Any]
 R = TypeVar("R", bound=Resource)
@@ -88,6 +89,8 @@ class Patch:
     ref: Ref
     body: Mapping[str, Any]
     subresource: str | None = None
+    #: Recorded on the resource that was planned once the patch is written.
+    event: Event | None = None
 
 
 Action = Apply | Delete | Patch
@@ -104,6 +107,8 @@ class Plan:
     events: tuple[Event, ...] = ()
     #: Look again after so many seconds at the latest, even if nothing is reported; None: at the next resync.
     requeue_after: float | None = None
+    #: What the built-in scaler is to remember of a WorkerPool; None: nothing.
+    scaling: Memory | None = None
 
 
 FailureReason = Literal["ResourceConflict", "TemplateInvalid", "QuotaExceeded", "Forbidden", "Unavailable"]
@@ -160,3 +165,5 @@ class State(Generic[R]):
     all_brokers: tuple[Broker, ...] = ()
     #: What the last execution could not do; those of an older generation are ignored.
     failures: tuple[Failure, ...] = ()
+    #: What the built-in scaler remembered after the last plan, for a WorkerPool.
+    scaling: Memory | None = None

@@ -19,6 +19,7 @@ from umbel_operator.plan.conditions import Conditions
 from umbel_operator.plan.findings import Rollout, failure_of, pod_trouble, read_rollout, refused_for_good
 from umbel_operator.plan.missing import broker_not_found
 from umbel_operator.plan.model import Action, Apply, Delete, Event, Manifest, Patch, Plan, Ref, State
+from umbel_operator.plan.poolscaling import Scaling, scale
 from umbel_operator.plan.unsupported import set_accepted
 
 _PROGRESS_SECONDS = 5.0
@@ -57,14 +58,19 @@ def plan_pool(state: State[WorkerPool]) -> Plan:
     _set_queues_resolved(conditions, pool, resolution)
     _set_available(conditions, state, findings)
     _set_progressing(conditions, state, findings)
-    _set_scaling(conditions, pool)
+    scaling = scale(state)
+    _set_scaling(conditions, pool, scaling)
     _set_ready(conditions, findings)
     moving = conditions.get(Condition.PROGRESSING).reason == Reason.ROLLOUT_IN_PROGRESS
+    looks = [_PROGRESS_SECONDS] if moving else []
+    if scaling is not None:
+        looks.append(scaling.period)
     return Plan(
-        actions=tuple(_actions(state, findings, live)),
-        status=_status(state, findings, conditions),
+        actions=(*_actions(state, findings, live), *(scaling.actions if scaling is not None else ())),
+        status=_status(state, findings, conditions, scaling),
         events=conditions.events(),
-        requeue_after=_PROGRESS_SECONDS if moving else None,
+        requeue_after=min(looks, default=None),
+        scaling=scaling.decision.memory if scaling is not None else None,
     )
 
 
@@ -210,8 +216,10 @@ def _template_hash(deployment: Manifest) -> str:
     return str(deployment["metadata"]["annotations"][ANNOTATION_TEMPLATE_HASH])
 
 
-def _set_scaling(conditions: Conditions, pool: WorkerPool) -> None:
-    if pool.spec.suspend:
+def _set_scaling(conditions: Conditions, pool: WorkerPool, scaling: Scaling | None) -> None:
+    if scaling is not None:
+        conditions.set(Condition.SCALING_ACTIVE, scaling.decision.reason, scaling.decision.message)
+    elif pool.spec.suspend:
         conditions.set(Condition.SCALING_ACTIVE, Reason.SUSPENDED, "spec.suspend is true")
     elif pool.spec.autoscaling.type == "External":
         conditions.set(Condition.SCALING_ACTIVE, Reason.EXTERNAL, "spec.replicas is set through /scale from outside")
@@ -241,7 +249,9 @@ def _set_ready(conditions: Conditions, findings: _Findings) -> None:
 _REFUSED = frozenset({Reason.TEMPLATE_INVALID.value, Reason.RESOURCE_CONFLICT.value})
 
 
-def _status(state: State[WorkerPool], findings: _Findings, conditions: Conditions) -> dict[str, Any]:
+def _status(
+    state: State[WorkerPool], findings: _Findings, conditions: Conditions, scaling: Scaling | None
+) -> dict[str, Any]:
     pool, rollout = state.resource, findings.rollout
     built = _template_hash(findings.deployment) if findings.deployment is not None else None
     status = WorkerPoolStatus(
@@ -255,9 +265,13 @@ def _status(state: State[WorkerPool], findings: _Findings, conditions: Condition
         template_hash=built or pool.status.template_hash,
         busy_slots=_busy(state),
         queues_text=_queues_text(pool),
-        last_scale_time=pool.status.last_scale_time,
+        last_scale_time=state.now if _resizes(pool, scaling) else pool.status.last_scale_time,
     )
     return {**status.to_json(), "conditions": conditions.to_json()}
+
+
+def _resizes(pool: WorkerPool, scaling: Scaling | None) -> bool:
+    return scaling is not None and scaling.decision.replicas != pool.spec.replicas
 
 
 def _busy(state: State[WorkerPool]) -> int | None:

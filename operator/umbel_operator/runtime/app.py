@@ -85,7 +85,9 @@ class App:
         self._intake = Intake(
             self.cache, views, self._queue, pace, ledger, self._goners, self.metrics, options.operator_class
         )
-        self._poller = BeatPoller(self._route, self._intake.take_difference, self.metrics)
+        self._poller = BeatPoller(
+            self._route, self._intake.take_difference, self.metrics, closely=views.has_pools_to_watch_closely
+        )
         self._lister = Lister(
             api,
             self.cache,

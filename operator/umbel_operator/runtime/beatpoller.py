@@ -74,7 +74,8 @@ class _Poll:
 class BeatPoller:
     """Run one poll loop for each Broker.
 
-    report: called with (namespace, broker) and what changed. clock: Unix time in seconds.
+    report: called with (namespace, broker) and what changed. closely: whether a Broker's beat is to be asked every second or two
+    all the time. clock: Unix time in seconds.
     """
 
     def __init__(
@@ -83,12 +84,14 @@ class BeatPoller:
         report: Callable[[BrokerName, Difference], None],
         metrics: Metrics,
         *,
+        closely: Callable[[BrokerName], bool] = lambda name: False,
         clock: Callable[[], float] = time.time,
         rng: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._route = route
         self._report = report
         self._metrics = metrics
+        self._closely = closely
         self._clock = clock
         self._rng = rng
         self._polls: dict[BrokerName, _Poll] = {}
@@ -139,7 +142,7 @@ class BeatPoller:
                 # An answer that we cannot make sense of must not end the polls of this beat for good.
                 logger.exception("poll_crashed", extra={"broker": "/".join(name)})
             poll.eager = max(0, poll.eager - 1)
-            wait = self._rng(*(EAGER_PERIOD if poll.eager else PERIOD))
+            wait = self._rng(*(EAGER_PERIOD if poll.eager or self._closely(name) else PERIOD))
             try:
                 await asyncio.wait_for(poll.wake.wait(), wait)
             except TimeoutError:

@@ -86,7 +86,7 @@ class Executor:
             case Delete():
                 return await self._delete(action)
             case Patch():
-                return await self._patch(action)
+                return await self._patch(owner, action)
 
     async def _apply(self, owner: Json, action: Apply) -> bool:
         wanted = dict(action.manifest)
@@ -156,7 +156,7 @@ class Executor:
         self._ledger.forget(ref)
         return was_there
 
-    async def _patch(self, action: Patch) -> bool:
+    async def _patch(self, owner: Json, action: Patch) -> bool:
         ref = action.ref
         resource = resource_of({"apiVersion": ref.api_version, "kind": ref.kind})
         try:
@@ -167,6 +167,9 @@ class Executor:
             return False
         if action.subresource is None:
             self._take(answer)
+        if action.event is not None:
+            event = action.event
+            self._recorder.record(owner, event.type, event.reason, event.message, action="Patch")
         return True
 
     def _note_failure(self, outcome: Outcome, owner: Json, action: Action, error: ApiError) -> None:

@@ -60,6 +60,7 @@ class Reconciler:
         if isinstance(state, Unreadable):
             return await self._finish(key, owner, plan_unreadable(state, datetime.now(UTC)), Outcome())
         plan = make_plan(state)
+        self._world.remember(key, plan.scaling)
         outcome = await self._executor.execute(owner, plan.actions)
         if outcome.terminating:
             self._namespaces.refused(key.namespace)

@@ -15,6 +15,9 @@ from umbel_operator.plan.model import View
 from umbel_operator.runtime.cache import Change
 from umbel_operator.runtime.keys import Key
 
+#: Seconds of a pool's sample period that the ordinary polls of its beat are quick enough for.
+USUAL_PERIOD = 15
+
 _KINDS = frozenset(resource.kind for resource in OWN)
 
 
@@ -84,6 +87,17 @@ class Views:
             schedules=place.schedules,
             terminating=terminating,
         )
+
+    def has_pools_to_watch_closely(self, broker: tuple[str, str]) -> bool:
+        """Tell whether a Broker has a pool that sleeps until there is work, or whose load is wanted more often than usual."""
+        namespace, name = broker
+        for pool in self.view(namespace).pools.values():
+            scaling = pool.spec.autoscaling.queue
+            if pool.spec.broker_ref.name != name or scaling is None or pool.spec.suspend:
+                continue
+            if pool.spec.replicas == 0 or scaling.sample_period_seconds < USUAL_PERIOD:
+                return True
+        return False
 
     def all_brokers(self) -> tuple[Broker, ...]:
         """List the Brokers of all namespaces that are watched."""

@@ -13,6 +13,7 @@ from umbel_operator.build.settings import Settings
 from umbel_operator.kube.errors import Json
 from umbel_operator.kube.resources import CONFIGMAPS, OWN
 from umbel_operator.plan.model import Failure, Manifest, Ref, State
+from umbel_operator.plan.scaling import Memory
 from umbel_operator.runtime.beatpoller import BeatPoller
 from umbel_operator.runtime.cache import Cache
 from umbel_operator.runtime.keys import Key
@@ -30,6 +31,7 @@ class World:
         self._poller = poller
         self._settings = settings
         self._failures: dict[Key, tuple[Failure, ...]] = {}
+        self._scaling: dict[Key, Memory] = {}
         self._rendered: dict[Key, tuple[tuple[str, ...], RenderedConfig]] = {}
 
     def owner(self, key: Key) -> Json | None:
@@ -57,6 +59,7 @@ class World:
             rendered=self._rendered_of(key.namespace, broker) if broker and not is_owner else None,
             all_brokers=self._views.all_brokers() if isinstance(resource, Broker) else (),
             failures=self._failures.get(key, ()),
+            scaling=self._scaling.get(key),
         )
 
     def fail(self, key: Key, failures: tuple[Failure, ...]) -> None:
@@ -66,8 +69,16 @@ class World:
         else:
             self._failures.pop(key, None)
 
+    def remember(self, key: Key, scaling: Memory | None) -> None:
+        """Keep what the built-in scaler is to know at its next look."""
+        if scaling is not None:
+            self._scaling[key] = scaling
+        else:
+            self._scaling.pop(key, None)
+
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a resource that is gone."""
+        self._scaling.pop(key, None)
         self._failures.pop(key, None)
         self._rendered.pop(key, None)
 

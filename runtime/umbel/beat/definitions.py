@@ -58,6 +58,10 @@ class QueueDefinition:
     settings: Mapping[str, Any]
 
 
+#: Seconds that a pod takes to start, where a pool does not say.
+START_LEAD = 30.0
+
+
 @dataclass(frozen=True, slots=True)
 class PoolDefinition:
     """One pool of workers: its queues, and how many tasks one of its pods runs at once."""
@@ -65,6 +69,8 @@ class PoolDefinition:
     name: str
     queues: tuple[str, ...]
     slots: int
+    #: Seconds that a new pod takes to start: what falls due within them counts as load.
+    lead: float = START_LEAD
 
 
 @dataclass(slots=True)
@@ -178,7 +184,13 @@ def read_pool(body: Mapping[str, Any]) -> PoolDefinition:
     queues = body.get("queues")
     if not isinstance(queues, list) or not all(isinstance(name, str) for name in queues):
         raise InvalidDefinition(f"queues must be a list of names, not {queues!r}")
-    return PoolDefinition(_text(body, "name"), tuple(queues), _number(body, "slots", 1) or 1)
+    lead = _number(body, "startupLeadSeconds", 0)
+    return PoolDefinition(
+        _text(body, "name"),
+        tuple(queues),
+        _number(body, "slots", 1) or 1,
+        START_LEAD if lead is None else float(lead),
+    )
 
 
 def _build_of(task: Mapping[str, Any], queue: str) -> Build:

@@ -23,7 +23,7 @@ class _Seen:
 def pool_states(
     pools: Mapping[str, PoolDefinition],
     queues: Mapping[str, QueueInfo],
-    due_soon: Mapping[str, int],
+    due_soon: Mapping[tuple[str, float], int],
     owners: list[OwnerInfo],
     held: Mapping[str, int],
 ) -> dict[str, dict[str, Any]]:
@@ -35,7 +35,7 @@ def pool_states(
     Args:
         pools: as defined.
         queues: snapshots by name.
-        due_soon: delayed messages that fall due within the lead of a start, by queue.
+        due_soon: delayed messages that fall due within the lead of a start, by queue and lead.
         owners: all that are registered; those of pools that are not defined count too.
         held: how many messages each owner holds.
     """
@@ -49,10 +49,13 @@ def pool_states(
         there = seen.get(name, _Seen())
         load = float(there.held)
         definition = pools.get(name)
-        for queue in definition.queues if definition is not None else ():
-            info = queues.get(queue)
-            waiting = due_soon.get(queue, 0) + (info.ready if info is not None and not info.held else 0)
-            load += waiting * (definition.slots if definition is not None else 0) / sharing[queue]
+        if definition is not None:
+            for queue in definition.queues:
+                load += (
+                    _waiting(queues.get(queue), due_soon.get((queue, definition.lead), 0))
+                    * definition.slots
+                    / sharing[queue]
+                )
         states[name] = {
             "workers": len(there.workers),
             "slots": there.slots,
@@ -62,6 +65,10 @@ def pool_states(
             "load": int(-(-load // 1)),
         }
     return states
+
+
+def _waiting(info: QueueInfo | None, due_soon: int) -> int:
+    return due_soon + (info.ready if info is not None and not info.held else 0)
 
 
 def _by_pool(owners: list[OwnerInfo], held: Mapping[str, int]) -> dict[str, _Seen]:

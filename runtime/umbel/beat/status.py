@@ -19,8 +19,6 @@ from umbel.redis.schedules import ScheduleStore, StoredState
 
 #: Seconds for which an answer is given again.
 KEEP_ANSWER = 1.0
-#: Seconds that a worker needs to start: delayed tasks that fall due within them count as load.
-START_LEAD = 30.0
 
 
 class StatusBoard:
@@ -113,8 +111,11 @@ class StatusBoard:
         for (_, owner_id), count in zip(pairs, self._store.held_counts(pairs), strict=True):
             held[owner_id] = held.get(owner_id, 0) + count
         pools = self._definitions().pools
-        names = sorted({queue for pool in pools.values() for queue in pool.queues})
-        due = dict(zip(names, self._store.due_counts(names, START_LEAD), strict=True))
+        due: dict[tuple[str, float], int] = {}
+        for lead in {pool.lead for pool in pools.values()}:
+            names = sorted({queue for pool in pools.values() if pool.lead == lead for queue in pool.queues})
+            counts = self._store.due_counts(names, lead)
+            due.update({(name, lead): count for name, count in zip(names, counts, strict=True)})
         return pool_states(pools, infos, due, owners, held)
 
 

@@ -35,6 +35,21 @@ def test_replicas_follow_the_file(up: RunningUp) -> None:
         wait("no worker", lambda: not app.control.inspect().workers() or None)
 
 
+def test_a_pool_with_the_built_in_scaler_wakes_for_one_task(up: RunningUp) -> None:
+    """Given a pool that sleeps, when one task is sent, then a worker starts and runs it; the file's passes do not undo that."""
+    scaling = "  autoscaling: {type: Queue, queue: {minReplicas: 0, maxReplicas: 2, samplePeriodSeconds: 5}}\n"
+    up.write(pool=POOL.replace("replicas: 1", "replicas: 0") + scaling)
+    up.start()
+    up.wait_line("TaskQueue texts is ready")
+
+    with Umbel("producer", **up.broker()) as app:
+        results = [app.send_task("tasks.where", queue="texts") for _ in range(3)]
+        assert {result.get(timeout=60) for result in results} <= {"readers-worker-1", "readers-worker-2"}
+    up.write(schedule=SCHEDULE)
+    up.wait_line("task.success task=tasks.where", count=5)
+    assert not up.find(r"worker.stopped")
+
+
 def test_a_changed_template_replaces_the_pod_once_the_new_one_is_ready(up: RunningUp) -> None:
     up.start()
     up.wait_line("WorkerPool readers is ready")

@@ -18,8 +18,14 @@ def owner(name: str, pool: str, pod: str = "pod", *, state: str = "running", bus
 def test_a_pool_without_workers_has_the_load_of_its_queues() -> None:
     pools = {"p": PoolDefinition("p", ("mail", "held", "unknown"), 2)}
     queues = {"mail": queue("mail", 5), "held": queue("held", 7, held=True)}
-    states = pool_states(pools, queues, {"mail": 2, "held": 1}, [], {})
+    states = pool_states(pools, queues, {("mail", 30.0): 2, ("held", 30.0): 1}, [], {})
     assert states["p"] == {"workers": 0, "slots": 0, "busy": 0, "draining": 0, "idlePods": [], "load": 8}
+
+
+def test_each_pool_counts_what_falls_due_within_its_own_lead() -> None:
+    pools = {"slow": PoolDefinition("slow", ("mail",), 1, 60.0), "quick": PoolDefinition("quick", ("fax",), 1, 5.0)}
+    states = pool_states(pools, {}, {("mail", 60.0): 4, ("mail", 5.0): 1, ("fax", 5.0): 2, ("fax", 60.0): 9}, [], {})
+    assert (states["slow"]["load"], states["quick"]["load"]) == (4, 2)
 
 
 def test_pools_share_a_queue_by_their_slots() -> None:
