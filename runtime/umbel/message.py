@@ -39,6 +39,7 @@ RESERVED: Final = 1
 WOKEN: Final = 2
 LOCKED: Final = 4
 REPLACEABLE: Final = 8
+_NONCE: Final = slice(19, 27)
 DEFAULT_PRIORITY: Final = 5
 MAX_PRIORITY: Final = 9
 MAX_HEADERS: Final = 65535
@@ -90,6 +91,11 @@ class Message:
             len(headers),
         )
         return head + headers + self.body
+
+
+def nonce_of(raw: bytes) -> bytes | None:
+    """Return the nonce of an encoded message, None if it is too short to have one."""
+    return raw[_NONCE] if len(raw) >= HEAD_SIZE else None
 
 
 def decode(raw: bytes) -> Message:

@@ -10,6 +10,7 @@ import pytest
 from tests.operator.resources import broker, cron, pool, queue, schedule, view
 
 from umbel_operator.api.base import Resource
+from umbel_operator.api.taskqueue import TaskQueue
 from umbel_operator.build.config import (
     MAX_SHARD_BYTES,
     Index,
@@ -65,15 +66,26 @@ def test_the_entry_of_a_queue() -> None:
         ({"maxLength": 9, "overflowPolicy": "Reject"}, "overflowPolicy", "Reject"),
         ({"taskDefaults": {"maxRetries": 0}}, "taskDefaults", {"maxRetries": 0}),
     ],
-    ids=["keep", "discard", "forward is kept for now", "held", "rate limit", "overflow", "task defaults"],
+    ids=["keep", "discard", "forward to nowhere is kept", "held", "rate limit", "overflow", "task defaults"],
 )
 def test_settings_of_a_queue(spec: dict[str, Any], name: str, expected: Any) -> None:
-    assert queue_settings(queue(**spec))[name] == expected
+    assert queue_settings(queue(**spec), {})[name] == expected
+
+
+def test_dead_tasks_are_forwarded_to_a_queue_of_the_same_broker_by_its_effective_name() -> None:
+    forwarding = queue(deadLetter={"policy": "Forward", "queueRef": {"name": "graveyard"}})
+
+    def rendered(*others: TaskQueue) -> Any:
+        return queue_settings(forwarding, {other.name: other for other in others})["deadLetter"]
+
+    assert rendered(queue("graveyard")) == {"policy": "Forward", "queue": "graveyard"}
+    assert rendered(queue("graveyard", queueName="dead.mail")) == {"policy": "Forward", "queue": "dead.mail"}
+    assert rendered(queue("graveyard", brokerRef={"name": "other"})) == {"policy": "Keep"}
 
 
 def test_a_queue_that_waits_for_its_deletion_takes_no_more() -> None:
     going = queue(meta={"deletionTimestamp": "2026-03-01T11:00:00Z"}, deletionPolicy="WaitUntilEmpty")
-    assert queue_settings(going)["intake"] == "Reject"
+    assert queue_settings(going, {})["intake"] == "Reject"
 
 
 def test_the_entry_of_a_schedule() -> None:

@@ -39,6 +39,8 @@ def loaded(made: Any = None, *others: Any, **more: Any) -> State[Any]:
 OLDER = queue("first", meta={"creationTimestamp": "2025-01-01T00:00:00Z"}, queueName="mail")
 TWIN = queue("twin", meta={"uid": "a-lower-uid"}, queueName="mail")
 
+FORWARD = {"policy": "Forward", "queueRef": {"name": "graveyard"}}
+
 CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
     "ready and served": (
         loaded(queue(), pool()),
@@ -88,6 +90,15 @@ CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
         loaded(queue(rateLimit={"tasks": 1})),
         {"Accepted": "NotYetSupported", "Ready": "Ready"},
     ),
+    "forwards to a queue that is not there": (
+        loaded(queue(deadLetter=FORWARD)),
+        {"Accepted": "QueueNotFound", "Ready": "Ready"},
+    ),
+    "forwards to a queue of another broker": (
+        loaded(queue(deadLetter=FORWARD), queue("graveyard", brokerRef={"name": "other"})),
+        {"Accepted": "QueueOtherBroker", "Ready": "Ready"},
+    ),
+    "forwards": (loaded(queue(deadLetter=FORWARD), queue("graveyard")), {"Accepted": "Accepted", "Ready": "Ready"}),
     "waits until it is empty": (
         loaded(
             queue(
@@ -116,11 +127,10 @@ def test_conditions(case: str) -> None:
     [
         ({"rateLimit": {"tasks": 1}}, "spec.rateLimit is not acted on yet: tasks leave the queue as fast as"),
         ({"maxLength": 9, "overflowPolicy": "Reject"}, "spec.maxLength with spec.overflowPolicy is not acted on yet"),
-        ({"deadLetter": {"policy": "Forward", "queueRef": {"name": "x"}}}, "dead tasks are kept with this queue"),
         ({"taskDefaults": {"maxRetries": 1}}, "spec.taskDefaults is not acted on yet"),
         ({"deletionPolicy": "Purge"}, "tasks stay in Redis when this object is deleted, as with Retain"),
     ],
-    ids=["rateLimit", "maxLength", "Forward", "taskDefaults", "Purge"],
+    ids=["rateLimit", "maxLength", "taskDefaults", "Purge"],
 )
 def test_what_is_not_acted_on_is_said_in_a_condition_and_an_event(spec: dict[str, Any], words: str) -> None:
     plan = plan_queue(loaded(queue(**spec)))

@@ -164,7 +164,15 @@ CONDITIONS: Final[dict[str, Table]] = {
             Reason.BROKER_NOT_READY: _no("The Broker is not ready."),
             Reason.CONFIG_PENDING: _no("beat has not loaded these settings yet."),
         },
-        Condition.ACCEPTED: _ACCEPTED,
+        Condition.ACCEPTED: {
+            **_ACCEPTED,
+            Reason.QUEUE_NOT_FOUND: _no(
+                "The TaskQueue of deadLetter.queueRef does not exist: dead tasks are kept here."
+            ),
+            Reason.QUEUE_OTHER_BROKER: _no(
+                "The TaskQueue of deadLetter.queueRef belongs to another Broker: dead tasks are kept here."
+            ),
+        },
         Condition.CONSUMED: {
             Reason.CONSUMERS_PRESENT: _yes("A WorkerPool serves the queue."),
             Reason.NO_WORKER_POOL: _no("No WorkerPool names this queue."),

@@ -50,11 +50,6 @@ GAPS: Final[dict[str, tuple[Gap, ...]]] = {
             lambda spec: spec.max_length is not None,
         ),
         Gap(
-            "spec.deadLetter.policy Forward",
-            "dead tasks are kept with this queue, as with Keep",
-            lambda spec: spec.dead_letter.policy == "Forward",
-        ),
-        Gap(
             "spec.taskDefaults",
             "tasks use the options of their own code",
             lambda spec: spec.task_defaults is not None,

@@ -12,7 +12,7 @@ from umbel_operator.api.names import ANNOTATION_TRIGGER
 from umbel_operator.api.schedule import Schedule
 from umbel_operator.api.taskqueue import DeadLetter, TaskQueue
 from umbel_operator.api.workerpool import WorkerPool
-from umbel_operator.build.queues import resolve, winners
+from umbel_operator.build.queues import forward_target, resolve, winners
 from umbel_operator.build.validity import schedule_problem
 
 Section = Literal["queues", "schedules", "pools"]
@@ -45,7 +45,7 @@ def broker_entries(
     queues, schedules, pools: what its namespace holds, by name. TaskQueues that lost their queueName to an older one
         and Schedules that cannot work are left out; their own conditions say why.
     """
-    entries = [queue_entry(queue) for queue in winners(queues.values(), broker).values()]
+    entries = [queue_entry(queue, queues) for queue in winners(queues.values(), broker).values()]
     for schedule in schedules.values():
         queue = queues.get(schedule.spec.queue_ref.name)
         if queue is not None and queue.spec.broker_ref.name == broker and schedule_problem(schedule, queues) is None:
@@ -56,20 +56,23 @@ def broker_entries(
     return entries
 
 
-def queue_entry(queue: TaskQueue) -> Entry:
+def queue_entry(queue: TaskQueue, queues: Mapping[str, TaskQueue]) -> Entry:
     """Return the entry of a TaskQueue."""
     body = {
         "name": queue.effective_name,
         "resource": queue.name,
         "uid": queue.uid,
         "generation": queue.generation,
-        "settings": queue_settings(queue),
+        "settings": queue_settings(queue, queues),
     }
     return Entry("queues", "TaskQueue", queue.name, body)
 
 
-def queue_settings(queue: TaskQueue) -> dict[str, Any]:
-    """Return the settings of a queue as the library reads them; what is unset is absent."""
+def queue_settings(queue: TaskQueue, queues: Mapping[str, TaskQueue]) -> dict[str, Any]:
+    """Return the settings of a queue as the library reads them; what is unset is absent.
+
+    queues: the TaskQueues of the namespace by name: one may receive the dead tasks of another.
+    """
     spec = queue.spec
     settings: dict[str, Any] = {
         # A queue that is being deleted and still exists waits until it is empty.
@@ -77,7 +80,7 @@ def queue_settings(queue: TaskQueue) -> dict[str, Any]:
         "dispatch": spec.dispatch,
         "maxDeliveries": spec.max_deliveries,
         "maxConcurrency": spec.max_concurrency,
-        "deadLetter": _dead_letter(spec.dead_letter),
+        "deadLetter": _dead_letter(spec.dead_letter, forward_target(queue, queues)),
         "maxLength": spec.max_length,
         "overflowPolicy": spec.overflow_policy,
         "rateLimit": spec.rate_limit.to_json() if spec.rate_limit is not None else None,
@@ -123,8 +126,8 @@ def pool_entry(pool: WorkerPool, queues: Mapping[str, TaskQueue]) -> Entry:
     return Entry("pools", "WorkerPool", pool.name, body)
 
 
-def _dead_letter(dead_letter: DeadLetter) -> dict[str, Any]:
-    # Forwarding is not acted on yet: what would have been forwarded is kept, as the condition Accepted says.
+def _dead_letter(dead_letter: DeadLetter, target: TaskQueue | None) -> dict[str, Any]:
     if dead_letter.policy == "Forward":
-        return {"policy": "Keep"}
+        # Without the queue that is to receive them they are kept, as the condition Accepted says.
+        return {"policy": "Keep"} if target is None else {"policy": "Forward", "queue": target.effective_name}
     return dead_letter.to_json()

@@ -56,3 +56,13 @@ def winners(queues: Iterable[TaskQueue], broker: str) -> dict[str, TaskQueue]:
             if rival is None or seniority(queue) < seniority(rival):
                 found[queue.effective_name] = queue
     return found
+
+
+def forward_target(queue: TaskQueue, queues: Mapping[str, TaskQueue]) -> TaskQueue | None:
+    """Return the TaskQueue that receives a queue's dead tasks, None without one of that name in its Broker.
+
+    queues: the TaskQueues of the namespace by name.
+    """
+    ref = queue.spec.dead_letter.queue_ref
+    target = queues.get(ref.name) if queue.spec.dead_letter.policy == "Forward" and ref is not None else None
+    return target if target is not None and target.spec.broker_ref.name == queue.spec.broker_ref.name else None

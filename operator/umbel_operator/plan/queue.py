@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from umbel_operator.api.conditions import Condition, Reason
 from umbel_operator.api.names import ANNOTATION_FORCE_DELETE, FINALIZER_QUEUE
 from umbel_operator.api.taskqueue import TaskQueue, TaskQueueStatus
 from umbel_operator.api.workerpool import WorkerPool
-from umbel_operator.build.queues import winners
+from umbel_operator.build.queues import forward_target, winners
 from umbel_operator.plan.conditions import Conditions
 from umbel_operator.plan.finalizers import finalizer_patch
 from umbel_operator.plan.loading import Load, Loading, loading, serial_of
@@ -47,6 +48,7 @@ def plan_queue(state: State[TaskQueue]) -> Plan:
     pools = [pool for pool in state.view.pools.values() if _serves(pool, queue)]
     conditions = Conditions("TaskQueue", queue.generation, queue.status.conditions or (), state.now)
     set_accepted(conditions, queue)
+    _look_for_receiver(conditions, queue, state.view.queues)
     _set_ready(conditions, state, progress)
     _set_consumed(conditions, queue, pools)
     if queue.deleting:
@@ -70,6 +72,21 @@ def _serves(pool: WorkerPool, queue: TaskQueue) -> bool:
     return pool.spec.broker_ref.name == queue.spec.broker_ref.name and any(
         share.name == queue.name for share in pool.spec.queues
     )
+
+
+def _look_for_receiver(conditions: Conditions, queue: TaskQueue, queues: Mapping[str, TaskQueue]) -> None:
+    """Say that the queue which is to receive dead tasks is not there."""
+    ref = queue.spec.dead_letter.queue_ref
+    if queue.spec.dead_letter.policy != "Forward" or ref is None or forward_target(queue, queues) is not None:
+        return
+    instead = "dead tasks are kept with this queue, as with policy Keep"
+    if ref.name in queues:
+        other = queues[ref.name].spec.broker_ref.name
+        text = f'spec.deadLetter.queueRef: TaskQueue "{ref.name}" belongs to Broker "{other}"; {instead}'
+        conditions.set(Condition.ACCEPTED, Reason.QUEUE_OTHER_BROKER, text)
+    else:
+        text = f'spec.deadLetter.queueRef: there is no TaskQueue "{ref.name}" in this namespace; {instead}'
+        conditions.set(Condition.ACCEPTED, Reason.QUEUE_NOT_FOUND, text)
 
 
 def _set_ready(conditions: Conditions, state: State[TaskQueue], progress: Loading) -> None:

@@ -169,7 +169,8 @@ def read_queue(body: Mapping[str, Any]) -> QueueDefinition:
             "dispatch": _choice(settings, "dispatch", ("Enabled", "Held"), "Enabled"),
             "max_concurrency": _number(settings, "maxConcurrency", 1),
             "max_deliveries": _number(settings, "maxDeliveries", 1),
-            "dead_policy": "Discard" if policy == "Discard" else "Keep",
+            "dead_policy": policy,
+            "dead_forward": _text(dead, "queue") if policy == "Forward" else None,
             "dead_retention": _number(dead, "retentionSeconds", 0),
         },
     )

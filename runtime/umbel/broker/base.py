@@ -7,8 +7,8 @@ supervisors and beat: heartbeats, and the burial of owners that died.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -165,6 +165,45 @@ class DelayedMessage:
     payload: bytes
 
 
+@dataclass(slots=True)
+class Death:
+    """The death of what ran a message, as the story of a dead letter tells it.
+
+    ``at`` is the broker's clock in seconds, ``charge`` what the message was charged with, ``cause`` a sentence.
+    """
+
+    owner: str
+    worker: str = ""
+    hostname: str = ""
+    pid: int = 0
+    pod_uid: str = ""
+    pool: str = ""
+    charge: str = ""
+    cause: str = ""
+    at: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is known as JSON can carry it."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def from_dict(cls, given: dict[str, Any]) -> Death:
+        """Rebuild a death; what a later release adds is left out."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{"owner": "", **{name: value for name, value in given.items() if name in known}})
+
+
+@dataclass(slots=True)
+class PostMortem:
+    """What is to be known before a message becomes a dead letter.
+
+    ``deaths`` that it was charged for, the oldest first; ``forward``: the queue that receives it instead, or None.
+    """
+
+    deaths: list[Death]
+    forward: str | None = None
+
+
 class Charge(StrEnum):
     """What a burial writes into the messages that the dead owner held."""
 
@@ -268,6 +307,14 @@ class Liveness(Protocol):
         Returns: how many messages went back; None if the owner turned out to be alive. Safe to repeat, by anyone.
         """
 
+    def note_death(self, death: Death, charged: Mapping[str, Sequence[bytes]]) -> None:
+        """Note who died with which messages: just before the burial that charges them; safe to repeat.
+
+        Args:
+            death: who; ``at`` is filled in.
+            charged: the messages, by queue.
+        """
+
     def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
         """Write one outcome in the owner's stead (a time limit, a revoke with terminate); False if it was not its own any more."""
 
@@ -306,7 +353,8 @@ class Broker(Protocol):
         """Write a queue's settings unless a newer serial stands there; an opened or resumed queue's bell rings.
 
         Settings: ``intake`` ("Accept" or "Reject"), ``dispatch`` ("Enabled" or "Held"), ``max_concurrency`` (int or None),
-        ``max_deliveries`` (int), ``dead_policy`` ("Keep" or "Discard"), ``dead_retention`` (seconds).
+        ``max_deliveries`` (int), ``dead_policy`` ("Keep", "Discard" or "Forward"), ``dead_forward`` (the queue that
+        receives), ``dead_retention`` (seconds), ``dead_max`` (letters).
         """
 
     def promote(self, queue: str) -> float | None:
@@ -353,6 +401,18 @@ class Broker(Protocol):
 
     def delayed(self, queue: str, limit: int = 100) -> list[DelayedMessage]:
         """Return the delayed messages of a queue, the soonest first."""
+
+    def post_mortem(self, queue: str, payload: bytes) -> PostMortem:
+        """Return what is to be known before a message of a queue becomes a dead letter."""
+
+    def forward(self, queue: str, payload: bytes, original: bytes) -> bool:
+        """Send a dead letter to another queue; False if that takes no tasks.
+
+        Args:
+            queue: that receives.
+            payload: the message to send.
+            original: the message as it died: it is forwarded once, however often this is called.
+        """
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
         """Remember the ids as revoked (for a day) and tell all workers; return how many workers heard it."""

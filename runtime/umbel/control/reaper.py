@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from umbel.broker.base import Charge, ConnectionLost, Liveness, OwnerInfo
 from umbel.clock import SYSTEM_CLOCK, Clock
+from umbel.control import obituaries
 
 log = logging.getLogger("umbel.reaper")
 
@@ -104,26 +105,40 @@ class Reaper:
             if self._clock.monotonic() >= until:
                 break
             owners = workers[worker]
-            moved += bury_worker(self._liveness, worker, {owner: self._watched[owner].score for owner in owners})
+            seen = {owner: self._watched[owner].score for owner in owners}
+            moved += bury_worker(self._liveness, worker, seen, infos, "its worker fell silent")
             for owner in owners:
                 self._watched.pop(owner, None)
         return moved
 
 
-def bury_worker(liveness: Liveness, worker: str, owners: Mapping[str, float | None]) -> int:
+def bury_worker(
+    liveness: Liveness,
+    worker: str,
+    owners: Mapping[str, float | None],
+    infos: Mapping[str, OwnerInfo],
+    cause: str,
+) -> int:
     """Bury the owners of one worker that died as a whole: who was alone in it is charged, a crowd is suspect.
 
     Args:
         worker: for the log.
         owners: with the score at which each fell silent, None for one that is dead beyond doubt.
+        infos: what the registry tells of them.
+        cause: of their death, in a few words, for the story of dead letters.
 
     Returns: how many messages went back.
     """
     held = {owner: liveness.held(owner) for owner in owners}
     tags = [tag for queues in held.values() for messages in queues.values() for tag in messages]
     charge, guilty = (Charge.LOST, tags[0]) if len(tags) == 1 else (Charge.SUSPECT, None)
+    scores = liveness.scores()
     moved = 0
     for owner, seen in owners.items():
+        if seen is None or scores.get(owner) in (None, seen):
+            # Before the messages go back: whoever takes one may be about to tell its story.
+            info = infos.get(owner) or OwnerInfo(owner, [], worker=worker)
+            obituaries.note(liveness, info, obituaries.charged(held[owner], charge, guilty), charge, cause)
         back = liveness.bury(owner, seen=seen, charge=charge, guilty=guilty)
         if back is not None:
             log.warning(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from umbel.broker.base import DeadLetter, QueueInfo
+from umbel.broker.base import DeadLetter, Death, QueueInfo
 from umbel.broker.tickets import Admission, Ticket
 from umbel.clock import full_milliseconds
 from umbel.memory import head
@@ -27,6 +27,8 @@ PROMOTE_LIMIT: Final = 256
 MAX_DELIVERIES: Final = 3
 DEAD_RETENTION: Final = 604_800.0
 DEAD_MAX: Final = 100_000
+#: Deaths that one queue remembers, for the story of dead letters.
+DEATHS_MAX: Final = 500
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Settings:
     keep_dead: bool = True
     dead_retention: float = DEAD_RETENTION
     dead_max: int = DEAD_MAX
+    forward: str | None = None
     serial: int = -1
 
     @classmethod
@@ -54,6 +57,7 @@ class Settings:
             keep_dead=settings.get("dead_policy") != "Discard",
             dead_retention=DEAD_RETENTION if retention is None else float(retention),
             dead_max=int(settings.get("dead_max") or DEAD_MAX),
+            forward=settings.get("dead_forward") if settings.get("dead_policy") == "Forward" else None,
             serial=serial,
         )
 
@@ -84,6 +88,8 @@ class MemoryQueue:
         self._dead: deque[DeadLetter] = deque()
         self.in_flight = 0
         self.places = Places()
+        self.deaths: deque[tuple[Death, frozenset[bytes]]] = deque(maxlen=DEATHS_MAX)
+        self.forwarded: set[bytes] = set()
 
     @property
     def ready(self) -> int:

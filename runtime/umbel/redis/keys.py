@@ -61,6 +61,16 @@ def lock(prefix: str, queue_name: str, name: str) -> str:
     return f"{prefix}:{{{queue_name}}}:lock:{name}"
 
 
+def deaths(prefix: str, queue_name: str) -> str:
+    """LIST, with a TTL: who died with which messages of a queue, for the story of dead letters."""
+    return f"{prefix}:{{{queue_name}}}:deaths"
+
+
+def forwarded(prefix: str, queue_name: str, nonce: bytes) -> str:
+    """STRING, with a TTL, in the slot of the queue that receives: this dead letter was forwarded to it."""
+    return f"{prefix}:{{{queue_name}}}:fwd:{nonce.hex()}"
+
+
 def beats(prefix: str) -> str:
     """ZSET owner -> last heartbeat (ms)."""
     return f"{prefix}:{{owners}}:beat"

@@ -153,12 +153,12 @@ def bury_predecessors(broker: Broker) -> None:
         return
     liveness = broker.liveness()
     try:
+        infos = {owner.id: owner for owner in liveness.owners() if owner.pod_uid == machine_id()}
         workers: dict[str, dict[str, float | None]] = {}
-        for owner in liveness.owners():
-            if owner.pod_uid == machine_id():
-                workers.setdefault(owner.worker, {})[owner.id] = None
+        for owner in infos.values():
+            workers.setdefault(owner.worker, {})[owner.id] = None
         for worker, owners in workers.items():
-            bury_worker(liveness, worker, owners)
+            bury_worker(liveness, worker, owners, infos, "its container was restarted")
     except ConnectionLost as error:
         log.warning("broker.away", extra={"error": str(error)})
     finally:

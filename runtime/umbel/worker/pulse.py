@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -10,8 +11,9 @@ from collections.abc import Callable
 
 from umbel import failure, states
 from umbel import message as messages
-from umbel.broker.base import Broker, ConnectionLost, Kind, Outcome, OwnerInfo
+from umbel.broker.base import Broker, Charge, ConnectionLost, Kind, Outcome, OwnerInfo
 from umbel.clock import SYSTEM_CLOCK, Clock
+from umbel.control import obituaries
 from umbel.control.reaper import Reaper
 from umbel.errors import DecodeError, TaskError, TaskRevokedError, TimeLimitExceeded, UmbelError, WorkerLostError
 from umbel.message import Message
@@ -37,6 +39,7 @@ class Pulse:
         result_ttl: seconds to keep the record of a task that was killed.
         queues: names, in the order of the children's queue numbers.
         hostname: for the records.
+        worker: id of the supervisor.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Pulse:
         result_ttl: float,
         queues: list[str],
         hostname: str,
+        worker: str = "",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._broker = broker
@@ -58,6 +62,7 @@ class Pulse:
         self._ttl = result_ttl
         self._queues = queues
         self._hostname = hostname
+        self._worker = worker
         self._clock = clock
         self._liveness = broker.liveness()
         self._reaper = Reaper(self._liveness, clock)
@@ -153,12 +158,28 @@ class Pulse:
             burial = self._pending[0]
             if burial.sentence is not None and burial.sentence.why != "cold":
                 self._carry_out(burial.owner, burial.sentence)
+            if burial.charge is Charge.LOST:
+                self._note(burial, self._liveness.held(burial.owner))
             moved = self._liveness.bury(burial.owner, charge=burial.charge, guilty=burial.guilty)
             if moved:
                 log.info(
                     "owner.buried", extra={"owner": burial.owner, "messages": moved, "charge": burial.charge.value}
                 )
             self._pending.pop(0)
+
+    def _note(self, burial: Burial, held: obituaries.Held) -> None:
+        """Note a death before the messages go back: whoever takes one may be about to tell its story."""
+        owner = OwnerInfo(
+            burial.owner,
+            self._queues,
+            worker=self._worker,
+            hostname=self._hostname,
+            pid=burial.pid,
+            pool=os.environ.get("UMBEL_POOL", ""),
+            pod_uid=os.environ.get("UMBEL_POD_UID", ""),
+        )
+        messages = obituaries.charged(held, burial.charge, burial.guilty)
+        obituaries.note(self._liveness, owner, messages, burial.charge, burial.cause)
 
     def _carry_out(self, owner: str, sentence: Sentence) -> None:
         """Write the end of the task for which the child was killed. Done twice, the second finds the tag gone."""

@@ -19,7 +19,7 @@ from umbel.limits import Limits, limits_of
 from umbel.message import Message
 from umbel.record import Record
 from umbel.verdict import Execution
-from umbel.worker import forks, gate
+from umbel.worker import forks, gate, lastrites
 from umbel.worker.softlimit import SoftLimit
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ class Runner:
                     self._finish_early(delivery, self._execute(delivery, message, child, traits), child, has_place)
                 return None
             ended = self._execute(delivery, message, child, traits)
+        if ended.kind is Kind.DEAD:
+            ended = lastrites.prepare(self._app, delivery, ended, now=child.now())
         self._tell(ended)
         outcome = ended.outcome(delivery.tag, self._ttl)
         outcome.place = has_place
@@ -167,9 +169,14 @@ class Runner:
 
     def _finish_early(self, delivery: Delivery, ended: Execution, child: Child, has_place: bool) -> None:
         """The message is acknowledged already (at most once): store the result, send the retry as a new message."""
+        if ended.kind is Kind.DEAD:
+            told = lastrites.prepare(self._app, delivery, ended, now=child.now())
+            ended = ended if told.kind is Kind.GIVE_BACK else told  # it has run: it never goes back
         self._tell(ended)
         outcome = ended.outcome(delivery.tag, self._ttl)
         outcome.place = has_place
+        if ended.kind is Kind.DEAD:
+            self._keep(delivery, ended)
         if ended.record is not None:
             child.store(outcome.task_id, ended.record, self._ttl, outcome.reply_to)
         if outcome.run is not None:
@@ -182,6 +189,13 @@ class Runner:
                 log.error("retry.lost", extra={"task_id": outcome.task_id, "error": str(error)})
         if outcome.place or outcome.lock is not None:
             child.free(delivery, outcome)
+
+    def _keep(self, delivery: Delivery, ended: Execution) -> None:
+        """Add a message that was acknowledged before it ran to the dead letters."""
+        try:
+            self._app.broker.keep_dead(delivery.queue, delivery.payload, ended.reason or {})
+        except UmbelError as error:
+            log.error("dead.lost", extra={"task_id": ended.message.headers["id"], "error": str(error)})
 
     def _tell(self, ended: Execution) -> None:
         """Log the end: failures and deaths always, the rest at DEBUG."""

@@ -24,12 +24,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Burial:
-    """An owner to bury, and how: first the sentence on its task is written, then the rest goes back."""
+    """An owner to bury, and how: first the sentence on its task is written, then the rest goes back.
+
+    ``pid`` and ``cause`` of the death are for the story of a dead letter.
+    """
 
     owner: str
     charge: Charge = Charge.NONE
     guilty: int | None = None
     sentence: Sentence | None = None
+    pid: int = 0
+    cause: str = ""
 
 
 @dataclass
@@ -55,12 +60,13 @@ class Seat:
         self.revoked = set()
 
 
-def burial_of(seat: Seat, running_tag: int) -> Burial | None:
+def burial_of(seat: Seat, running_tag: int, cause: str = "") -> Burial | None:
     """Return how the owner of a dead child is to be buried, None if it had none yet. Pure.
 
     Args:
         seat: of the dead child.
         running_tag: the task that was running there, 0 for none.
+        cause: of the death, in a few words.
 
     A death that the supervisor decided charges nobody; otherwise the one task that ran is charged, the rest never.
     """
@@ -68,7 +74,9 @@ def burial_of(seat: Seat, running_tag: int) -> Burial | None:
         return None
     sentence = seat.sentence
     if sentence is None:
-        return Burial(seat.owner, Charge.LOST, running_tag) if running_tag else Burial(seat.owner)
+        if not running_tag:
+            return Burial(seat.owner)
+        return Burial(seat.owner, Charge.LOST, running_tag, pid=seat.pid, cause=cause)
     if sentence.tag and sentence.tag == running_tag:
         return Burial(seat.owner, Charge.REQUEUE if sentence.why == "cold" else Charge.NONE, None, sentence)
     return Burial(seat.owner, Charge.REQUEUE if sentence.why == "cold" else Charge.NONE)

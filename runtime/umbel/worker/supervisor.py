@@ -85,6 +85,7 @@ class Supervisor:
             result_ttl=result_ttl,
             queues=[name for name, _ in queues],
             hostname=hostname,
+            worker=self._id,
         )
         self._roster = Roster(self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining)
         handlers = {**Inspection(self._roster, broker, about).handlers(), **Orders(self).handlers()}
@@ -279,13 +280,13 @@ class Supervisor:
     def _vacate(self, seat: Seat, status: int | None) -> None:
         """A child is gone: bury its owner, and note when the next one may be born."""
         tag = self._slots.read(seat.index).tag
-        burial = burial_of(seat, tag)
+        code = None if status is None else os.waitstatus_to_exitcode(status)
+        burial = burial_of(seat, tag, _hint(code))
         if burial is not None:
             self._pulse.bury(burial)
         self._quarantine.over(seat)
         expected = self._draining or seat.sentence is not None
         if not expected:
-            code = None if status is None else os.waitstatus_to_exitcode(status)
             log.error(
                 "child.died", extra={"pid": seat.pid, "exit": code, "task_running": bool(tag), "hint": _hint(code)}
             )

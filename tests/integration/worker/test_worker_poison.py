@@ -44,3 +44,36 @@ def test_the_innocent_do_not_die_with_the_guilty(
     (letter,) = app.broker.dead("default")
     assert decode(letter.payload).headers["id"] == poison.id
     assert 3 <= deaths <= 7
+    # The letter tells the whole story: every worker that died with it, in which pod, and that it was alone in three.
+    told = letter.reason["deaths"]
+    assert len(told) == deaths
+    assert {death["pod_uid"] for death in told} == {POD["UMBEL_POD_UID"]}
+    assert len({death["worker"] for death in told}) == deaths
+    assert [death["charge"] for death in told].count("lost") == 3
+
+
+@pytest.mark.timeout(180)
+def test_two_hundred_innocents_beside_tasks_that_kill_their_child(
+    redis_server: RedisServer, prefix: str, start_worker: Callable[..., Worker], producer: Callable[..., Umbel]
+) -> None:
+    app = producer(redis_server)
+    innocent, poison = [], []
+    with app.batch():
+        for number in range(240):
+            innocent.append(app.send_task("tests.sample_app.work", (number, 0.01)))
+            if number % 60 == 30:
+                poison.append(app.send_task("tests.sample_app.exits"))
+    worker = start_worker(redis_server, prefix, concurrency=4)
+    for result in poison:
+        with pytest.raises(WorkerLostError, match="died 3 times"):
+            result.get(timeout=60)
+    assert sorted(result.get(timeout=60) for result in innocent) == list(range(240))
+    letters = {letter.id: letter for letter in app.dead.find()}
+    assert set(letters) == {result.id for result in poison}
+    for letter in letters.values():
+        assert letter.reason == "MaxDeliveries"
+        told = letter.letter.reason["deaths"]
+        assert [(death["charge"], death["hostname"]) for death in told] == [("lost", worker.hostname)] * 3
+        assert "os._exit" in told[0]["cause"]
+        assert len({death["pid"] for death in told}) == 3
+    assert len(worker.events("child.died")) == 12

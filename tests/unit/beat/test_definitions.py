@@ -140,7 +140,7 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
             "dispatch": "Held",
             "maxDeliveries": 5,
             "maxConcurrency": 9,
-            "deadLetter": {"policy": "Forward", "retentionSeconds": 60},
+            "deadLetter": {"policy": "Forward", "queue": "graveyard", "retentionSeconds": 60},
         },
     }
     assert read_queue(given).settings == {
@@ -148,7 +148,8 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
         "dispatch": "Held",
         "max_deliveries": 5,
         "max_concurrency": 9,
-        "dead_policy": "Keep",
+        "dead_policy": "Forward",
+        "dead_forward": "graveyard",
         "dead_retention": 60,
     }
     assert read_queue({"name": "mail"}).settings == {
@@ -157,6 +158,7 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
         "max_deliveries": None,
         "max_concurrency": None,
         "dead_policy": "Keep",
+        "dead_forward": None,
         "dead_retention": None,
     }
 

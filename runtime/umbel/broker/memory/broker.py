@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from umbel.broker.base import DeadLetter, DelayedMessage, Outgoing, OwnerInfo, QueueInfo
+from umbel.broker.base import DeadLetter, DelayedMessage, Outgoing, OwnerInfo, PostMortem, QueueInfo
 from umbel.broker.memory.bell import MemoryBell
 from umbel.broker.memory.consumer import MemoryConsumer
 from umbel.broker.memory.liveness import MemoryLiveness
@@ -17,6 +17,7 @@ from umbel.memory import head
 from umbel.memory.commands import MemoryAnswers, MemoryListener
 from umbel.memory.queue import MemoryQueue, Settings
 from umbel.memory.store import open_store
+from umbel.message import nonce_of
 
 
 class MemoryBroker:
@@ -140,6 +141,26 @@ class MemoryBroker:
             state = store.queues.get(queue)
             waiting = [] if state is None else state.delayed(limit)
         return [DelayedMessage((due_ms - now_ms) / 1000, payload) for due_ms, payload in waiting]
+
+    def post_mortem(self, queue: str, payload: bytes) -> PostMortem:
+        nonce = nonce_of(payload)
+        with self._store.locked() as store:
+            state = store.queue(queue)
+            found = {death.owner: death for death, nonces in state.deaths if nonce in nonces}
+            return PostMortem(list(found.values()), state.settings.forward)
+
+    def forward(self, queue: str, payload: bytes, original: bytes) -> bool:
+        with self._store.locked() as store:
+            state = store.queue(queue)
+            mark = nonce_of(original) or b""
+            if mark in state.forwarded:
+                return True
+            if not state.settings.intake_open:
+                return False
+            state.forwarded.add(mark)
+            state.put_back(head.stamp(payload, int(self._clock.time() * 1000)))
+            store.ring_if_takeable(state)
+            return True
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
         with self._store.locked() as store:

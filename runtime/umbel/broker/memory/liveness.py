@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from umbel.broker.base import Charge, Outcome, OwnerInfo
+from umbel.broker.base import Charge, Death, Outcome, OwnerInfo
 from umbel.clock import Clock
 from umbel.memory import head
 from umbel.memory import outcomes as memory_outcomes
 from umbel.memory.queue import MemoryQueue
 from umbel.memory.store import Store
+from umbel.message import nonce_of
 
 
 class MemoryLiveness:
@@ -76,6 +77,13 @@ class MemoryLiveness:
                     return False
                 store.dying.add(owner)
             return True
+
+    def note_death(self, death: Death, charged: Mapping[str, Sequence[bytes]]) -> None:
+        dated = replace(death, at=self._clock.time())
+        with self._store.locked() as store:
+            for queue, payloads in charged.items():
+                nonces = frozenset(nonce for nonce in map(nonce_of, payloads) if nonce is not None)
+                store.queue(queue).deaths.append((dated, nonces))
 
     def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
         now = self._clock.time()

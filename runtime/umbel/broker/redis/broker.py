@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from umbel import message as messages
-from umbel.broker.base import DeadLetter, DelayedMessage, Outgoing, OwnerInfo, QueueInfo
+from umbel.broker.base import DeadLetter, DelayedMessage, Outgoing, OwnerInfo, PostMortem, QueueInfo
 from umbel.broker.redis.answers import RedisAnswers
 from umbel.broker.redis.bell import RedisBell
 from umbel.broker.redis.clusterbell import ClusterBell
@@ -266,6 +266,12 @@ class RedisBroker:
 
     def keep_dead(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
         self._letters.keep(queue, payload, reason)
+
+    def post_mortem(self, queue: str, payload: bytes) -> PostMortem:
+        return self._letters.post_mortem(queue, payload)
+
+    def forward(self, queue: str, payload: bytes, original: bytes) -> bool:
+        return self._letters.forward(queue, payload, original)
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
         name = keys.revoked(self.prefix)

@@ -6,6 +6,7 @@ The whole member is what names a letter, so that nobody sends again or drops ano
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -13,17 +14,22 @@ from typing import Any, Final
 import orjson
 
 from umbel import message as messages
-from umbel.broker.base import DeadLetter
+from umbel.broker.base import DeadLetter, PostMortem
+from umbel.broker.redis import deaths
 from umbel.broker.redis.apart import forget_ends
 from umbel.broker.redis.consumer import newer_layout
 from umbel.errors import DecodeError, LayoutError, QueueClosed
 from umbel.ids import new_nonce
 from umbel.redis import keys, scripts
-from umbel.redis.connection import Argument
+from umbel.redis.connection import Argument, RedisConnection, ServerRefused
 from umbel.redis.pool import Pool
+
+log = logging.getLogger("umbel.broker")
 
 #: Letters of one call that sends again or drops, so that no script holds Redis for long.
 CHUNK: Final = 200
+#: Seconds for which it is remembered that a letter was forwarded.
+REMEMBER: Final = 86400.0
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -98,6 +104,37 @@ class DeadLetters:
         """Add a letter; see `umbel.broker.base.Broker.keep_dead`."""
         own = keys.queue(self._prefix, queue)
         self._pool.run(_calling(scripts.dead_keep, (own.dead, own.meta), (orjson.dumps(reason), payload)), repeat=True)
+
+    def post_mortem(self, queue: str, payload: bytes) -> PostMortem:
+        """Return who died with a message, and where it is to be forwarded."""
+        meta = keys.queue(self._prefix, queue).meta
+
+        def look(connection: RedisConnection) -> PostMortem:
+            policy, target = connection.call(b"HMGET", meta, "dead_policy", "dead_forward")
+            forward = target.decode() if policy == b"Forward" and target else None
+            return PostMortem(deaths.of(connection, self._prefix, queue, payload), forward)
+
+        return self._pool.run(look, repeat=True)
+
+    def forward(self, queue: str, payload: bytes, original: bytes) -> bool:
+        """Send a letter to another queue, once; see `umbel.broker.base.Broker.forward`."""
+        own = keys.queue(self._prefix, queue)
+        mark = keys.forwarded(self._prefix, queue, messages.nonce_of(original) or b"")
+        names = (own.meta, own.bell, mark, *own.ready)
+        arguments = (keys.LAYOUT, payload, int(REMEMBER * 1000))
+
+        def send(connection: RedisConnection) -> Any:
+            answer = scripts.forward(connection, names, arguments)
+            try:
+                connection.call(b"SADD", keys.queue_names(self._prefix), queue)
+            except ServerRefused:
+                log.debug("queue.unnamed")  # Redis is full; the workers of that queue name it too
+            return answer
+
+        status, *detail = self._pool.run(send, repeat=True)
+        if status == b"layout":
+            raise LayoutError(newer_layout(queue, detail[0]))
+        return bool(status != b"closed")
 
 
 def _calling(script: scripts.Script, names: Sequence[str], arguments: Sequence[Argument]) -> Callable[[Any], Any]:

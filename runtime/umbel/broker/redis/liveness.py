@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
 
-from umbel.broker.base import Charge, ConnectionLost, Outcome, OwnerInfo
+from umbel.broker.base import Charge, ConnectionLost, Death, Outcome, OwnerInfo
+from umbel.broker.redis import deaths
 from umbel.broker.redis.apart import store_record
 from umbel.broker.redis.burial import bury_all
 from umbel.broker.redis.packing import pack_outcomes
@@ -98,6 +99,15 @@ class RedisLiveness:
             return bury_all(connection, self._prefix, owner, queues, charge, guilty)
 
         return self._run(work)
+
+    def note_death(self, death: Death, charged: Mapping[str, Sequence[bytes]]) -> None:
+        def work(connection: RedisConnection) -> None:
+            seconds, microseconds = connection.call(b"TIME")
+            dated = replace(death, at=round(int(seconds) + int(microseconds) / 1e6, 3))
+            for queue, payloads in charged.items():
+                deaths.note(connection, self._prefix, queue, dated, payloads)
+
+        self._run(work)
 
     def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
         own = keys.queue(self._prefix, queue)
