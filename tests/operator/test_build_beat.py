@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.operator.resources import SETTINGS, broker
 
+from umbel.redis.members import read
 from umbel_operator.build.broker import (
     build_beat_deployment,
     build_beat_network_policy,
@@ -126,13 +127,40 @@ def test_producers_find_the_broker(connection: dict[str, Any], data: dict[str, s
     assert config["data"] == data
 
 
+@pytest.mark.parametrize(
+    ("connection", "url"),
+    [
+        (
+            {"type": "Sentinel", "addresses": ["s2:26379", "s1:26379"], "sentinel": {"masterName": "the master"}},
+            "redis+sentinel://s1:26379,s2:26379/the%20master/0",
+        ),
+        (
+            {
+                "type": "Sentinel",
+                "addresses": ["[::1]:26379"],
+                "database": 3,
+                "sentinel": {"masterName": "m"},
+                "tls": {},
+            },
+            "rediss+sentinel://[::1]:26379/m/3",
+        ),
+        ({"type": "Cluster", "addresses": ["c2:6379", "c1:6379"]}, "redis+cluster://c1:6379,c2:6379"),
+        ({"type": "Cluster", "addresses": ["c1:6379"], "tls": {}}, "rediss+cluster://c1:6379"),
+    ],
+)
+def test_sentinels_and_clusters_are_named_in_the_url(connection: dict[str, Any], url: str) -> None:
+    made = broker(connection=connection)
+    assert broker_url(made) == url
+    assert client_env(made)["UMBEL_BROKER_URL"] == url
+
+
 @pytest.mark.parametrize("kind", ["Sentinel", "Cluster"])
-def test_other_connections_have_no_url_yet(kind: str) -> None:
-    sentinel = {"sentinel": {"masterName": "m"}} if kind == "Sentinel" else {}
-    made = broker(connection={"type": kind, "addresses": ["r:6379"], **sentinel})
-    assert broker_url(made) is None
-    with pytest.raises(ValueError, match=f"a {kind} connection has no URL in this release; use Standalone"):
-        client_env(made)
+def test_what_is_rendered_can_be_read(kind: str) -> None:
+    sentinel = {"sentinel": {"masterName": "a/b c"}} if kind == "Sentinel" else {}
+    made = broker(connection={"type": kind, "addresses": ["r:6379", "[fd00::1]:6380"], **sentinel})
+    found = read(broker_url(made))
+    assert set(found.addresses) == {("r", 6379), ("fd00::1", 6380)}
+    assert found.master == ("a/b c" if kind == "Sentinel" else "")
 
 
 def test_network_policy_only_where_switched_on() -> None:

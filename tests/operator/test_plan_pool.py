@@ -95,8 +95,8 @@ CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
         state(pool(), queue()),
         {"Ready": "BrokerNotFound", "Progressing": "BrokerNotFound", "QueuesResolved": "Resolved"},
     ),
-    "broker of a type that is not there yet": (
-        state(pool(), queue(), broker(connection={"type": "Cluster", "addresses": ["r:6379"]})),
+    "broker with the keys of another": (
+        state(pool(), queue(), broker(status={"conditions": [condition("Ready", "False", "NameConflict")]})),
         {"Ready": "BrokerNotReady", "Progressing": "BrokerNotReady"},
     ),
     "one queue missing": (

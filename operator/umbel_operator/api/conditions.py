@@ -115,12 +115,16 @@ _ACCEPTED: dict[Reason, Meaning] = {
     Reason.UNREADABLE: _no("The object cannot be read by this release; what was built for it stays as it is."),
 }
 
+#: Of kinds without a field that this release does not act on.
+_ACCEPTED_WHOLE: dict[Reason, Meaning] = {
+    reason: meaning for reason, meaning in _ACCEPTED.items() if reason is not Reason.NOT_YET_SUPPORTED
+}
+
 CONDITIONS: Final[dict[str, Table]] = {
     "Broker": {
         Condition.READY: {
             Reason.READY: _yes("Redis answers, beat runs and works with a configuration."),
             Reason.UNREADABLE: _no("The object cannot be read by this release."),
-            Reason.NOT_YET_SUPPORTED: _no("The connection is of a type that this release cannot use."),
             Reason.NAME_CONFLICT: _no("An older Broker uses the same Redis database with the same key prefix."),
             Reason.RESOURCE_CONFLICT: _no("An object with the name of a child exists and belongs to someone else."),
             Reason.TEMPLATE_INVALID: _no("The API server refuses what was built for beat."),
@@ -136,7 +140,7 @@ CONDITIONS: Final[dict[str, Table]] = {
             ),
             Reason.STATUS_STALE: _unknown("beat has not answered for three polls."),
         },
-        Condition.ACCEPTED: _ACCEPTED,
+        Condition.ACCEPTED: _ACCEPTED_WHOLE,
         Condition.REACHABLE: {
             Reason.CONNECTED: _yes("beat is connected to Redis."),
             Reason.CONNECTION_REFUSED: _no("beat does not reach Redis at the address."),
@@ -247,9 +251,7 @@ CONDITIONS: Final[dict[str, Table]] = {
             Reason.PAYLOAD_TOO_LARGE: _no("The task with its arguments is larger than 64 KiB."),
             Reason.BEAT_NOT_READY: _no("beat does not run, or has not loaded this Schedule yet."),
         },
-        Condition.ACCEPTED: {
-            reason: meaning for reason, meaning in _ACCEPTED.items() if reason is not Reason.NOT_YET_SUPPORTED
-        },
+        Condition.ACCEPTED: _ACCEPTED_WHOLE,
         Condition.LOADED: {
             Reason.LOADED: _yes("beat works with this generation."),
             Reason.PENDING: _no("beat does not work with this generation yet."),

@@ -20,14 +20,6 @@ class Gap:
         return f"{self.field} is not acted on yet: {self.instead}"
 
 
-def _connection(kind: str) -> Gap:
-    return Gap(
-        f"spec.connection.type {kind}",
-        "nothing is deployed for this Broker and its WorkerPools, and what runs is left as it is; use Standalone",
-        lambda spec: spec.connection.type == kind,
-    )
-
-
 def _model(name: str) -> Gap:
     return Gap(
         f"spec.concurrency.model {name}",
@@ -37,7 +29,7 @@ def _model(name: str) -> Gap:
 
 
 GAPS: Final[dict[str, tuple[Gap, ...]]] = {
-    "Broker": (_connection("Sentinel"), _connection("Cluster")),
+    "Broker": (),
     "TaskQueue": (
         Gap(
             "spec.rateLimit",

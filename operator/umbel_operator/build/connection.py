@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from umbel_operator.api.broker import Broker
 from umbel_operator.build.names import BROKER_DIR
@@ -15,24 +16,25 @@ def key_prefix(broker: Broker) -> str:
     return broker.spec.key_prefix or f"umbel:{broker.namespace}:{broker.name}"
 
 
-def broker_url(broker: Broker) -> str | None:
-    """Return the URL of the Broker's Redis, without user or password; None for a type that cannot be used yet."""
+def broker_url(broker: Broker) -> str:
+    """Return the URL of the Broker's Redis, without user or password."""
     connection = broker.spec.connection
-    if connection.type != "Standalone":
-        return None
     scheme = "redis" if connection.tls is None else "rediss"
-    return f"{scheme}://{connection.addresses[0]}/{connection.database}"
+    # In a fixed order: that of a set may differ from one reading to the next, and would roll every pod.
+    addresses = ",".join(sorted(connection.addresses))
+    match connection.type:
+        case "Sentinel":
+            assert connection.sentinel is not None
+            return f"{scheme}+sentinel://{addresses}/{quote(connection.sentinel.master_name, safe='')}/{connection.database}"
+        case "Cluster":
+            return f"{scheme}+cluster://{addresses}"
+        case _:
+            return f"{scheme}://{addresses}/{connection.database}"
 
 
 def client_env(broker: Broker) -> dict[str, str]:
-    """Return the variables by which any process finds the Broker, in a stable order.
-
-    Raises `ValueError` for a connection without URL; ask `broker_url` first.
-    """
-    url = broker_url(broker)
-    if url is None:
-        raise ValueError(f"a {broker.spec.connection.type} connection has no URL in this release; use Standalone")
-    env = {"UMBEL_BROKER_URL": url, "UMBEL_KEY_PREFIX": key_prefix(broker)}
+    """Return the variables by which any process finds the Broker, in a stable order."""
+    env = {"UMBEL_BROKER_URL": broker_url(broker), "UMBEL_KEY_PREFIX": key_prefix(broker)}
     credentials, tls = broker.spec.connection.credentials_secret_ref, broker.spec.connection.tls
     if credentials is not None:
         if credentials.username_key is not None:

@@ -24,7 +24,6 @@ from umbel_operator.build.config import (
     read_index,
     render_shards,
 )
-from umbel_operator.build.connection import broker_url
 from umbel_operator.build.entries import Entry, broker_entries
 from umbel_operator.build.podtemplate import TemplateInvalid
 from umbel_operator.plan.brokerstatus import BrokerFacts, broker_conditions, broker_status
@@ -56,13 +55,12 @@ def plan_broker(state: State[Broker]) -> Plan:
         return Plan(actions=(finalizer,) if finalizer is not None else ())
     entries = broker_entries(broker.name, state.view.queues, state.view.schedules, state.view.pools)
     rival = _rival(state)
-    built = _build(state, entries) if rival is None and broker_url(broker) is not None else _Built()
+    built = _build(state, entries) if rival is None else _Built()
     facts = BrokerFacts(
         rollout=read_rollout(state.children.get(_ref(broker, "apps/v1", "Deployment", names.beat(broker.name)))),
         serial=built.index.serial if built.index is not None else None,
         queues=sum(entry.section == "queues" for entry in entries),
         schedules=sum(entry.section == "schedules" for entry in entries),
-        usable=broker_url(broker) is not None,
         rival=rival,
         users=users,
         template_problem=built.template_problem,
@@ -172,7 +170,8 @@ def _place(broker: Broker) -> tuple[object, ...]:
         address if "." in address.rpartition(":")[0] else f"{broker.namespace}/{address}"
         for address in sorted(connection.addresses)
     )
-    return scope, connection.database, prefix
+    master = connection.sentinel.master_name if connection.sentinel is not None else ""
+    return scope, master, connection.database, prefix
 
 
 def _age(broker: Broker) -> tuple[float, str]:

@@ -41,8 +41,6 @@ class BrokerFacts:
     serial: int | None
     queues: int
     schedules: int
-    #: Whether this release can use the connection at all.
-    usable: bool
     #: An older Broker with the same keys.
     rival: Broker | None
     #: What refers to the Broker.
@@ -156,8 +154,6 @@ def _obstacle(conditions: Conditions, state: State[Broker], facts: BrokerFacts) 
     if broker.deleting:
         users = ", ".join(facts.users[:10]) + (" …" if len(facts.users) > 10 else "")
         return Reason.IN_USE, f"deletion waits, since workers need the connection to drain; delete first: {users}"
-    if not facts.usable:
-        return Reason.NOT_YET_SUPPORTED, conditions.get(Condition.ACCEPTED).message
     if facts.rival is not None:
         other = f"{facts.rival.namespace}/{facts.rival.name}"
         text = f"Broker {other} is older and uses the same keys; nothing is deployed for this one: give it another"

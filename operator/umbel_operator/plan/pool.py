@@ -10,7 +10,6 @@ from umbel_operator.api.conditions import Condition, Reason
 from umbel_operator.api.names import ANNOTATION_TEMPLATE_HASH
 from umbel_operator.api.workerpool import WorkerPool, WorkerPoolStatus
 from umbel_operator.build import labels, names
-from umbel_operator.build.connection import broker_url
 from umbel_operator.build.deployment import build_worker_deployment
 from umbel_operator.build.disruption import build_disruption_budget
 from umbel_operator.build.podtemplate import TemplateInvalid
@@ -80,11 +79,6 @@ def _build(state: State[WorkerPool], resolution: Resolution) -> tuple[Manifest |
     broker = state.view.brokers.get(name)
     if broker is None:
         return None, _Blocked(Reason.BROKER_NOT_FOUND, broker_not_found(name, pool.namespace))
-    if broker_url(broker) is None:
-        kind = broker.spec.connection.type
-        return None, _Blocked(
-            Reason.BROKER_NOT_READY, f'Broker "{name}" has a connection of type {kind}, which cannot be used yet'
-        )
     health = broker.status.condition(Condition.READY)
     if health is not None and health.reason == Reason.NAME_CONFLICT:
         # Its workers would take the tasks of the Broker that has the keys.

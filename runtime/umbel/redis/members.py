@@ -73,7 +73,7 @@ def read(url: str) -> Members:
     user, _, hosts = hosts.rpartition("@")
     name, _, password = user.partition(":")
     default = SENTINEL_PORT if kind == "sentinel" else CLUSTER_PORT
-    master, database = _path(kind, unquote(path))
+    master, database = _path(kind, path)
     return Members(
         kind,
         scheme.startswith("rediss"),
@@ -95,6 +95,7 @@ def _path(kind: str, path: str) -> tuple[str, int]:
             raise ValueError(f"a cluster has only database 0, not {path!r}")
         return "", 0
     master, _, database = path.partition("/")
+    master = unquote(master)
     if not master:
         raise ValueError("the name of the master is missing")
     if not (database or "0").isdecimal():
