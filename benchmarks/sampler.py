@@ -40,7 +40,7 @@ def _start() -> None:
 
 def _take(number: int, frame: FrameType | None) -> None:
     global _seen
-    stack = []
+    stack: list[str] = []
     while frame is not None and len(stack) < _DEPTH:
         code = frame.f_code
         stack.append(f"{code.co_filename}:{code.co_name}")
