@@ -68,6 +68,19 @@ class QueueClosed(TaskError):
     """The queue takes no new tasks (its intake is Reject)."""
 
 
+class QueueFull(TaskError):
+    """As many tasks wait in the queue as its ``max_length`` allows.
+
+    Args:
+        message: what happened and what to do.
+        task_ids: the tasks that were not sent.
+    """
+
+    def __init__(self, message: str, task_ids: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.task_ids = task_ids
+
+
 class NotRegistered(KeyError, TaskError):
     """No task of this name is registered with the app."""
 

@@ -21,8 +21,10 @@ All numbers are big-endian. The Lua scripts know these offsets (plus one, as Lua
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -31,6 +33,9 @@ from umbel.errors import DecodeError, EncodeError
 from umbel.ids import new_nonce
 
 VERSION: Final = 1
+#: Flag: it waits in the order of fairness between groups. The headers of such a message begin with ``"g"``, the digest of its
+#: group, at a fixed place.
+GROUPED: Final = 16
 HEAD: Final = struct.Struct(">BBBHHHHQ8sH")
 HEAD_SIZE: Final = HEAD.size
 #: Flags. RESERVED: it has a slot of its rate limit. WOKEN: it was let out to take a free place, so others wait behind it.
@@ -51,7 +56,7 @@ class Message:
 
     ``headers`` holds at least ``id`` and ``task``. Others, all optional: ``retries``, ``expires`` (seconds after
     ``enqueued_ms``), ``timelimit`` ([hard, soft] seconds), ``reply_to`` (inbox of the waiting client), ``ignore_result``,
-    ``root_id``, ``parent_id``, ``lock`` ([name, seconds], of a unique task),
+    ``root_id``, ``parent_id``, ``lock`` ([name, seconds], of a unique task), ``group`` (whose turn it is, see `GROUPED`),
     ``content_type``, ``schedule`` and ``run`` (of a scheduled run), ``headers`` (the user's own).
     """
 
@@ -72,7 +77,11 @@ class Message:
         Raises:
             EncodeError: the headers are too long for the head.
         """
-        headers = orjson.dumps(self.headers)
+        flags, named = self.flags, self.headers
+        if "group" in named:
+            flags |= GROUPED
+            named = {"g": group_digest(named["group"])} | named
+        headers = orjson.dumps(named)
         if len(headers) > MAX_HEADERS:
             raise EncodeError(
                 f"the headers of a message may take {MAX_HEADERS} bytes, these take {len(headers)}: "
@@ -80,7 +89,7 @@ class Message:
             )
         head = HEAD.pack(
             VERSION,
-            self.flags,
+            flags,
             self.priority,
             self.attempt,
             self.lost,
@@ -91,6 +100,12 @@ class Message:
             len(headers),
         )
         return head + headers + self.body
+
+
+@lru_cache(maxsize=65536)
+def group_digest(group: str) -> str:
+    """Return what stands for a group where Lua has to read it: 16 characters, whatever the name."""
+    return hashlib.blake2b(group.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def nonce_of(raw: bytes) -> bytes | None:

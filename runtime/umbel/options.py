@@ -50,6 +50,7 @@ class TaskOptions(TypedDict, total=False):
     unique_for: float | None
     unique_key: str | Callable[..., Any] | None
     on_conflict: str
+    group: str | Callable[..., Any] | None
 
 
 class CallOptions(TypedDict, total=False):
@@ -68,6 +69,7 @@ class CallOptions(TypedDict, total=False):
     headers: Mapping[str, Any] | None
     root_id: str | None
     parent_id: str | None
+    group: str | None
 
 
 def _seconds(value: Any) -> bool:
@@ -88,6 +90,10 @@ def _count(value: Any) -> bool:
 
 def _text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
+
+
+def _text_or_function(value: Any) -> bool:
+    return _text(value) or callable(value)
 
 
 def _flag(value: Any) -> bool:
@@ -189,6 +195,7 @@ _TASK: Final[dict[str, Rule]] = {
     "unique_for": (_limit, True, _LIMIT),
     "unique_key": (_key, True, _KEY),
     "on_conflict": (_conflict, False, f"one of {', '.join(map(repr, map(str, Conflict)))}"),
+    "group": (_text_or_function, True, "the name of a parameter, or a function that takes the call's arguments"),
 }
 
 _CALL: Final[dict[str, Rule]] = {
@@ -205,6 +212,7 @@ _CALL: Final[dict[str, Rule]] = {
     "headers": (_mapping, True, "a dict"),
     "root_id": (_text, True, "a task id"),
     "parent_id": (_text, True, "a task id"),
+    "group": (_text, True, "text that is not empty"),
 }
 
 _NOT_YET: Final = "is not there yet in this version of Umbel; leave it out"

@@ -15,6 +15,7 @@ from umbel import serialization
 from umbel.arguments import Arguments, name_argument
 from umbel.broker.base import Outgoing
 from umbel.context import current_request
+from umbel.dropping import end_dropped
 from umbel.errors import EncodeError
 from umbel.ids import new_nonce, new_task_id
 from umbel.message import HEAD, VERSION, Message
@@ -64,6 +65,7 @@ class Plan:
         self.app = app
         self.serial = conf.serial
         self.usable = is_static(conf.task_routes) and not conf.task_always_eager and task.expires is None
+        self.usable = self.usable and task.group is None
         if not self.usable:
             return
         self.queue, self._priority = _destination(app, task.name, task)
@@ -106,7 +108,9 @@ class Plan:
         outgoing = Outgoing(head + headers + body, task_id)
         pending = _batch.get()
         if pending is None:
-            self._publish(self.queue, (outgoing,))
+            dropped = self._publish(self.queue, (outgoing,))
+            if dropped:
+                end_dropped(self.app.broker, dropped, self.app.conf.result_ttl)
         else:
             pending.append((self.queue, outgoing))
         return task_id, inbox
@@ -184,6 +188,8 @@ def build(
     headers = static_headers(task, conf, codec)
     headers["task"] = name
     headers["id"] = options.get("task_id") or new_task_id()
+    if task is not None and task.grouping is not None and options.get("group") is None:
+        options["group"] = task.grouping(args, kwargs)
     delay = _apply(headers, options, task, now, conf.timezone)
     _lineage(headers, options)
     if not headers.get("ignore_result"):
@@ -213,6 +219,8 @@ def _apply(headers: dict[str, Any], options: Mapping[str, Any], task: Any, now: 
         headers["delay"] = delay
     if options.get("headers"):
         headers["headers"] = dict(options["headers"])
+    if options.get("group") is not None:
+        headers["group"] = options["group"]
     return delay
 
 
@@ -248,7 +256,7 @@ def publish(app: Umbel, queue: str, message: Message, delay: float) -> str:
         ) from error
     pending = _batch.get()
     if pending is None:
-        app.broker.publish(queue, (outgoing,))
+        _publish(app, queue, (outgoing,))
     else:
         pending.append((queue, outgoing))
     return task_id
@@ -267,4 +275,10 @@ def batch(app: Umbel) -> Iterator[None]:
     for queue, outgoing in pending:
         by_queue.setdefault(queue, []).append(outgoing)
     for queue, messages in by_queue.items():
-        app.broker.publish(queue, messages)
+        _publish(app, queue, messages)
+
+
+def _publish(app: Umbel, queue: str, messages: Sequence[Outgoing]) -> None:
+    dropped = app.broker.publish(queue, messages)
+    if dropped:
+        end_dropped(app.broker, dropped, app.conf.result_ttl)

@@ -54,6 +54,7 @@ _OPTIONS = (
     "unique_for",
     "unique_key",
     "on_conflict",
+    "group",
 )
 
 
@@ -91,7 +92,10 @@ class Task(Generic[P, R]):
     unique_for: float | None = None
     unique_key: str | Callable[..., Any] | None = None
     on_conflict: str = "return-existing"
+    group: str | Callable[..., Any] | None = None
 
+    #: Finds the group of a call, None without the option.
+    grouping: CallKey | None = None
     #: What checks the arguments of a call, None until the task is bound.
     arguments: Arguments | None = None
     #: File and qualified name of the function.
@@ -143,6 +147,8 @@ class Task(Generic[P, R]):
                 CallKey(self.name, self.run, getattr(self, option), option)  # refuses what is no parameter
         self.arguments = Arguments(source, skip_first=bind or function is None) if self.typing else None
         code = getattr(inspect.unwrap(source), "__code__", None)
+        bound = self.run if function is None or bind else function
+        self.grouping = None if self.group is None else CallKey(self.name, bound, self.group, "group")
         self.origin = (code.co_filename if code else source.__module__, getattr(source, "__qualname__", self.name))
         self.is_async = inspect.iscoroutinefunction(source)
         cls = type(self)
@@ -203,6 +209,7 @@ class Task(Generic[P, R]):
             time_limit, soft_time_limit: in seconds, in place of the task's.
             ignore_result: store no result.
             headers: a dict that the task finds in ``self.request.headers``.
+            group: who it is sent for: the groups of a queue take turns, so that one that sends much does not delay the others.
 
         Raises: as `delay`, and TypeError or ValueError for an option that does not exist or does not fit.
         """

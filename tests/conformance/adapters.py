@@ -91,6 +91,16 @@ class RedisAdapter:
     def results(self) -> Results:
         return _closed_by(self._closing, RedisResults(self.server.url, prefix=self._prefix))
 
+    def size_of(self, queue: str, part: str) -> int:
+        """Return how many members a sorted set of a queue has."""
+        with self.server.client() as client:
+            return int(client.zcard(f"{self._prefix}:{{{queue}}}:{part}"))
+
+    def fields_of(self, queue: str) -> set[str]:
+        """Return the fields of a queue's settings that are set."""
+        with self.server.client() as client:
+            return {name.decode() for name in client.hkeys(f"{self._prefix}:{{{queue}}}:meta")}
+
     def begin_burial(self, owner: str) -> None:
         connection = Endpoint(self.server.url).connect(5.0)
         names = (keys.beats(self._prefix), keys.dying(self._prefix), keys.registry(self._prefix, owner))

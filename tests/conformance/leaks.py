@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from umbel.broker.base import Broker
+from umbel.broker.base import Broker, Kind, Outcome
 from umbel.redis import keys
 
 
 def find_leaks(client: Any, prefix: str, broker: Broker) -> list[str]:
     """Return what is wrong with the keys that a test left.
 
-    What the test did not finish is ended first: owners are buried, queues purged. After that only the permanent keys, those
-    with a TTL, wake markers and dead letters may be there: markers are one a queue, dead letters are capped.
+    What the test did not finish is ended first: owners are buried, queues purged, what was dropped settled. After that only the
+    permanent keys, those with a TTL, wake markers and dead letters may be there: markers are one a queue, dead letters are capped.
     """
     leaks = _wrong_counts(client, prefix, broker)
     liveness = broker.liveness()
@@ -21,6 +21,8 @@ def find_leaks(client: Any, prefix: str, broker: Broker) -> list[str]:
     liveness.close()
     for queue in broker.queues():
         broker.purge(queue)
+        while dropped := broker.dropped(queue):
+            broker.settle_dropped(queue, [Outcome(delivery.tag, Kind.ACK) for delivery in dropped])
     for raw in client.scan_iter(f"{prefix}:*", count=1000):
         key = raw.decode()
         bounded = key.endswith(":dead") or (key.endswith(":bell") and client.zcard(key) == 1)

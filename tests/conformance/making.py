@@ -14,9 +14,18 @@ from umbel.message import Message
 from umbel.record import Record
 
 
-def outgoing(task_id: str, *, delay: float = 0.0, body: bytes = b"[]", priority: int = 5, **head: Any) -> Outgoing:
+def outgoing(
+    task_id: str,
+    *,
+    delay: float = 0.0,
+    body: bytes = b"[]",
+    priority: int = 5,
+    group: str | None = None,
+    **head: Any,
+) -> Outgoing:
     """A message to publish, with the id of its task."""
-    message = Message({"id": task_id, "task": "conformance"}, body, priority, **head)
+    headers = {"id": task_id, "task": "conformance"} | ({} if group is None else {"group": group})
+    message = Message(headers, body, priority, **head)
     return Outgoing(message.encode(), task_id, delay)
 
 

@@ -89,10 +89,15 @@ class RandomWalk(RuleBasedStateMachine):
     Args:
         make_adapters: makes one or two adapters with empty stores.
         delays: seconds that delayed messages wait.
+        groups: that some of the messages have. Those that begin at the same time are served in any order, so that two sides
+            differ.
     """
 
-    def __init__(self, make_adapters: Callable[[], list[Adapter]], delays: tuple[float, ...]) -> None:
+    def __init__(
+        self, make_adapters: Callable[[], list[Adapter]], delays: tuple[float, ...], groups: tuple[str, ...] = ()
+    ) -> None:
         super().__init__()
+        self.groups = groups
         self.sides = [Side(adapter) for adapter in make_adapters()]
         self.delays = delays
         self.numbers = itertools.count()
@@ -117,7 +122,8 @@ class RandomWalk(RuleBasedStateMachine):
             task_id = str(next(self.numbers))
             delay = draw.choice((0.0, 0.0, *self.delays))
             suspect = draw.choice((0, 0, 0, 1))
-            messages.append(outgoing(task_id, delay=delay, priority=draw.randint(3, 6), suspect=suspect))
+            group = draw.choice((None, *self.groups))
+            messages.append(outgoing(task_id, delay=delay, priority=draw.randint(3, 6), group=group, suspect=suspect))
             self.waiting[task_id] = queue
         self.all_sides(lambda side: side.broker.publish(queue, messages))
 

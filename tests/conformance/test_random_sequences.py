@@ -38,7 +38,7 @@ def make_redis(redis_server: RedisServer, prefix: str) -> MakeAdapter:
 def test_whatever_happens_nothing_is_lost(kind: str, request: pytest.FixtureRequest) -> None:
     make: MakeAdapter = request.getfixturevalue(f"make_{kind}")
     run_state_machine_as_test(
-        lambda: RandomWalk(lambda: [make()], delays=(0.001, 0.003)),  # type: ignore[arg-type]
+        lambda: RandomWalk(lambda: [make()], delays=(0.001, 0.003), groups=("a", "b")),  # type: ignore[arg-type]
         settings=WALK,
     )
 

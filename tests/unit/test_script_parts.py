@@ -19,9 +19,9 @@ def test_nothing_is_left_to_include(name: str) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_stands_in_several_scripts(part: str) -> None:
+def test_every_part_is_included(part: str) -> None:
     text = FOLDER.joinpath("parts", f"{part}.lua").read_bytes()
-    assert sum(text in Script(name).text for name in SCRIPTS) >= 2, "a part for one script is no part"
+    assert any(text in Script(name).text for name in SCRIPTS)
 
 
 def test_a_part_includes_nothing() -> None:

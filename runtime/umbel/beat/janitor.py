@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from umbel.broker.base import Broker, Liveness
 from umbel.clock import Clock
 from umbel.control.reaper import Reaper
+from umbel.dropping import LOOK_EVERY as DROPPED_EVERY
+from umbel.dropping import look_after
 
 #: Seconds between two looks at one queue, and at the owners, at the most.
 LOOK_EVERY = 1.0
@@ -33,6 +35,7 @@ class Janitor:
         self._names: list[str] = []
         self._named = float("-inf")
         self._reaped = float("-inf")
+        self._looked_after = float("-inf")
         self._next: dict[str, float] = {}
         self._trimmed = float("-inf")
 
@@ -61,6 +64,9 @@ class Janitor:
         if now - self._reaped >= LOOK_EVERY:
             self._reaped = now
             self._reaper.look()
+        if now - self._looked_after >= DROPPED_EVERY:
+            self._looked_after = now
+            look_after(self._broker, self._names)
         soonest = min(self._next.values(), default=now + LOOK_EVERY)
         return max(0.01, min(soonest, self._reaped + LOOK_EVERY) - self._clock.monotonic())
 

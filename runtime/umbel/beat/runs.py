@@ -27,7 +27,7 @@ class Outcome(StrEnum):
     ENQUEUED = "enqueued"
     DEDUPLICATED = "deduplicated"  #: it had been enqueued before
     FORBIDDEN = "skipped_forbid"  #: another run has not ended
-    CLOSED = "closed"  #: the queue takes no new tasks
+    CLOSED = "closed"  #: the queue takes no new tasks, or is full
     STOPPED = "stopped"  #: the schedule has ended by itself
     UNSENDABLE = "unsendable"  #: its message could not be made
 
@@ -100,9 +100,9 @@ class Runs:
         )
         if answer.status == "stale":
             self._step_back(entry, ids, call, answer.highest, counted)
-        if answer.status == "closed":
+        if answer.status in ("closed", "full"):
             self._store.drop(entry.uid, [ids.run], counted=counted)
-            log.warning("beat.queue_closed", extra={"schedule": entry.name, "queue": call.queue})
+            log.warning(f"beat.queue_{answer.status}", extra={"schedule": entry.name, "queue": call.queue})
             return Outcome.CLOSED, ids.task
         return (Outcome.ENQUEUED if answer.status == "ok" else Outcome.DEDUPLICATED), ids.task
 

@@ -94,6 +94,7 @@ class Batch:
         lost_tags: outcomes that were refused because the delivery was no longer this owner's.
         more: the queue held more than was fetched.
         max_deliveries: bound of the queue on ``lost``, see `Message`.
+        limited: seconds until the queue's rate limit lets the next message go, where one waits for that; None otherwise.
     """
 
     deliveries: list[Delivery]
@@ -102,6 +103,20 @@ class Batch:
     lost_tags: list[int] = field(default_factory=list)
     more: bool = False
     max_deliveries: int = 3
+    limited: float | None = None
+
+
+def full(queue: str, coming: int, waiting: int, bound: int) -> str:
+    """Return the text of `umbel.errors.QueueFull` for a queue that takes no more."""
+    if coming > bound:
+        return (
+            f"queue {queue!r} takes {bound} tasks at most (max_length), and {coming} were to be sent in one step: "
+            "send fewer at a time, or raise the queue's max_length"
+        )
+    return (
+        f"queue {queue!r} is full: {waiting} tasks wait, ready or delayed, and {bound} may (max_length). "
+        "Send again later, start more workers, or raise the queue's max_length"
+    )
 
 
 class OwnerLost(Exception):
@@ -326,16 +341,26 @@ class Broker(Protocol):
 
     url: str
 
-    def publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
-        """Publish in one atomic step (a thousand messages a step at most), within the publish deadline.
+    def publish(self, queue: str, messages: Sequence[Outgoing]) -> list[Delivery]:
+        """Publish in one atomic step (a thousand messages or a megabyte a step at most), within the publish deadline.
 
         When a later step of a longer list fails, the earlier ones were sent and the rest was not.
+
+        Returns: what the queue dropped for it, being full (``overflow`` DropOldest): who waits for these must be told, and
+            `settle_dropped` called. Whoever looks at `dropped` does it, should this process end before.
 
         Raises:
             OperationalError: the broker cannot be reached; nothing was sent.
             PublishUncertain: the connection broke after sending.
             QueueClosed: the queue's intake is closed.
+            QueueFull: there is no room for the messages of a step (``overflow`` Reject); none of it was sent.
         """
+
+    def dropped(self, queue: str) -> list[Delivery]:
+        """Return some of what a full queue dropped and nobody has been told of yet."""
+
+    def settle_dropped(self, queue: str, outcomes: Sequence[Outcome]) -> None:
+        """Write the ends of messages that were dropped; those that somebody else has written are passed over."""
 
     def consumer(self, owner: OwnerInfo) -> Consumer: ...
 
@@ -350,12 +375,17 @@ class Broker(Protocol):
         """Return a snapshot of one queue; zeros for an unknown one."""
 
     def configure(self, queue: str, settings: dict[str, Any], serial: int) -> bool:
-        """Write a queue's settings unless a newer serial stands there; an opened or resumed queue's bell rings.
+        """Write some of a queue's settings unless a newer serial stands there; an opened or resumed queue's bell rings.
 
-        Settings: ``intake`` ("Accept" or "Reject"), ``dispatch`` ("Enabled" or "Held"), ``max_concurrency`` (int or None),
-        ``max_deliveries`` (int), ``dead_policy`` ("Keep", "Discard" or "Forward"), ``dead_forward`` (the queue that
-        receives), ``dead_retention`` (seconds), ``dead_max`` (letters).
+        Settings: ``intake`` ("Accept" or "Reject"), ``dispatch`` ("Enabled" or "Held"), ``max_concurrency`` (int),
+        ``max_length`` (int), ``overflow`` ("Reject" or "DropOldest"), ``rate_limit`` (`RateLimit`), ``group_weights`` (dict of
+        group to a whole number from 1 to 1000), ``max_deliveries`` (int), ``dead_policy`` ("Keep", "Discard" or "Forward"),
+        ``dead_forward`` (the queue that receives), ``dead_retention`` (seconds), ``dead_max`` (letters). None takes a setting
+        away, so that its default holds.
         """
+
+    def settings(self, queue: str) -> dict[str, Any]:
+        """Return what `configure` wrote, without what is not set, and ``serial``."""
 
     def promote(self, queue: str) -> float | None:
         """Move due delayed messages to ready; return seconds until the next one is due, None without one."""

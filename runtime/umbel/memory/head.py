@@ -8,7 +8,7 @@ from typing import Final
 from umbel import message as messages
 from umbel.errors import DecodeError
 from umbel.ids import new_nonce
-from umbel.message import DEFAULT_PRIORITY, HEAD_SIZE, MAX_PRIORITY
+from umbel.message import DEFAULT_PRIORITY, GROUPED, HEAD_SIZE, MAX_PRIORITY
 
 _FLAGS: Final = 1
 _PRIORITY: Final = 2
@@ -18,6 +18,8 @@ _ENQUEUED: Final = struct.Struct(">Q")
 _ENQUEUED_AT: Final = 11
 _LENGTH_AT: Final = 27
 _MOST: Final = 0xFFFF
+#: Where the digest of a message's group stands.
+_DIGEST: Final = slice(HEAD_SIZE + len('{"g":"'), HEAD_SIZE + len('{"g":"') + 16)
 
 
 def stamp(payload: bytes, now_ms: int) -> bytes:
@@ -37,10 +39,12 @@ def raise_counts(payload: bytes, *, attempt: int = 0, lost: int = 0, suspect: in
 
 
 def renew(payload: bytes, now_ms: int) -> bytes:
-    """Return the message as if it had never been delivered: no flags, all counts zero, a fresh nonce, enqueued now."""
+    """Return the message as if it had never been delivered: its flags and counts zero (it stays in its group), a fresh nonce,
+    enqueued now."""
     if len(payload) < HEAD_SIZE:
         return payload
-    head = payload[:1] + b"\0" + payload[2:3] + bytes(_COUNTS.size) + _ENQUEUED.pack(now_ms) + new_nonce()
+    flags = bytes((payload[1] & GROUPED,))
+    head = payload[:1] + flags + payload[2:3] + bytes(_COUNTS.size) + _ENQUEUED.pack(now_ms) + new_nonce()
     return head + payload[len(head) :]
 
 
@@ -64,6 +68,11 @@ def age(payload: bytes) -> bytes:
 def priority(payload: bytes) -> int:
     """Return the priority, 0-9; the default one for what has no head."""
     return min(MAX_PRIORITY, payload[_PRIORITY]) if len(payload) >= HEAD_SIZE else DEFAULT_PRIORITY
+
+
+def group(payload: bytes) -> bytes | None:
+    """Return the digest of the group, None without one."""
+    return payload[_DIGEST] if len(payload) >= _DIGEST.stop and payload[1] & GROUPED else None
 
 
 def is_suspect(payload: bytes) -> bool:

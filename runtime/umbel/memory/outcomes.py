@@ -39,6 +39,8 @@ def apply(store: Store, queue: MemoryQueue, holding: Holding, outcomes: Iterable
         _unlock(queue, outcome, now)
         if outcome.record is not None:
             store.records.store(outcome.task_id, outcome.record, outcome.ttl, now, guarded=False)
+        if outcome.kind is Kind.GIVE_BACK:
+            queue.rate.unspend(queue.settings.rate)
         back = _dispose(queue, payload, outcome, now)
         if back is not None:
             front.append(back)

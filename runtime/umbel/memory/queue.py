@@ -13,12 +13,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from umbel.broker.base import DeadLetter, Death, QueueInfo
+from umbel.broker.base import DeadLetter, Death, Delivery, QueueInfo, full
 from umbel.broker.tickets import Admission, Ticket
 from umbel.clock import full_milliseconds
+from umbel.errors import QueueFull
 from umbel.memory import head
+from umbel.memory.fair import Fair
 from umbel.memory.places import Places, judge
-from umbel.message import MAX_PRIORITY
+from umbel.memory.rate import Rate
+from umbel.message import MAX_PRIORITY, group_digest
+from umbel.rates import RateLimit
 
 #: How many delayed messages one call makes ready at most.
 PROMOTE_LIMIT: Final = 256
@@ -38,27 +42,39 @@ class Settings:
     intake_open: bool = True
     held: bool = False
     max_concurrency: int | None = None
+    max_length: int | None = None
+    drop_oldest: bool = False
+    rate: RateLimit | None = None
+    weights: dict[bytes, int] = field(default_factory=dict)
     max_deliveries: int = MAX_DELIVERIES
     keep_dead: bool = True
     dead_retention: float = DEAD_RETENTION
     dead_max: int = DEAD_MAX
     forward: str | None = None
     serial: int = -1
+    given: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, settings: dict[str, Any], serial: int) -> Settings:
         """Return the settings of a configuration; what it leaves out has its default."""
+        settings = {name: value for name, value in settings.items() if value is not None}
+        weights = settings.get("group_weights") or {}
         retention = settings.get("dead_retention")
         return cls(
             intake_open=settings.get("intake") != "Reject",
             held=settings.get("dispatch") == "Held",
             max_concurrency=settings.get("max_concurrency"),
+            max_length=settings.get("max_length"),
+            drop_oldest=settings.get("overflow") == "DropOldest",
+            rate=settings.get("rate_limit"),
+            weights={group_digest(group).encode(): weight for group, weight in weights.items()},
             max_deliveries=int(settings.get("max_deliveries") or MAX_DELIVERIES),
             keep_dead=settings.get("dead_policy") != "Discard",
             dead_retention=DEAD_RETENTION if retention is None else float(retention),
             dead_max=int(settings.get("dead_max") or DEAD_MAX),
             forward=settings.get("dead_forward") if settings.get("dead_policy") == "Forward" else None,
             serial=serial,
+            given=settings,
         )
 
 
@@ -83,6 +99,9 @@ class MemoryQueue:
         self.settings = Settings()
         self.holdings: dict[str, Holding] = {}
         self._ready: tuple[deque[bytes], ...] = tuple(deque() for _ in range(MAX_PRIORITY + 1))
+        self._fair: tuple[Fair, ...] = tuple(Fair() for _ in range(MAX_PRIORITY + 1))
+        self.dropped = Holding(itertools.count(1))
+        self.rate = Rate()
         self._delayed: list[tuple[int, int, bytes]] = []
         self._order = itertools.count()
         self._dead: deque[DeadLetter] = deque()
@@ -94,21 +113,28 @@ class MemoryQueue:
     @property
     def ready(self) -> int:
         """The number of messages that wait for a worker."""
-        return sum(map(len, self._ready))
+        return sum(map(len, self._ready)) + sum(map(len, self._fair))
 
     @property
     def takeable(self) -> bool:
         """Whether a cycle that wants a message would get one now."""
-        return not self.settings.held and self._room(1) > 0 and any(self._ready)
+        return not self.settings.held and self._room(1) > 0 and self.ready > 0
 
     def put_back(self, payload: bytes) -> None:
         """Let a message wait behind the others of its priority."""
-        self._ready[head.priority(payload)].append(payload)
+        digest = head.group(payload)
+        if digest is None:
+            self._ready[head.priority(payload)].append(payload)
+        else:
+            self._fair[head.priority(payload)].add(payload, digest, self.settings.weights.get(digest, 1))
 
     def put_front(self, payloads: Sequence[bytes]) -> None:
         """Let messages wait before all others of their priority, in the order given."""
         for payload in reversed(payloads):
-            self._ready[head.priority(payload)].appendleft(payload)
+            if head.group(payload) is None:
+                self._ready[head.priority(payload)].appendleft(payload)
+            else:
+                self._fair[head.priority(payload)].add_in_front(payload)
 
     def delay(self, payload: bytes, due_ms: int) -> bool:
         """Let a message wait until it is due; return whether it is now the first to be due."""
@@ -138,19 +164,64 @@ class MemoryQueue:
         taken: list[tuple[int, bytes]] = []
         room = 0 if self.settings.held else self._room(want)
         while len(taken) < room:
-            ready = next((waiting for waiting in reversed(self._ready) if waiting), None)
-            if ready is None:
+            priority = self._best()
+            if priority is None:
                 break
-            alone = head.is_suspect(ready[0])
+            ready, fair = self._ready[priority], self._fair[priority]
+            from_list = bool(ready) and (not fair or fair.is_others_turn)
+            alone = head.is_suspect(ready[0] if from_list else fair.head)
             if alone and taken:
                 break
+            if from_list and fair:
+                fair.pass_over()
             tag = next(holding.tags)
-            holding.messages[tag] = ready.popleft()
+            holding.messages[tag] = ready.popleft() if from_list else fair.pop()
             taken.append((tag, holding.messages[tag]))
             self.in_flight += 1
             if alone:
                 break
         return taken
+
+    def make_room(self, coming: int) -> tuple[list[bytes], int]:
+        """Make room for messages to come, as the settings say.
+
+        Returns: what was dropped for them, and how many of them are to be dropped themselves.
+
+        Raises:
+            QueueFull: there is no room.
+        """
+        bound, waiting = self.settings.max_length, self.ready + len(self._delayed) + self.places.parked
+        if bound is None or waiting + coming <= bound:
+            return [], 0
+        if not self.settings.drop_oldest:
+            raise QueueFull(full(self.name, coming, waiting, bound))
+        excess = waiting + coming - bound
+        return [self._drop_one() for _ in range(min(excess, waiting))], max(0, excess - waiting)
+
+    def _drop_one(self) -> bytes:
+        for ready, fair in zip(self._ready, self._fair, strict=True):
+            if ready:
+                return ready.popleft()
+            if fair:
+                return fair.pop_last()
+        return heapq.heappop(self._delayed)[2]
+
+    def keep_dropped(self, payloads: Iterable[bytes]) -> list[Delivery]:
+        """Keep what was dropped until somebody has told those who wait for it."""
+        kept = []
+        for payload in payloads:
+            tag = next(self.dropped.tags)
+            self.dropped.messages[tag] = payload
+            self.in_flight += 1
+            kept.append(Delivery(self.name, tag, payload))
+        return kept
+
+    def _best(self) -> int | None:
+        """Return the highest priority of which something waits."""
+        for priority in range(MAX_PRIORITY, -1, -1):
+            if self._ready[priority] or self._fair[priority]:
+                return priority
+        return None
 
     def release(self, holding: Holding, tag: int) -> bytes | None:
         """Take a message from its owner; None if the owner does not hold that tag."""
@@ -235,11 +306,14 @@ class MemoryQueue:
         self._delayed.clear()
         for ready in self._ready:
             ready.clear()
+        for fair in self._fair:
+            fair.clear()
         return dropped
 
     def info(self, now: float) -> QueueInfo:
         """Return a snapshot."""
-        first = next((waiting[0] for waiting in reversed(self._ready) if waiting), None)
+        best = self._best()
+        first = None if best is None else (self._ready[best][0] if self._ready[best] else self._fair[best].head)
         age = 0.0 if first is None else max(0.0, now - head.enqueued_ms(first) / 1000)
         return QueueInfo(
             name=self.name,

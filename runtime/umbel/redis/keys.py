@@ -1,7 +1,8 @@
 """The name of every key. No other module spells one.
 
 A key is ``<prefix>:{tag}:<part>``; the hash tag keeps what one script touches in one slot of a Redis Cluster.
-Kept for ever, once a queue exists: ``meta`` and the set of names. All other keys vanish when empty or have a TTL.
+Kept for ever, once a queue exists: ``meta`` and the set of names, and a count if it ever dropped a message. All other keys
+vanish when empty or have a TTL.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Final, NamedTuple
 #: Version of the layout of keys, written into each queue's ``meta``; a library refuses a newer one.
 LAYOUT: Final = 1
 PRIORITIES: Final = 10
+#: Stands in the place of an owner: what a full queue dropped, until those who wait for it were told.
+DROPPED: Final = "dropped"
 
 
 class QueueKeys(NamedTuple):
@@ -24,6 +27,9 @@ class QueueKeys(NamedTuple):
     inflight: str  #: STRING count of messages that owners hold
     dead: str  #: ZSET time (ms) -> reason and message
     ready: tuple[str, ...]  #: LISTs, by priority 0-9
+    fair: str  #: ZSET messages of groups, in the order in which they are served
+    clocks: str  #: ZSET how far each group, and each priority, has come in that order
+    dropped: str  #: HASH tag -> message, as of an owner: dropped from a full queue, and nobody told yet
     hold: str  #: HASH the taken places of concurrency limits
     park: str  #: ZSET messages that wait for a place
 
@@ -41,6 +47,9 @@ def queue(prefix: str, name: str) -> QueueKeys:
         f"{base}n",
         f"{base}dead",
         ready,
+        f"{base}fair",
+        f"{base}fair:t",
+        f"{base}o:{DROPPED}",
         f"{base}hold",
         f"{base}park",
     )
@@ -154,5 +163,6 @@ def beat_epoch(prefix: str, source: str) -> str:
 
 
 def is_permanent(key: str) -> bool:
-    """Return whether the key may stay for ever without a TTL: settings of a queue, the set of queue names, beat's epochs."""
-    return key.endswith((":meta", ":{owners}:queues")) or (":{beat:" in key and key.endswith(":epoch"))
+    """Return whether the key may stay for ever without a TTL: settings of a queue, how much it dropped, the set of queue names,
+    beat's epochs."""
+    return key.endswith((":meta", f":o:{DROPPED}", ":{owners}:queues")) or (":{beat:" in key and key.endswith(":epoch"))

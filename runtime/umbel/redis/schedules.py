@@ -62,7 +62,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """The answer to `ScheduleStore.enqueue`: ``ok``, ``duplicate``, ``stale`` or ``closed``.
+    """The answer to `ScheduleStore.enqueue`: ``ok``, ``duplicate``, ``stale``, ``closed`` or ``full``.
 
     ``now_ms`` is Redis's clock for ``ok``; ``highest`` is the epoch that the queue has seen, for ``stale``.
     """
@@ -188,6 +188,7 @@ class ScheduleStore:
         """
         own = keys.queue(self._prefix, queue)
         names = (own.meta, own.bell, own.eta, keys.run(self._prefix, queue, run_id), *own.ready)
+        names += (own.fair, own.clocks, own.inflight, own.dropped, own.park)
         arguments = (keys.LAYOUT, source, epoch, int(ttl * 1000), task_id, payload, full_milliseconds(delay))
 
         def work(connection: RedisConnection) -> Any:

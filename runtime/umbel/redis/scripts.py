@@ -16,7 +16,7 @@ import hiredis
 
 from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, ServerRefused, pack, seconds_left
 
-_INCLUDE: Final = re.compile(rb"^-- include (\w+)$", re.M)
+_INCLUDE: Final = re.compile(rb"^ *-- include (\w+)$", re.M)
 _FOLDER: Final = resources.files("umbel.redis").joinpath("lua")
 
 

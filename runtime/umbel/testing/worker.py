@@ -65,7 +65,7 @@ class InMemoryWorker:
         """Run what is ready until nothing is left, in this thread.
 
         Args:
-            wait: seconds to wait for delayed tasks, retries among them, before giving up on them.
+            wait: seconds to wait for delayed tasks, retries among them, and for rate limits of queues, before giving up on them.
 
         Returns: how many deliveries were run.
         """
@@ -183,8 +183,7 @@ class InMemoryWorker:
             for delivery in batch.deliveries:
                 self._run_one(delivery)
                 return True, None
-            if batch.next_due is not None:
-                due.append(batch.next_due)
+            due += [pause for pause in (batch.next_due, batch.limited) if pause is not None]
         return False, min(due, default=None)
 
     def _run_one(self, delivery: Delivery) -> None:

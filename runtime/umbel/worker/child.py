@@ -72,7 +72,7 @@ class Child(Errands):
         self._answered = threading.Event()
         self.started = 0.0  #: when the running task started, 0 = none
         self.busy = True  #: not waiting for a bell
-        self._due: dict[str, float | None] = {}  # queue -> when its next delayed message is due, monotonic
+        self._due: dict[str, float | None] = {}  # queue -> when something of it is due, or may start; monotonic
         self._done = 0
         self._helper = Helper(self, desk, link, self._wake_helper)
 
@@ -119,7 +119,8 @@ class Child(Errands):
             return
         self._refusals = 0
         self._estimate.travelled(time.perf_counter() - began)
-        self._due[asked] = None if batch.next_due is None else time.monotonic() + batch.next_due
+        pause = min((pause for pause in (batch.next_due, batch.limited) if pause is not None), default=None)
+        self._due[asked] = None if pause is None else time.monotonic() + pause
         if batch.deliveries or batch.more:
             self._turns.promising(asked)
             return

@@ -15,6 +15,7 @@ from umbel.broker.base import Broker, Charge, ConnectionLost, Kind, Outcome, Own
 from umbel.clock import SYSTEM_CLOCK, Clock
 from umbel.control import obituaries
 from umbel.control.reaper import Reaper
+from umbel.dropping import LOOK_EVERY, look_after
 from umbel.errors import DecodeError, TaskError, TaskRevokedError, TimeLimitExceeded, UmbelError, WorkerLostError
 from umbel.message import Message
 from umbel.record import Record
@@ -72,6 +73,7 @@ class Pulse:
         self._stopped = False
         self._reached = clock.monotonic()
         self._last_revoked = -REVOKED_EVERY
+        self._looked_after = -LOOK_EVERY
         self._alive: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="umbel-pulse", daemon=True)
         self.connected = False
@@ -144,6 +146,9 @@ class Pulse:
             log.warning("owner.gone", extra={"owners": missing})
         self._alive = {owner.id for owner in owners} - gone
         self._reaper.look()
+        if self._clock.monotonic() - self._looked_after >= LOOK_EVERY:
+            look_after(self._broker, self._queues, self._ttl)
+            self._looked_after = self._clock.monotonic()
         if self._clock.monotonic() - self._last_revoked >= REVOKED_EVERY:
             self._tell_revoked(self._broker.revoked())
             self._last_revoked = self._clock.monotonic()

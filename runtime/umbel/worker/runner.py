@@ -13,6 +13,7 @@ from umbel import failure, states, verdict
 from umbel import message as messages
 from umbel.broker.base import Delivery, Kind, Outcome, Outgoing
 from umbel.broker.tickets import Admission, Ticket
+from umbel.dropping import end_dropped
 from umbel.errors import DecodeError, UmbelError, WorkerLostError
 from umbel.execution import run
 from umbel.limits import Limits, limits_of
@@ -184,7 +185,10 @@ class Runner:
         again = ended.retry if ended.kind is Kind.RETRY else ended.message if ended.kind is Kind.GIVE_BACK else None
         if again is not None:
             try:
-                self._app.broker.publish(delivery.queue, [Outgoing(again.encode(), outcome.task_id, ended.delay)])
+                retry = Outgoing(again.encode(), outcome.task_id, ended.delay)
+                dropped = self._app.broker.publish(delivery.queue, [retry])
+                if dropped:
+                    end_dropped(self._app.broker, dropped, self._ttl)
             except UmbelError as error:
                 log.error("retry.lost", extra={"task_id": outcome.task_id, "error": str(error)})
         if outcome.place or outcome.lock is not None:

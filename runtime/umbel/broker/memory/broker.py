@@ -7,13 +7,14 @@ from typing import Any
 
 import orjson
 
-from umbel.broker.base import DeadLetter, DelayedMessage, Outgoing, OwnerInfo, PostMortem, QueueInfo
+from umbel.broker.base import DeadLetter, DelayedMessage, Delivery, Outcome, Outgoing, OwnerInfo, PostMortem, QueueInfo
 from umbel.broker.memory.bell import MemoryBell
 from umbel.broker.memory.consumer import MemoryConsumer
 from umbel.broker.memory.liveness import MemoryLiveness
 from umbel.clock import SYSTEM_CLOCK, Clock, full_milliseconds
-from umbel.errors import QueueClosed
+from umbel.errors import QueueClosed, QueueFull
 from umbel.memory import head
+from umbel.memory import outcomes as memory_outcomes
 from umbel.memory.commands import MemoryAnswers, MemoryListener
 from umbel.memory.queue import MemoryQueue, Settings
 from umbel.memory.store import open_store
@@ -35,17 +36,23 @@ class MemoryBroker:
         self._store = open_store(url, prefix)
         self._clock = clock
 
-    def publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
+    def publish(self, queue: str, messages: Sequence[Outgoing]) -> list[Delivery]:
         now = self._clock.time()
         now_ms = int(now * 1000)
         with self._store.locked() as store:
             state = store.queue(queue)
             if not state.settings.intake_open:
                 raise QueueClosed(f"queue {queue!r} takes no new tasks: its intake is Reject; set it to Accept")
+            try:
+                dropped, skip = state.make_room(len(messages))
+            except QueueFull as error:
+                raise QueueFull(str(error), tuple(message.task_id for message in messages)) from None
             soonest = False
-            for message in messages:
+            for index, message in enumerate(messages):
                 payload = head.stamp(message.payload, now_ms)
-                if message.delay > 0:
+                if index < skip:
+                    dropped.append(payload)
+                elif message.delay > 0:
                     soonest |= state.delay(payload, full_milliseconds(now + message.delay))
                 else:
                     state.put_back(payload)
@@ -53,6 +60,19 @@ class MemoryBroker:
                 store.bells.ring(queue)
             else:
                 store.ring_if_takeable(state)
+            return state.keep_dropped(dropped)
+
+    def dropped(self, queue: str) -> list[Delivery]:
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            held = {} if state is None else state.dropped.messages
+            return [Delivery(queue, tag, payload) for tag, payload in held.items()]
+
+    def settle_dropped(self, queue: str, outcomes: Sequence[Outcome]) -> None:
+        with self._store.locked() as store:
+            state = store.queue(queue)
+            memory_outcomes.apply(store, state, state.dropped, outcomes, self._clock.time())
+            store.ring_if_takeable(state)
 
     def consumer(self, owner: OwnerInfo) -> MemoryConsumer:
         return MemoryConsumer(self._store, owner, self._clock)
@@ -76,9 +96,14 @@ class MemoryBroker:
             state = store.queue(queue)
             if state.settings.serial > serial:
                 return False
-            state.settings = Settings.read(settings, serial)
+            state.settings = Settings.read(state.settings.given | settings, serial)
             store.ring_if_takeable(state)
             return True
+
+    def settings(self, queue: str) -> dict[str, Any]:
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            return {"serial": -1} if state is None else state.settings.given | {"serial": state.settings.serial}
 
     def promote(self, queue: str) -> float | None:
         with self._store.locked() as store:

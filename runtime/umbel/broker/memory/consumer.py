@@ -45,8 +45,17 @@ class MemoryConsumer:
             lost_tags = memory_outcomes.apply(store, state, holding, outcomes, now)
             sooner = state.first_due_ms < first_due
             next_due = state.promote(int(now * 1000))
-            taken = state.take(holding, want)
-            if sooner and next_due is not None and not state.settings.held:
+            limit = state.settings.rate
+            free = want if limit is None else min(want, state.rate.free(limit, now))
+            taken = state.take(holding, free)
+            limited = None
+            if limit is not None:
+                state.rate.spend(limit, len(taken))
+                if state.takeable and state.rate.free(limit, now) < 1:
+                    limited = state.rate.pause(limit, now, self.owner.id, watches=want > 0 and not taken)
+            if limited is not None and not taken and want:
+                pass  # it looks again in time: ringing now would have others look in vain
+            elif sooner and next_due is not None and not state.settings.held:
                 store.bells.ring(queue)
             else:
                 store.ring_if_takeable(state)
@@ -55,8 +64,9 @@ class MemoryConsumer:
                 now=now,
                 next_due=next_due,
                 lost_tags=lost_tags,
-                more=state.takeable,
+                more=state.takeable and limited is None,
                 max_deliveries=state.settings.max_deliveries,
+                limited=limited,
             )
 
     def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:

@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from umbel import message as messages
-from umbel.broker.base import DeadLetter, DelayedMessage, Outgoing, OwnerInfo, PostMortem, QueueInfo
+from umbel.broker.base import (
+    DeadLetter,
+    DelayedMessage,
+    Delivery,
+    Outcome,
+    Outgoing,
+    OwnerInfo,
+    PostMortem,
+    QueueInfo,
+    full,
+)
 from umbel.broker.redis.answers import RedisAnswers
+from umbel.broker.redis.apart import store_ends
 from umbel.broker.redis.bell import RedisBell
 from umbel.broker.redis.clusterbell import ClusterBell
 from umbel.broker.redis.consumer import RedisConsumer, newer_layout
 from umbel.broker.redis.dead import DeadLetters
+from umbel.broker.redis.fields import from_fields, to_fields
 from umbel.broker.redis.listener import RedisListener
 from umbel.broker.redis.liveness import RedisLiveness
+from umbel.broker.redis.packing import cycle_keys, pack_outcomes
 from umbel.clock import full_milliseconds
-from umbel.errors import DecodeError, LayoutError, PublishUncertain, QueueClosed
+from umbel.errors import DecodeError, LayoutError, PublishUncertain, QueueClosed, QueueFull
+from umbel.message import GROUPED
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, seconds_left
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
+from umbel.redis.schedules import record_runs
 
 #: Seconds that a revocation is remembered, and how many at the most.
 REVOKED_FOR = 86400.0
 REVOKED_MOST = 1_000_000
 #: Messages of one publish call, so that no script holds Redis for long.
 PUBLISH_CHUNK = 1000
+PUBLISH_BYTES = 1_000_000
+#: Dropped messages that are looked at in one go.
+MOST_DROPPED = 256
 #: Seconds after which a producer names its queues to Redis again.
 NAME_AGAIN = 60.0
 #: Packed heads of publish calls that are kept, one per queue and priority.
@@ -53,23 +71,55 @@ class RedisBroker:
         self._letters = DeadLetters(self._pool, prefix)
         self._named: dict[str, float] = {}
         self._heads: dict[tuple[str, int], bytes] = {}
+        self._bounded: set[str] = set()  # queues that have, or had, a bound on their length
 
     # Producing
 
-    def publish(self, queue: str, messages: Sequence[Outgoing]) -> None:
-        if len(messages) == 1 and not messages[0].delay:
-            self._send(queue, self._packed_one(queue, messages[0].payload), messages)
-            return
-        for start in range(0, len(messages), PUBLISH_CHUNK):
-            chunk = messages[start : start + PUBLISH_CHUNK]
-            self._send(queue, self._packed(queue, chunk), chunk)
+    def publish(self, queue: str, messages: Sequence[Outgoing]) -> list[Delivery]:
+        if len(messages) == 1:
+            only = messages[0]
+            if not (only.delay or only.payload[1] & GROUPED or queue in self._bounded):
+                return self._send(queue, self._packed_one(queue, only.payload), messages)
+            return self._send(queue, self._packed(queue, messages), messages)
+        dropped: list[Delivery] = []
+        for start, end in _steps(messages):
+            chunk = messages[start:end]
+            try:
+                dropped += self._send(queue, self._packed(queue, chunk), chunk)
+            except QueueFull as error:
+                raise QueueFull(str(error), tuple(outgoing.task_id for outgoing in messages[start:])) from None
+        return dropped
+
+    def dropped(self, queue: str) -> list[Delivery]:
+        _, flat = self._call(b"HSCAN", keys.queue(self.prefix, queue).dropped, 0, b"COUNT", MOST_DROPPED)
+        return [
+            Delivery(queue, int(tag), payload)
+            for tag, payload in zip(flat[::2], flat[1::2], strict=True)
+            if tag != b"@"
+        ]
+
+    def settle_dropped(self, queue: str, outcomes: Sequence[Outcome]) -> None:
+        fixed = cycle_keys(self.prefix, queue, keys.DROPPED)
+        runs = [outcome.run for outcome in outcomes if outcome.run is not None]
+
+        def work(connection: RedisConnection) -> None:
+            if runs:
+                record_runs(connection, self.prefix, runs)
+            told = outcomes
+            if connection.clustered:
+                told = store_ends(connection, self.prefix, fixed[0], outcomes, self._pool.deadline)
+            count, names, arguments = pack_outcomes(self.prefix, queue, keys.DROPPED, told)
+            scripts.cycle(connection, (*fixed, *names), (0, count, *arguments))
+
+        self._pool.run(work, repeat=True)
 
     def _packed(self, queue: str, messages: Sequence[Outgoing]) -> bytes:
         own = keys.queue(self.prefix, queue)
         arguments: list[Argument] = [keys.LAYOUT]
         for outgoing in messages:
             arguments += (outgoing.payload, full_milliseconds(outgoing.delay))
-        return scripts.publish.pack((own.meta, own.bell, own.eta, *own.ready), arguments)
+        names = (own.meta, own.bell, own.eta, *own.ready, own.fair, own.clocks, own.inflight, own.dropped, own.park)
+        return scripts.publish.pack(names, arguments)
 
     def _packed_one(self, queue: str, payload: bytes) -> bytes:
         """Return what `_packed` would for one message without delay, but with its own ready list only; all but the payload is
@@ -85,7 +135,7 @@ class RedisBroker:
             head = self._heads[queue, priority] = whole.removesuffix(_NO_PAYLOAD)
         return b"%b$%d\r\n%b\r\n$1\r\n0\r\n" % (head, len(payload), payload)
 
-    def _send(self, queue: str, packed: bytes, messages: Sequence[Outgoing]) -> None:
+    def _send(self, queue: str, packed: bytes, messages: Sequence[Outgoing]) -> list[Delivery]:
         deadline = self._pool.deadline
         now = time.monotonic()
         until = now + deadline
@@ -98,7 +148,7 @@ class RedisBroker:
             )
 
         try:
-            status, detail = self._pool.run(send)
+            status, detail, *more = self._pool.run(send)
         except ConnectionBroken as error:
             ids = tuple(outgoing.task_id for outgoing in messages)
             raise PublishUncertain(
@@ -107,12 +157,18 @@ class RedisBroker:
                 "Look for the result, or send again if the task may run twice",
                 ids,
             ) from error
+        if status == b"ok":
+            return [Delivery(queue, more[0] + index, payload) for index, payload in enumerate(more[1])] if more else []
+        if status == b"whole":
+            self._bounded.add(queue)
+            return self._send(queue, self._packed(queue, messages), messages)
+        if status == b"full":
+            raise QueueFull(full(queue, len(messages), *detail), tuple(outgoing.task_id for outgoing in messages))
         if status == b"closed":
             raise QueueClosed(
                 f"queue {queue!r} takes no new tasks: its intake is Reject (set the TaskQueue's intake to Accept)"
             )
-        if status == b"layout":
-            raise LayoutError(newer_layout(queue, detail))
+        raise LayoutError(newer_layout(queue, detail))
 
     def _name(self, connection: RedisConnection, queue: str, timeout: float) -> None:
         """Tell Redis the queue's name. If the connection breaks over that, nothing was published yet."""
@@ -156,18 +212,20 @@ class RedisBroker:
             *((b"LLEN", name) for name in own.ready),
             *((b"LRANGE", name, 0, 0) for name in own.ready),
             (b"ZCARD", own.park),
+            (b"ZCARD", own.fair),
+            (b"ZRANGE", own.fair, 0, 0),
         ]
         answers = self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
         seconds = clock_of(answers[0])
-        heads = [first[0] for first in reversed(answers[15:25]) if first]
+        heads = [first[0] for first in (*reversed(answers[15:25]), answers[27]) if first]
         age = 0.0
-        due = _due(heads[0]) if heads else None
+        due = _due(max(heads, key=lambda head: head[2:3])) if heads else None
         if due is not None:
             age = max(0.0, seconds - due)
         dispatch, intake = answers[4]
         return QueueInfo(
             queue,
-            sum(answers[5:15]),
+            sum(answers[5:15]) + answers[26],
             answers[1],
             int(answers[2] or 0),
             answers[3],
@@ -229,21 +287,22 @@ class RedisBroker:
 
     def configure(self, queue: str, settings: dict[str, Any], serial: int) -> bool:
         own = keys.queue(self.prefix, queue)
-        drop = [name for name, value in settings.items() if value is None]
-        fields: list[Argument] = ["layout", keys.LAYOUT]
-        for name, value in settings.items():
-            if value is not None:
-                fields += (name, value)
+        drop, fields = to_fields(settings)
+        arguments = (serial, len(drop), *drop, "layout", keys.LAYOUT, *fields)
 
         def work(connection: RedisConnection) -> bool:
             connection.call(b"SADD", keys.queue_names(self.prefix), queue)
-            return bool(scripts.configure(connection, (own.meta, own.bell), (serial, len(drop), *drop, *fields)) == 1)
+            return bool(scripts.configure(connection, (own.meta, own.bell), arguments) == 1)
 
         return self._pool.run(work, repeat=True)
 
+    def settings(self, queue: str) -> dict[str, Any]:
+        flat = self._call(b"HGETALL", keys.queue(self.prefix, queue).meta)
+        return from_fields({name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)})
+
     def promote(self, queue: str) -> float | None:
         own = keys.queue(self.prefix, queue)
-        names = (own.eta, own.bell, own.meta, *own.ready)
+        names = (own.eta, own.bell, own.meta, *own.ready, own.fair, own.clocks)
         while True:
             moved, due = self._pool.run(lambda connection: scripts.promote(connection, names, (256,)), repeat=True)
             if moved < 256:
@@ -251,9 +310,8 @@ class RedisBroker:
 
     def purge(self, queue: str) -> int:
         own = keys.queue(self.prefix, queue)
-        return int(
-            self._pool.run(lambda connection: scripts.purge(connection, (own.eta, own.park, *own.ready)), repeat=True)
-        )
+        names = (own.eta, own.park, own.fair, own.clocks, *own.ready)
+        return int(self._pool.run(lambda connection: scripts.purge(connection, names), repeat=True))
 
     def retry_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
         return self._letters.retry(queue, letters)
@@ -309,6 +367,18 @@ class RedisBroker:
 def clock_of(answer: Sequence[bytes]) -> float:
     """Return the server's clock in seconds, from its answer to TIME."""
     return int(answer[0]) + int(answer[1]) / 1e6
+
+
+def _steps(messages: Sequence[Outgoing]) -> Iterator[tuple[int, int]]:
+    """Divide messages into steps: of so many messages and so many bytes at most, and one message at least."""
+    start, size = 0, 0
+    for index, outgoing in enumerate(messages):
+        if index > start and (index - start >= PUBLISH_CHUNK or size + len(outgoing.payload) > PUBLISH_BYTES):
+            yield start, index
+            start, size = index, 0
+        size += len(outgoing.payload)
+    if start < len(messages):
+        yield start, len(messages)
 
 
 def _due(payload: bytes) -> float | None:

@@ -33,6 +33,8 @@ def bury_all(
             queue.inflight,
             queue.meta,
             *queue.ready,
+            queue.fair,
+            queue.clocks,
             queue.hold,
             queue.park,
         )

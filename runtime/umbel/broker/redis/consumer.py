@@ -9,7 +9,7 @@ import orjson
 from umbel.broker.base import Batch, ConnectionLost, Delivery, Outcome, OwnerInfo, OwnerLost
 from umbel.broker.redis.apart import store_apart, store_ends
 from umbel.broker.redis.burial import bury_all
-from umbel.broker.redis.packing import admit, pack_outcomes
+from umbel.broker.redis.packing import admit, cycle_keys, pack_outcomes
 from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import ImproperlyConfigured, LayoutError
 from umbel.record import Record
@@ -47,16 +47,7 @@ class RedisConsumer:
         self._certain = False
         self._keys: dict[str, tuple[str, ...]] = {}
         for name in owner.queues:
-            queue = keys.queue(prefix, name)
-            self._keys[name] = (
-                keys.owned(prefix, name, owner.id),
-                queue.meta,
-                queue.bell,
-                queue.eta,
-                queue.inflight,
-                queue.dead,
-                *queue.ready,
-            )
+            self._keys[name] = cycle_keys(prefix, name, owner.id)
 
     def register(self) -> None:
         """See the port. Also the way to begin: it connects."""
@@ -109,7 +100,7 @@ class RedisConsumer:
             raise self._lose(error) from error
         if answer[0] != b"ok":
             raise OwnerLost(self.owner.id)
-        _, now, next_due, more, max_deliveries, tag, messages, lost = answer
+        _, now, next_due, more, max_deliveries, tag, messages, lost = answer[:8]
         return Batch(
             [Delivery(queue, tag + index, message) for index, message in enumerate(messages)],
             now / 1000.0,
@@ -117,6 +108,7 @@ class RedisConsumer:
             lost,
             more == 1,
             max_deliveries,
+            answer[8] / 1000.0 if len(answer) > 8 else None,
         )
 
     def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:

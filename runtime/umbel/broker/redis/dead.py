@@ -59,7 +59,7 @@ class DeadLetters:
         own = keys.queue(self._prefix, queue)
         sent = 0
         for chunk in _chunks(letters):
-            names = [own.dead, own.meta, own.bell, *own.ready]
+            names = [own.dead, own.meta, own.bell, *own.ready, own.fair, own.clocks]
             arguments: list[Argument] = [keys.LAYOUT]
             ids = [_task_id(letter.payload) for letter in chunk]
             if self._pool.endpoint.clustered:

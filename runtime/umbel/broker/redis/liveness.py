@@ -13,7 +13,7 @@ from umbel.broker.base import Charge, ConnectionLost, Death, Outcome, OwnerInfo
 from umbel.broker.redis import deaths
 from umbel.broker.redis.apart import store_record
 from umbel.broker.redis.burial import bury_all
-from umbel.broker.redis.packing import pack_outcomes
+from umbel.broker.redis.packing import cycle_keys, pack_outcomes
 from umbel.redis import keys, scripts
 from umbel.redis.connection import AWAY, Argument, RedisConnection
 from umbel.redis.endpoint import Endpoint
@@ -110,16 +110,7 @@ class RedisLiveness:
         self._run(work)
 
     def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
-        own = keys.queue(self._prefix, queue)
-        fixed = (
-            keys.owned(self._prefix, queue, owner),
-            own.meta,
-            own.bell,
-            own.eta,
-            own.inflight,
-            own.dead,
-            *own.ready,
-        )
+        fixed = cycle_keys(self._prefix, queue, owner)
 
         def work(connection: RedisConnection) -> bool:
             if outcome.run is not None:

@@ -15,6 +15,13 @@ from umbel.redis.connection import Argument, RedisConnection
 Packed = tuple[list[str], list[Argument]]
 
 
+def cycle_keys(prefix: str, queue: str, owner: str) -> tuple[str, ...]:
+    """Return the keys that every call of ``cycle.lua`` takes."""
+    own = keys.queue(prefix, queue)
+    held = keys.owned(prefix, queue, owner)
+    return (held, own.meta, own.bell, own.eta, own.inflight, own.dead, *own.ready, own.fair, own.clocks)
+
+
 def pack_outcomes(
     prefix: str, queue: str, owner: str, outcomes: Sequence[Outcome], *, any_place: bool = False
 ) -> tuple[int, list[str], list[Argument]]:

@@ -1,6 +1,7 @@
 -- Second step of a burial, on one queue: fence the owner, then move what it held back to the front, a chunk a call.
 --
--- KEYS  1 owned, 2 bell, 3 in-flight count, 4 meta, 5..14 ready lists by priority 0..9, 15 hold, 16 park
+-- KEYS  1 owned, 2 bell, 3 in-flight count, 4 meta, 5..14 ready lists by priority 0..9, 15 fair order, 16 its clocks,
+--       17 hold, 18 park
 -- ARGV  1 chunk: messages to move at most
 --       2 charge: "none", "lost" (only the guilty tag), "suspect" or "requeue" (each message)
 --       3 guilty tag ("" = none), 4 owner
@@ -9,16 +10,19 @@
 -- Highest tags go first, each to the front, so that the order of fetching is restored, over several chunks too. Before them
 -- go those that may have the dead owner's places: what lost its place comes first.
 
+local META, READY, hold, park = KEYS[4], 5, KEYS[17], KEYS[18]
+-- include enqueue
 -- include places
+-- include raise
 
 redis.call('HDEL', KEYS[1], '@')
 local woken = 0
 local prefix = 'o:' .. ARGV[4] .. ':'
-for _, holder in ipairs(redis.call('HKEYS', KEYS[15])) do -- as many as deliveries with a place run right now
+for _, holder in ipairs(redis.call('HKEYS', hold)) do -- as many as deliveries with a place run right now
   if string.sub(holder, 1, #prefix) == prefix then
-    local message = free_place(KEYS[15], KEYS[16], holder)
+    local message = free_place(hold, park, holder)
     if message then
-      redis.call('LPUSH', KEYS[5 + math.min(string.byte(message, 3), 9)], message)
+      enqueue_in_front(message)
       woken = woken + 1
     end
   end
@@ -26,8 +30,6 @@ end
 
 local tags = redis.call('HKEYS', KEYS[1])
 table.sort(tags, function(a, b) return tonumber(a) > tonumber(b) end)
-
--- include raise
 
 local moved = math.min(#tags, tonumber(ARGV[1]))
 for i = 1, moved do
@@ -41,8 +43,7 @@ for i = 1, moved do
   elseif ARGV[2] == 'requeue' then
     message = raise(message, 10)
   end
-  local priority = math.min(string.byte(message, 3) or 0, 9)
-  redis.call('LPUSH', KEYS[5 + priority], message)
+  enqueue_in_front(message)
   redis.call('HDEL', KEYS[1], tags[i])
 end
 if moved > 0 and redis.call('DECRBY', KEYS[3], moved) <= 0 then

@@ -1,7 +1,7 @@
 -- One turn of a worker's child on one queue: write the outcomes of what it finished, promote what is due, fetch more.
 --
--- KEYS  1 owned, 2 meta, 3 bell, 4 eta, 5 in-flight count, 6 dead, 7..16 ready lists by priority 0..9
---       then, in the order of the outcomes that store: result key [, inbox key if it replies]
+-- KEYS  1 owned, 2 meta, 3 bell, 4 eta, 5 in-flight count, 6 dead, 7..16 ready lists by priority 0..9,
+--       17 fair order, 18 its clocks; then, in the order of the outcomes that store: result key [, inbox key if it replies]
 -- ARGV  1 want: how many messages to fetch at most
 --       2 number of outcomes, then for each:
 --         kind, tag, store ("0" nothing, "1" record, "2" record and reply)
@@ -12,7 +12,8 @@
 --       (kinds "a" ack and "q" requeue take nothing more)
 --       then, only where an end frees something: what parts/places.lua says (its keys after the results' ones)
 -- Returns {"lost"} when the owner is fenced off, else
---         {"ok", now ms, ms until the next due message or -1, more (0/1), max deliveries, first tag, messages, lost tags}
+--         {"ok", now ms, ms until the next due message or -1, more (0/1), max deliveries, first tag, messages, lost tags
+--          [, ms until the rate limit lets the next message go]}
 --
 -- The fence comes first: an owner that was buried has no field "@", and nothing of what it reports is written.
 -- HDEL of the tag comes before the effects of an outcome: only what was still this owner's counts.
@@ -21,7 +22,7 @@
 -- before what adds, here and in all scripts of a worker: it must go on, since it alone makes room.
 
 local owned, meta, bell, eta, inflight, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local READY = 7
+local META, READY = meta, 7
 local REPLY_CAP = 100000
 local REPLY_TTL = 3600000
 local PROMOTE = 256
@@ -33,21 +34,20 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local from = time[1] * 1000 + math.ceil(time[2] / 1000) -- rounded up, so that no delay is shorter than asked for
-local settings = redis.call('HMGET', meta, 'dispatch', 'max_concurrency', 'max_deliveries', 'dead_policy', 'dead_retention', 'dead_max')
+local settings = redis.call('HMGET', meta, 'dispatch', 'max_concurrency', 'max_deliveries', 'dead_policy', 'dead_retention', 'dead_max',
+  'rate', 'fair')
 
-local function ready_list(message)
-  return KEYS[READY + math.min(string.byte(message, 3) or 0, 9)]
-end
-
+-- include enqueue
 -- include raise
+fair_used = settings[8]
 
 -- include places
 
 -- 1. Outcomes.
 local want = tonumber(ARGV[1])
 local outcomes = tonumber(ARGV[2])
-local at, key = 3, READY + 10
-local ended, lost = 0, {}
+local at, key = 3, READY + 12
+local ended, unstarted, lost = 0, 0, {}
 local backs = {}
 local returned = false
 local soonest -- when the first of those that wait from now on is due
@@ -102,7 +102,7 @@ for _ = 1, outcomes do
         redis.call('ZADD', eta, from + delay, fresh)
         soonest = math.min(soonest or from + delay, from + delay)
       else
-        redis.call('RPUSH', ready_list(fresh), fresh)
+        enqueue(fresh)
       end
       returned = true
     end
@@ -111,6 +111,7 @@ for _ = 1, outcomes do
     local delay = tonumber(ARGV[at])
     at = at + 1
     if ours then
+      unstarted = unstarted + 1
       if delay > 0 then
         redis.call('ZADD', eta, from + delay, message)
         soonest = math.min(soonest or from + delay, from + delay)
@@ -139,7 +140,7 @@ if ARGV[at] then
 end
 -- Last first, so that what was fetched first stands in front again.
 for i = #backs, 1, -1 do
-  redis.call('LPUSH', ready_list(backs[i]), backs[i])
+  enqueue_in_front(backs[i])
 end
 
 -- 2. Promotion.
@@ -148,7 +149,7 @@ if #due > 0 then
   redis.call('ZREMRANGEBYRANK', eta, 0, #due - 1)
 end
 for i = 1, #due do
-  redis.call('RPUSH', ready_list(due[i]), due[i])
+  enqueue(due[i])
 end
 local next_due = -1
 local head = redis.call('ZRANGE', eta, 0, 0, 'WITHSCORES')
@@ -166,33 +167,28 @@ if limit then
   was_full = running >= limit
   want = math.min(want, math.max(0, limit - (running - ended)))
 end
+local rate
+if settings[7] then
+  -- include rate
+  want = math.min(want, rate.free)
+end
 local messages, taken = {}, 0
 local alone = false
+-- include take
 if want > 0 and not held then
-  for priority = 9, 0, -1 do
-    local list = KEYS[READY + priority]
-    local popped = redis.call('LPOP', list, want - taken)
-    if popped then
-      for i = 1, #popped do
-        -- A suspect (its last process died holding others too) is delivered by itself.
-        local suspect = #popped[i] >= 29 and string.byte(popped[i], 8) + string.byte(popped[i], 9) > 0
-        if suspect and taken == 0 then
-          alone = true
-        elseif suspect or alone then
-          for j = #popped, i, -1 do
-            redis.call('LPUSH', list, popped[j])
-          end
-          alone = true
-          break
-        end
-        taken = taken + 1
-        messages[taken] = popped[i]
-      end
+  if fair_used then
+    -- include take_fairly
+  else
+    for priority = 9, 0, -1 do
+      take_from(KEYS[READY + priority])
       if alone or taken >= want then
         break
       end
     end
   end
+end
+if rate and taken + unstarted > 0 then
+  rate.spend(taken)
 end
 local first_tag = tonumber(last_tag) + 1
 if taken > 0 then
@@ -212,15 +208,20 @@ end
 -- 4. The bell: ring on only if this call took something and more can be taken, or gave something back, or freed a binding
 -- limit, or wanted nothing (a busy child passes on the bell that it answered). Ringing whenever something remains would spin
 -- on a queue that is held or full. As in `publish`, a delayed message rings only when it becomes the earliest.
-local more = 0
-if not held and (taken > 0 or returned or #due > 0 or ARGV[1] == '0' or (was_full and ended > 0)) then
+local more, limited = 0, nil
+local stirred = taken > 0 or returned or #due > 0 or ARGV[1] == '0' or (was_full and ended > 0)
+if not held and (rate or stirred) then
   local room = not limit or running - ended + taken < limit
-  if room and redis.call('EXISTS', unpack(KEYS, READY, READY + 9)) > 0 then
-    more = 1
-    redis.call('ZADD', bell, 0, '1')
+  if room and redis.call('EXISTS', unpack(KEYS, READY, READY + (fair_used and 10 or 9))) > 0 then
+    if rate and rate.free - taken < 1 then
+      limited = rate.watch(taken)
+    elseif stirred then
+      more = 1
+      redis.call('ZADD', bell, 0, '1')
+    end
   end
 end
 if soonest and soonest == tonumber(head[2]) and not held then
   redis.call('ZADD', bell, 0, '1')
 end
-return {'ok', now, next_due, more, tonumber(settings[3]) or 3, first_tag, messages, lost}
+return {'ok', now, next_due, more, tonumber(settings[3]) or 3, first_tag, messages, lost, limited}

@@ -1,46 +1,76 @@
 -- Publish messages to one queue.
 --
--- KEYS  1 meta, 2 bell, 3 eta, 4..13 ready lists by priority 0..9; or 4 alone, the list that all messages go to
+-- KEYS  1 meta, 2 bell, 3 eta, 4..13 ready lists by priority 0..9, 14 fair order, 15 its clocks, 16 in-flight count,
+--       17 dropped messages, 18 park; or 4 alone, for one message without group or delay: the list that it goes to
 -- ARGV  1 layout version of the caller
 --       then for each message: payload, delay in ms ("0" = ready at once)
--- Returns {status, detail}: {"ok", now ms}, {"closed", ""}, {"layout", version in Redis}
+-- Returns {status, detail}: {"ok", now ms [, first tag, dropped messages]}, {"closed", ""}, {"full", {waiting, bound}},
+--         {"layout", version in Redis}, {"whole", ""}: the queue has a bound, call again with all keys
 --
--- The intake is checked, the enqueue time is stamped, and the bell rings in one step. A burst rings once: the bell holds
--- one marker. A delayed message rings only when it becomes the earliest, since the workers wait until the earliest one.
+-- The intake and the bound are checked, the enqueue time is stamped, and the bell rings in one step. A burst rings once: the
+-- bell holds one marker. A delayed message rings only when it becomes the earliest, since the workers wait until the earliest one.
 
 local call = redis.call
-local settings = call('HMGET', KEYS[1], 'layout', 'intake')
-if not settings[1] then
-  call('HSET', KEYS[1], 'layout', ARGV[1])
-elseif tonumber(settings[1]) > tonumber(ARGV[1]) then
+local META, ETA, READY = KEYS[1], KEYS[3], 4
+
+local settings = call('HMGET', META, 'layout', 'intake', 'max_length')
+if settings[1] and tonumber(settings[1]) > tonumber(ARGV[1]) then
   return {'layout', settings[1]}
 end
 if settings[2] == 'Reject' then
   return {'closed', ''}
+end
+local one_list = #KEYS == 4 and KEYS[4]
+if settings[3] and one_list then
+  return {'whole', ''}
+end
+if not settings[1] then
+  call('HSET', META, 'layout', ARGV[1])
 end
 
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local from = time[1] * 1000 + math.ceil(time[2] / 1000) -- rounded up, so that no delay is shorter than asked for
 local stamp = struct.pack('>I8', now)
-local ring = false
-local one_list = #KEYS == 4 and KEYS[4]
+if one_list then
+  call('RPUSH', one_list, string.sub(ARGV[2], 1, 11) .. stamp .. string.sub(ARGV[2], 20))
+  call('ZADD', KEYS[2], 0, '1')
+  return {'ok', now}
+end
 
+-- include enqueue
+-- include make_room
+
+local ring, skip, dropped = false, 0, nil
+if settings[3] then
+  local refusal
+  refusal, skip, dropped = make_room(settings[3], (#ARGV - 1) / 2)
+  if refusal then
+    return refusal
+  end
+end
 for i = 2, #ARGV, 2 do
   local raw = ARGV[i]
   local message = string.sub(raw, 1, 11) .. stamp .. string.sub(raw, 20)
   local delay = tonumber(ARGV[i + 1])
-  if delay > 0 then
-    call('ZADD', KEYS[3], from + delay, message)
-    if call('ZRANGE', KEYS[3], 0, 0)[1] == message then
+  if skip > 0 then
+    skip = skip - 1
+    dropped[#dropped + 1] = message
+  elseif delay > 0 then
+    call('ZADD', ETA, from + delay, message)
+    if call('ZRANGE', ETA, 0, 0)[1] == message then
       ring = true
     end
   else
-    call('RPUSH', one_list or KEYS[4 + string.byte(raw, 3)], message)
+    enqueue(message)
     ring = true
   end
 end
 if ring then
   call('ZADD', KEYS[2], 0, '1')
+end
+if dropped and #dropped > 0 then
+  local kept = keep_dropped(dropped)
+  return {'ok', now, kept[1], kept[2]}
 end
 return {'ok', now}

@@ -1,0 +1,76 @@
+"""What becomes of the tasks that a full queue drops (``overflow`` DropOldest): they fail, and are kept as dead letters.
+
+Their messages stand aside, as if an owner held them, until this is written: by the producer for whom they were dropped, or by
+a worker or a beat that looks after it, should the producer end before. So nobody waits for ever for a dropped task.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from umbel import failure, states
+from umbel import message as messages
+from umbel.broker.base import Broker, Delivery, Kind, Outcome
+from umbel.errors import DecodeError, QueueFull, UmbelError
+from umbel.record import Record
+
+log = logging.getLogger("umbel.queues")
+
+#: Seconds between two looks at what producers have left behind.
+LOOK_EVERY: Final = 5.0
+
+
+def end_dropped(broker: Broker, dropped: Iterable[Delivery], ttl: float) -> None:
+    """Write the ends of what was just dropped from one queue; where the broker is away, others do it later.
+
+    Args:
+        broker: that the queue is in.
+        dropped: as `Broker.publish` returned it.
+        ttl: seconds to keep the records.
+    """
+    outcomes = [_end(delivery, ttl) for delivery in dropped]
+    queue = next(iter(dropped)).queue
+    try:
+        broker.settle_dropped(queue, outcomes)
+    except UmbelError as error:
+        log.warning("tasks.drop_unsettled", extra={"queue": queue, "count": len(outcomes), "error": str(error)})
+
+
+def look_after(broker: Broker, queues: Iterable[str], ttl: float = 86400.0) -> int:
+    """Write the ends of what was dropped from these queues and nobody has seen to; return how many there were.
+
+    Raises:
+        OperationalError: the broker is away.
+    """
+    count = 0
+    for queue in queues:
+        left = broker.dropped(queue)
+        if left:
+            broker.settle_dropped(queue, [_end(delivery, ttl) for delivery in left])
+            count += len(left)
+    return count
+
+
+def _end(delivery: Delivery, ttl: float) -> Outcome:
+    error = QueueFull(
+        f"the queue {delivery.queue!r} was full and dropped this task, unrun, for a newer one (its overflow is DropOldest): "
+        "start more workers, or raise the queue's max_length"
+    )
+    reason = {"reason": "Dropped", "message": str(error)}
+    try:
+        message = messages.decode(delivery.payload)
+    except DecodeError:
+        return Outcome(delivery.tag, Kind.DEAD, reason=reason)
+    headers = message.headers
+    record = None
+    if not headers.get("ignore_result"):
+        record = Record(states.FAILURE, failure.encode(error), message.attempt, int(time.time() * 1000), {}).encode()
+    run = (headers.get("schedule", ""), headers["run"], states.FAILURE) if "run" in headers else None
+    reason |= {"task": headers["task"], "id": headers["id"]}
+    lock = (headers["lock"][0], 0.0) if "lock" in headers else None
+    return Outcome(
+        delivery.tag, Kind.DEAD, headers["id"], record, ttl, headers.get("reply_to"), reason=reason, run=run, lock=lock
+    )
