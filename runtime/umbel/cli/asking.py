@@ -38,6 +38,10 @@ class Asking:
         """Who is to answer."""
         return Addressees(names_of(self.destination), self.pattern, self.matcher or "glob")
 
+    def within(self, timeout: float) -> Asking:
+        """Return the same with another timeout, where none was given."""
+        return replace(self, timeout=timeout) if self.timeout is None else self
+
     @property
     def seconds(self) -> float:
         """How long to wait."""

@@ -7,17 +7,19 @@ from typing import Any
 
 import click
 
-from umbel.cli.asking import Asking, asked, asking_options, fail_of, is_error, keep, put
+from umbel.cli.asking import Asking, asked, asking_options, fail_of, is_error, put
+from umbel.cli.custom import AppCommands, begin, show_plainly
 from umbel.cli.session import Session
 from umbel.control.commands import Control
 
 
-@click.group()
+@click.group(cls=AppCommands, kind="control", show=show_plainly, invoke_without_command=True)
+@click.option("--list", "list_", is_flag=True, help="List the commands, those of the app included.")
 @asking_options
 @click.pass_context
-def control(ctx: click.Context, /, **given: Any) -> None:
-    """Tell workers what to do, and show what they answer."""
-    keep(ctx, **given)
+def control(ctx: click.Context, /, list_: bool, **given: Any) -> None:
+    """Tell workers what to do, and show what they answer. Commands of the app that -A names are here too."""
+    begin(ctx, list_, given)
 
 
 def order(name: str, *arguments: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], click.Command]:
@@ -30,7 +32,7 @@ def order(name: str, *arguments: Callable[[Any], Any]) -> Callable[[Callable[...
             options = {option: given.pop(option) for option in names}
             session = ctx.find_object(Session) or Session()
             asking = asked(ctx, **options)
-            show(session, asking, put(session, asking, name, function(session, **given)))
+            show_plainly(session, asking, put(session, asking, name, function(session, **given)))
 
         command.__doc__ = function.__doc__
         made: Any = asking_options(command)
@@ -39,20 +41,6 @@ def order(name: str, *arguments: Callable[[Any], Any]) -> Callable[[Callable[...
         return control.command(name)(made)
 
     return make
-
-
-def show(session: Session, asking: Asking, answers: dict[str, Any]) -> None:
-    """Print what workers answered; end with an error if one refused."""
-    if asking.as_json:
-        session.json(answers)
-    else:
-        for name, answer in answers.items():
-            if not is_error(answer):
-                text = answer["ok"] if isinstance(answer, dict) and set(answer) == {"ok"} else answer
-                session.say(f"{name}: OK, {text}" if isinstance(text, str) else f"{name}: {text}")
-    failure = fail_of(answers)
-    if failure is not None:
-        raise failure
 
 
 _ids = click.argument("task_ids", metavar="ID…", nargs=-1, required=True)

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from umbel.cli.asking import Asking, asked, asking_options, fail_of, is_error, keep, put, silence
+from umbel.cli.asking import Asking, asked, asking_options, fail_of, is_error, put, silence
+from umbel.cli.custom import AppCommands, begin
 from umbel.cli.exits import UNAVAILABLE, Fail
 from umbel.cli.session import Session
 from umbel.cli.table import ago, columns
@@ -17,12 +18,16 @@ from umbel.control.workers import registered as registered_workers
 Show = Callable[[Session, dict[str, Any]], None]
 
 
-@click.group()
+@click.group(cls=AppCommands, kind="inspect", invoke_without_command=True)
+@click.option("--list", "list_", is_flag=True, help="List the questions, those of the app included.")
 @asking_options
 @click.pass_context
-def inspect(ctx: click.Context, /, **given: Any) -> None:
-    """Ask workers. Their supervisors answer, which run no tasks: so also while every slot is busy."""
-    keep(ctx, **given)
+def inspect(ctx: click.Context, /, list_: bool, **given: Any) -> None:
+    """Ask workers. Their supervisors answer, which run no tasks: so also while every slot is busy.
+
+    Questions of the app that -A names are here too.
+    """
+    begin(ctx, list_, given)
 
 
 def question(name: str, *arguments: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], click.Command]:
@@ -199,6 +204,13 @@ def _lists(nothing: str) -> Show:
                 session.say(f"  {nothing}")
 
     return show
+
+
+def _show_custom(session: Session, asking: Asking, answers: dict[str, Any]) -> None:
+    tell(session, asking, answers, show_nested)
+
+
+inspect.show = _show_custom
 
 
 def show_nested(session: Session, found: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from umbel.config import censor
+from umbel.control import custom
 from umbel.options import TaskOptions
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ def _description(app: Umbel) -> dict[str, Any]:
         "defaults": _options(_task_class()),
         "settings": {name: censor(name, conf[name]) for name in conf},
         "changed": sorted(changed),
+        "commands": {
+            name: {"kind": command.kind, "default_timeout": command.default_timeout}
+            for command in custom.commands()
+            for name in (command.name, command.alias)
+            if name
+        },
     }
 
 

@@ -18,12 +18,10 @@ log = logging.getLogger("umbel.control")
 Arguments = dict[str, Any]
 Handler = Callable[[Arguments], Any]
 #: Starts a command that takes time; what it is given last is to be called with the answer.
-Starter = Callable[[str, Arguments, float, Callable[[Any], None]], bool]
+Starter = Callable[[str, Arguments, float | None, Callable[[Any], None]], bool]
 
 #: Commands whose answers are kept, in case they are asked for again.
 KEPT = 128
-#: Seconds that a command may take whose sender does not say.
-PATIENCE = 1.0
 #: What stands in the place of an answer that is still worked on.
 _UNDER_WAY = object()
 
@@ -66,18 +64,20 @@ class Remote:
         self._carry_out(
             str(message.get("command")),
             message.get("arguments") or {},
-            float(message.get("timeout") or PATIENCE),
+            float(message["timeout"]) if message.get("timeout") else None,
             lambda answer: self._done(number, address, answer),
         )
 
-    def _carry_out(self, command: str, arguments: Arguments, timeout: float, done: Callable[[Any], None]) -> None:
+    def _carry_out(
+        self, command: str, arguments: Arguments, timeout: float | None, done: Callable[[Any], None]
+    ) -> None:
         handler = self._handlers.get(command)
         try:
             if handler is not None:
                 done(handler(arguments))
             elif not self._other(command, arguments, timeout, done):
                 known = ", ".join(sorted(self._handlers))
-                done({"error": f"this worker knows no command {command!r}: it knows {known}"})
+                done({"error": f"this worker knows no command {command!r}: it knows {known}, and those of its app"})
         except (UmbelError, ConnectionLost, TypeError, ValueError, KeyError) as error:
             log.warning("control.refused", extra={"command": command, "error": str(error)})
             text = str(error) if isinstance(error, (UmbelError, ConnectionLost)) else f"{type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ from umbel.ids import machine_id
 from umbel.polling import readable
 from umbel.worker import linux
 from umbel.worker.about import About
+from umbel.worker.aside import Aside
 from umbel.worker.inspection import Inspection
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
@@ -89,7 +90,7 @@ class Supervisor:
         )
         self._roster = Roster(self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining)
         handlers = {**Inspection(self._roster, broker, about).handlers(), **Orders(self).handlers()}
-        self._remote = Remote(broker, self._id, hostname, handlers, lambda *_: False)
+        self._remote = Remote(broker, self._id, hostname, handlers, Aside(self._roster, about, zygote).start)
         self._draining = False
         self._cold = False
         self._drain_until = 0.0

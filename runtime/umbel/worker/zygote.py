@@ -43,7 +43,7 @@ def main(options: WorkerOptions, link: Link, slots: Slots, about: About, supervi
             message, fd = link.receive()
             if message is None:
                 os._exit(0)
-            if message["what"] == "spawn" and fd is not None:
+            if message["what"] in ("spawn", "command") and fd is not None:
                 if message["anew"]:
                     _execute(options, message, fd, slots)
                 else:
@@ -66,7 +66,12 @@ def _fork(
     linux.die_with_parent(supervisor)
     try:
         own.close()
-        start_child(app, options, message, fd, slots)
+        if message["what"] == "command":
+            from umbel.worker.aside import carry_out
+
+            carry_out(app, message, fd)
+        else:
+            start_child(app, options, message, fd, slots)
     except BaseException:
         traceback.print_exc()
         os._exit(1)
@@ -74,7 +79,7 @@ def _fork(
 
 
 def _execute(options: WorkerOptions, message: dict[str, Any], fd: int, slots: Slots) -> None:
-    """Start a child as a new program that imports the app itself."""
+    """Start a child, or a command, as a new program that imports the app itself."""
     between = os.fork()
     if between:
         os.waitpid(between, 0)
@@ -84,7 +89,8 @@ def _execute(options: WorkerOptions, message: dict[str, Any], fd: int, slots: Sl
     os.set_inheritable(fd, True)
     os.set_inheritable(slots.fd, True)
     handed = orjson.dumps({**message, "options": asdict(options), "slots": slots.count, "slots_fd": slots.fd, "fd": fd})
-    os.execv(sys.executable, [sys.executable, "-m", "umbel.worker.start", handed.decode()])
+    module = "umbel.worker.aside" if message["what"] == "command" else "umbel.worker.start"
+    os.execv(sys.executable, [sys.executable, "-m", module, handed.decode()])
 
 
 def _main() -> None:

@@ -78,10 +78,11 @@ class ZygoteHandle:
         return message
 
     def spawn(self, order: dict[str, Any], end: Link) -> bool:
-        """Have a child made; False if the zygote is gone."""
-        if self._link is None:
+        """Have a child made, or a process for a command; False if the zygote is gone. Any thread may ask."""
+        link = self._link
+        if link is None:
             return False
-        return self._link.send({"what": "spawn", "anew": self.threads > 1, **order}, end.fileno())
+        return link.send({"what": "spawn", "anew": self.threads > 1, **order}, end.fileno())
 
     @property
     def lost(self) -> bool:

@@ -58,7 +58,7 @@ class Answering:
     def _refuse(self, arguments: dict[str, Any]) -> None:
         raise ValueError("not with me")
 
-    def _later(self, command: str, arguments: dict[str, Any], timeout: float, done: Any) -> bool:
+    def _later(self, command: str, arguments: dict[str, Any], timeout: float | None, done: Any) -> bool:
         if command != "later":
             return False
         self.late.append((timeout, done))
