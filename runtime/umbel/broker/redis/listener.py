@@ -30,15 +30,17 @@ class RedisListener:
         self._channel = channel
         self._handle = handle
         self._stopped = threading.Event()
+        self._closing = threading.Lock()
         self._tries = 0  # in vain, in a row
         self._wake_read, self._wake_write = os.pipe()
         self._thread = threading.Thread(target=self._run, name="umbel-listener", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        if not self._stopped.is_set():
-            self._stopped.set()
-            os.write(self._wake_write, b"x")
+        with self._closing:  # the thread may see the order before it is woken, and closes what wakes it
+            if not self._stopped.is_set():
+                self._stopped.set()
+                os.write(self._wake_write, b"x")
 
     def join(self, timeout: float | None = None) -> None:
         self._thread.join(timeout)
@@ -52,8 +54,9 @@ class RedisListener:
                 log.log(level, "listener.reconnect", extra={"error": str(error)})
                 readable([self._wake_read], exponential(self._tries, factor=0.1, cap=2.0))
                 self._tries += 1
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        with self._closing:
+            os.close(self._wake_read)
+            os.close(self._wake_write)
 
     def _listen(self) -> None:
         connection = self._endpoint.connect_at(self._channel, 2.0)
