@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from umbel.beat.entry import Call, Entry, RunIds, run_ids, slot_ids, task_of, to_ms
 from umbel.beat.lease import Lease
@@ -17,8 +17,10 @@ from umbel.states import REVOKED
 
 log = logging.getLogger("umbel.beat")
 
-#: Milliseconds after which a run that is noted, and of which its empty queue knows nothing, counts as gone.
+#: Milliseconds after which a run that is noted, and of which its queue knows nothing, counts as gone.
 LOST_AFTER_MS = 10_000
+#: Runs of one schedule that are looked for at a time.
+MOST_LOST = 1000
 
 
 class Outcome(StrEnum):
@@ -134,29 +136,29 @@ class Runs:
         return None
 
     def forget_lost(self, uids: Iterable[str]) -> int:
-        """Note as revoked the runs of these schedules that cannot be anywhere: their queue is empty, it was purged.
+        """Forget the runs of these schedules that cannot be anywhere.
+
+        One that was noted and never enqueued is dropped: the beat that noted it died. One that was enqueued and whose queue is
+        empty ends as revoked: the queue was purged.
 
         Returns: how many there were.
         """
         empty: dict[str, bool] = {}
-        before = int(time.time() * 1000) - LOST_AFTER_MS
         found = 0
         for uid, state in self._store.load(uids).items():
-            active = self._store.active(uid) if state.active else {}
-            for run, note in active.items():
-                queue = str(note.get("queue", ""))
-                if int(note.get("begun", 0)) >= before:
-                    continue
-                if queue not in empty:
+            for queue, runs in _by_queue(self._store.active(uid) if state.active else {}).items():
+                sent = self._store.enqueued(queue, runs)
+                if sent and queue not in empty:
                     info = self._broker.info(queue)
                     empty[queue] = not (info.ready or info.delayed or info.in_flight)
-                if empty[queue]:
-                    found += 1
+                lost = [run for run in runs if run not in sent or empty[queue]]
+                for run in lost:
                     log.warning("schedule.run_lost", extra={"schedule": uid, "run": run, "queue": queue})
-                    if self._store.was_enqueued(queue, run):
+                    if run in sent:
                         self._store.record(uid, run, REVOKED)
                     else:
                         self._store.drop(uid, [run])
+                found += len(lost)
         return found
 
     def _step_back(self, entry: Entry, ids: RunIds, call: Call, highest: int, counted: bool) -> None:
@@ -165,3 +167,14 @@ class Runs:
             self._store.drop(entry.uid, [ids.run], counted=counted)
         self._lease.overtaken(highest)
         raise LeadLost
+
+
+def _by_queue(active: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return queue -> runs, of those that were noted long enough ago; the oldest of them where there are many."""
+    before = int(time.time() * 1000) - LOST_AFTER_MS
+    old = [(int(note.get("begun", 0)), run, str(note.get("queue", ""))) for run, note in active.items()]
+    found: dict[str, list[str]] = {}
+    for begun, run, queue in sorted(old)[:MOST_LOST]:
+        if begun < before:
+            found.setdefault(queue, []).append(run)
+    return found

@@ -262,6 +262,12 @@ class ScheduleStore:
         name = keys.run(self._prefix, queue, run_id)
         return bool(self._run(lambda connection: connection.call(b"EXISTS", name)))
 
+    def enqueued(self, queue: str, run_ids: Sequence[str]) -> set[str]:
+        """Return those runs that are remembered as enqueued."""
+        names = [keys.run(self._prefix, queue, run_id) for run_id in run_ids]
+        answers = self._run(lambda connection: connection.call(b"MGET", *names)) if names else []
+        return {run_id for run_id, answer in zip(run_ids, answers, strict=True) if answer is not None}
+
     def history(self, uid: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Return the runs that succeeded and those that did not, the newest first."""
         own = keys.schedule(self._prefix, uid)

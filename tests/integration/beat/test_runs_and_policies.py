@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.integration.beat.inprocess import Bench, schedule
 
 from umbel.beat import runs as runs_module
+from umbel.broker.base import Outgoing
+from umbel.message import Message
 
 
 def test_forbid_waits_for_the_end_of_the_run(bench: Bench) -> None:
@@ -30,6 +34,23 @@ def test_forbid_goes_on_after_its_queue_was_purged(bench: Bench, monkeypatch: py
     monkeypatch.setattr(runs_module, "LOST_AFTER_MS", -1)
     bench.run(beat, 10)
     assert bench.slots() == [30]
+
+
+def test_forbid_goes_on_after_a_beat_died_before_it_enqueued_a_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is noted and was never sent. Its queue is busy with others, so that it cannot be told from their number."""
+    beat = bench.beat(schedule("s1", every=10, concurrencyPolicy="Forbid"))
+    beat.tick()
+    bench.broker.publish("mail", [Outgoing(Message({"id": "other", "task": "t"}, b"[[],{}]").encode(), "other")])
+    note = {"task": "t", "queue": "mail", "scheduled": 0, "begun": int(time.time() * 1000)}
+    bench.store.begin("s1", "died-here", note, ttl=3600, policy="Forbid", counted=True)
+    bench.run(beat, 10)
+    assert beat.counts["skipped_forbid"] == 1, "the beat that noted it may be about to send it"
+    monkeypatch.setattr(runs_module, "LOST_AFTER_MS", -1)
+    bench.run(beat, 10)
+    assert [message.headers["schedule"] for message in bench.mail.messages()[1:]] == ["s1"]
+    assert bench.state().get("failures") is None
 
 
 def test_runs_that_were_purged_end_as_revoked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
