@@ -180,3 +180,45 @@ def paced(number: int) -> float:
     """Return when it ran."""
     _note(f"ran {number}")
     return time.time()
+
+
+@app.task(bind=True)
+def refuses(self: Any, folder: str, requeue: bool) -> int:
+    """Reject the message until a file allows to take it."""
+    from umbel.errors import Reject
+
+    _note("refused")
+    if not Path(folder, "go").exists():
+        raise Reject("not now", requeue=requeue)
+    return int(self.request.attempt)
+
+
+@app.task
+def ignores() -> None:
+    from umbel.errors import Ignore
+
+    _note("ran ignores")
+    raise Ignore()
+
+
+@app.task(bind=True, max_retries=None)
+def tries_for_ever(self: Any) -> None:
+    _note(f"ran {self.request.retries}")
+    raise self.retry(countdown=0.2)
+
+
+@app.task(acks_late=False)
+def at_most_once(number: int, folder: str) -> int:
+    """Note the start, then wait until a file allows to end: whoever dies in between, there is no second start."""
+    _note(f"began {number}")
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not Path(folder, "go").exists():
+        time.sleep(0.02)
+    _note(f"ran {number}")
+    return number
+
+
+@app.task(concurrency_limit=1, key="customer")
+def held_for(customer: str, number: int, folder: str) -> int:
+    """As `hold`, one at a time for each customer."""
+    return hold.run(number, folder)

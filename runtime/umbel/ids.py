@@ -25,7 +25,7 @@ def new_nonce() -> bytes:
 
     They begin with a count: what one process publishes within a millisecond keeps its order wherever messages are sorted.
     """
-    return (next(_published) & 0xFFFFFFFF).to_bytes(4) + os.urandom(4)
+    return (next(_published) & 0xFFFFFF).to_bytes(3) + os.urandom(5)
 
 
 def new_client_id() -> str:

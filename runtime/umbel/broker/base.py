@@ -10,10 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from umbel.broker.tickets import Admission, Lock, Ticket
 from umbel.record import Record
+
+#: Seconds that a revoked id is remembered, and how many ids at the most: the oldest are forgotten first.
+REVOKED_FOR: Final = 30 * 86400.0
+REVOKED_MOST: Final = 100_000
+
+
+def check_count(task_ids: Sequence[str]) -> None:
+    """Refuse to revoke more ids than are remembered.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    if len(task_ids) > REVOKED_MOST:
+        raise ValueError(
+            f"{len(task_ids)} tasks cannot be revoked at once, since {REVOKED_MOST} ids are remembered: "
+            "purge the queue, or hold it and send what is still wanted to another one"
+        )
 
 
 @dataclass(slots=True)
@@ -265,6 +282,13 @@ class Consumer(Protocol):
     def note_run(self, run: tuple[str, str, str]) -> None:
         """Note the end of a scheduled run whose message was acknowledged before it ran; see `Outcome`."""
 
+    def revocations(self) -> dict[str, float]:
+        """Return what is revoked, see `Broker.revocations`.
+
+        Raises:
+            ConnectionLost: the broker is away.
+        """
+
     def leave(self) -> None:
         """Give back what is still held, without charge, and end this owner."""
 
@@ -445,10 +469,17 @@ class Broker(Protocol):
         """
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
-        """Remember the ids as revoked (for a day) and tell all workers; return how many workers heard it."""
+        """Remember the ids as revoked (for `REVOKED_FOR`) and tell all workers; return how many workers heard it.
+
+        Raises:
+            ValueError: more than `REVOKED_MOST` ids.
+        """
 
     def revoked(self) -> set[str]:
         """Return the ids that are revoked and not forgotten yet."""
+
+    def revocations(self, since: float = 0.0) -> dict[str, float]:
+        """Return what was revoked at ``since`` or later and is not forgotten yet: id -> broker's clock in seconds."""
 
     def control(self, command: dict[str, Any]) -> int:
         """Send a command to all workers; return how many heard it."""

@@ -5,19 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 from urllib.parse import urlsplit
 
-from umbel.broker.base import OwnerInfo
+from umbel.broker.base import REVOKED_FOR, REVOKED_MOST, OwnerInfo
 from umbel.errors import ImproperlyConfigured
 from umbel.ids import new_client_id
 from umbel.memory.bells import Bells
 from umbel.memory.commands import Commands
 from umbel.memory.queue import MemoryQueue
 from umbel.memory.records import MemoryRecords
-
-#: How long a revoked id is remembered, in seconds.
-REVOKED_FOR: Final = 86_400.0
 
 
 class Store:
@@ -69,13 +65,17 @@ class Store:
 
     def revoke(self, task_ids: list[str], now: float) -> None:
         """Remember ids as revoked."""
-        self._revoked.update(dict.fromkeys(task_ids, now + REVOKED_FOR))
-
-    def revoked(self, now: float) -> set[str]:
-        """Return the ids that are revoked and not forgotten yet."""
-        for task_id in [task_id for task_id, until in self._revoked.items() if until <= now]:
+        for task_id in task_ids:
+            self._revoked.pop(task_id, None)  # to the end: the dict is sorted by time
+            self._revoked[task_id] = now
+        for task_id in list(self._revoked)[: max(0, len(self._revoked) - REVOKED_MOST)]:
             del self._revoked[task_id]
-        return set(self._revoked)
+
+    def revoked(self, now: float) -> dict[str, float]:
+        """Return the ids that are revoked and not forgotten yet, with the time of it."""
+        for task_id in [task_id for task_id, when in self._revoked.items() if when <= now - REVOKED_FOR]:
+            del self._revoked[task_id]
+        return dict(self._revoked)
 
 
 _stores: dict[tuple[str, str], Store] = {}

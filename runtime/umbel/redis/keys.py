@@ -111,7 +111,7 @@ def inbox(prefix: str, client: str) -> str:
 
 
 def revoked(prefix: str) -> str:
-    """ZSET task id -> when to forget it (ms), trimmed by time."""
+    """ZSET, with a TTL: task id -> when it was revoked (ms), trimmed by time and count."""
     return f"{prefix}:{{control}}:revoked"
 
 

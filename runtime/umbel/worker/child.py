@@ -273,5 +273,5 @@ class Child(Errands):
                 os.eventfd_write(self._wake_main, 1)
                 return self._paused
             case "revoked":
-                self._runner.revoked.update(message["ids"])
+                self._desk.revoked.update(message["ids"])
         return False

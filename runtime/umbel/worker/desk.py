@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from umbel.broker.base import Batch, Broker, Consumer, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
 from umbel.record import Record
+from umbel.worker.revoking import Revoked
 
 log = logging.getLogger("umbel.worker")
 
@@ -49,6 +50,8 @@ class Desk:
         self._offset = time.time() - time.monotonic()
         self._consumer: Consumer | None = None
         self._certain = False
+        self.revoked = Revoked()
+        self._knows_revoked = False
 
     # The broker's clock
 
@@ -75,6 +78,7 @@ class Desk:
         self._announce(owner.id)
         self._consumer = self._broker.consumer(owner)
         self._consumer.register()
+        self._learn_revoked()
         self._certain = True
 
     def recover(self) -> None:
@@ -112,7 +116,15 @@ class Desk:
         for delivery in list(self.ready):
             if delivery.tag not in held[delivery.queue]:
                 self.ready.remove(delivery)
+        self._learn_revoked()
         self._certain = True
+
+    def _learn_revoked(self) -> None:
+        """Read what is revoked before the first task runs; from then on the supervisor tells."""
+        if not self._knows_revoked:
+            assert self._consumer is not None
+            self.revoked.update(self._consumer.revocations())
+            self._knows_revoked = True
 
     # Cycles, all with the lock held
 

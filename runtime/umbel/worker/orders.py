@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from umbel.worker.remote import Arguments, Handler
@@ -17,7 +18,7 @@ log = logging.getLogger("umbel.worker")
 class Commanded(Protocol):
     """What is asked of the supervisor."""
 
-    def revoke(self, ids: set[str]) -> None: ...
+    def revoke(self, ids: Iterable[str]) -> None: ...
     def terminate(self, ids: list[str]) -> None: ...
 
 
@@ -37,7 +38,7 @@ class Orders:
 
     def _revoke(self, arguments: Arguments) -> dict[str, Any]:
         ids = ids_of(arguments)
-        self._worker.revoke(set(ids))
+        self._worker.revoke(ids)
         shown = f"tasks {', '.join(ids)}" if len(ids) <= MOST_SHOWN else f"{len(ids)} tasks"
         if not arguments.get("terminate"):
             return {"ok": f"{shown} flagged as revoked"}

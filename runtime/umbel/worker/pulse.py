@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from umbel import failure, states
 from umbel import message as messages
@@ -27,6 +27,9 @@ log = logging.getLogger("umbel.worker")
 BEAT = 2.0
 REVOKED_EVERY = 30.0
 HOLD_AFTER = 8.0
+#: Seconds between two readings of all that is revoked, and that the others read again.
+ALL_REVOKED_EVERY = 600.0
+OVERLAP = 5.0
 
 
 class Pulse:
@@ -36,7 +39,7 @@ class Pulse:
         broker: whose liveness is kept.
         owners: returns the living owners of this worker, with their figures.
         hold: called with True when the broker was out of reach for `HOLD_AFTER`, with False when it is back.
-        revoked: called with all revoked ids, now and then.
+        revoked: called with the ids that were revoked, all of them at first, then the new ones.
         result_ttl: seconds to keep the record of a task that was killed.
         queues: names, in the order of the children's queue numbers.
         hostname: for the records.
@@ -48,7 +51,7 @@ class Pulse:
         broker: Broker,
         owners: Callable[[], list[OwnerInfo]],
         hold: Callable[[bool], None],
-        revoked: Callable[[set[str]], None],
+        revoked: Callable[[Iterable[str]], None],
         *,
         result_ttl: float,
         queues: list[str],
@@ -74,6 +77,8 @@ class Pulse:
         self._reached = clock.monotonic()
         self._last_revoked = -REVOKED_EVERY
         self._looked_after = -LOOK_EVERY
+        self._last_all = -ALL_REVOKED_EVERY
+        self._seen = 0.0  # when the newest known revocation was, by the broker's clock
         self._alive: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="umbel-pulse", daemon=True)
         self.connected = False
@@ -150,8 +155,17 @@ class Pulse:
             look_after(self._broker, self._queues, self._ttl)
             self._looked_after = self._clock.monotonic()
         if self._clock.monotonic() - self._last_revoked >= REVOKED_EVERY:
-            self._tell_revoked(self._broker.revoked())
-            self._last_revoked = self._clock.monotonic()
+            self._read_revoked()
+
+    def _read_revoked(self) -> None:
+        """Take in what was revoked since the last time; all of it now and then, in case the broker's clock was set back."""
+        now = self._clock.monotonic()
+        if now - self._last_all >= ALL_REVOKED_EVERY:
+            self._last_all, self._seen = now, 0.0
+        found = self._broker.revocations(self._seen - OVERLAP)
+        self._tell_revoked(found)
+        self._seen = max(found.values(), default=self._seen)
+        self._last_revoked = now
 
     def _dig(self) -> None:
         while True:

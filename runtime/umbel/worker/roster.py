@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from umbel.worker.revoking import Revoked
 from umbel.worker.seat import Seat
 from umbel.worker.slots import Slots
 
@@ -29,7 +30,7 @@ class Roster:
     slots: Slots
     queues: dict[str, int]
     draining: Callable[[], bool]
-    revoked: set[str] = field(default_factory=set)
+    revoked: Revoked = field(default_factory=Revoked)
 
     @property
     def state(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -73,7 +74,7 @@ class Runner:
     """
 
     def __init__(self, app: Umbel, limit: SoftLimit, hostname: str) -> None:
-        self.revoked: set[str] = set()
+        self.revoked: Container[str] = ()
         self._app = app
         self._limit = limit
         self._hostname = hostname

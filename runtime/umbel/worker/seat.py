@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from umbel.broker.base import Charge
 from umbel.worker.link import Link
@@ -50,14 +50,14 @@ class Seat:
     deaths: int = 0
     sentence: Sentence | None = None
     draining: bool = False
-    revoked: set[str] = field(default_factory=set)  #: ids that the child was told
+    told: int = 0  #: how many revoked ids the child was told
 
     def vacate(self) -> None:
         """Nobody sits here any more."""
         if self.link is not None:
             self.link.close()
         self.link, self.pid, self.owner, self.sentence, self.draining = None, 0, "", None, False
-        self.revoked = set()
+        self.told = 0
 
 
 def burial_of(seat: Seat, running_tag: int, cause: str = "") -> Burial | None:

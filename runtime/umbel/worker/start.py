@@ -60,6 +60,7 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     broker = app.broker
     desk = Desk(broker, [name for name, _ in queues], new_owner, announce)
     runner = Runner(app, limit, message["hostname"])
+    runner.revoked = desk.revoked
     child = Child(message["index"], desk, runner, broker, queues, slots, link)
     app.child_started()
     try:

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 from umbel.broker.base import Broker, OwnerInfo
 from umbel.ids import machine_id
@@ -82,7 +83,7 @@ class Supervisor:
             broker,
             self.owners,
             self._hold,
-            self._revoked_in_all,
+            self.revoke,
             result_ttl=result_ttl,
             queues=[name for name, _ in queues],
             hostname=hostname,
@@ -128,11 +129,11 @@ class Supervisor:
                 found.append(info)
         return found
 
-    def revoke(self, ids: set[str]) -> None:
-        """Tell the children of revoked tasks; called by the listener's thread."""
-        self._roster.revoked |= ids
+    def revoke(self, ids: Iterable[str]) -> None:
+        """Tell the children of revoked tasks; called by the listener's thread and by the pulse."""
+        self._roster.revoked.update(ids)
         for seat in self._seats:
-            tell_revoked(seat, ids)
+            tell_revoked(seat, self._roster.revoked)
 
     def terminate(self, ids: list[str]) -> None:
         """Have those of these tasks ended that run here; called by the listener's thread."""
@@ -351,10 +352,6 @@ class Supervisor:
             self._slots.hold(hold)
             log.warning("worker.holding" if hold else "worker.goes_on")
 
-    def _revoked_in_all(self, ids: set[str]) -> None:
-        """Take note of all that is revoked; called by the pulse."""
-        self._roster.revoked = set(ids)
-        self.revoke(ids)
 
 
 def _hint(code: int | None) -> str:

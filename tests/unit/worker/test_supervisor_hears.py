@@ -61,8 +61,8 @@ def test_any_number_of_revoked_ids_fits_into_the_packets(
     supervisor: Supervisor, child: tuple[Seat, Link], length: int
 ) -> None:
     _, theirs = child
-    ids = {f"{number:0{length}}" for number in range(6000)}
-    heard: set[str] = set()
+    ids = [f"{number:0{length}}" for number in range(6000)]
+    heard: list[str] = []
     for _ in range(100):  # a child that does not read for a while gets the rest later
         supervisor.revoke(ids)
         while True:
@@ -70,7 +70,7 @@ def test_any_number_of_revoked_ids_fits_into_the_packets(
             if not something:
                 break
             assert message is not None
-            heard.update(message["ids"])
+            heard.extend(message["ids"])
         if heard == ids:
             break
     assert heard == ids

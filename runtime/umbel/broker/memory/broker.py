@@ -7,7 +7,17 @@ from typing import Any
 
 import orjson
 
-from umbel.broker.base import DeadLetter, DelayedMessage, Delivery, Outcome, Outgoing, OwnerInfo, PostMortem, QueueInfo
+from umbel.broker.base import (
+    DeadLetter,
+    DelayedMessage,
+    Delivery,
+    Outcome,
+    Outgoing,
+    OwnerInfo,
+    PostMortem,
+    QueueInfo,
+    check_count,
+)
 from umbel.broker.memory.bell import MemoryBell
 from umbel.broker.memory.consumer import MemoryConsumer
 from umbel.broker.memory.liveness import MemoryLiveness
@@ -188,13 +198,17 @@ class MemoryBroker:
             return True
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
+        check_count(task_ids)
         with self._store.locked() as store:
             store.revoke(list(task_ids), self._clock.time())
         return self.control({"command": "revoke", "arguments": {"task_id": list(task_ids), "terminate": terminate}})
 
     def revoked(self) -> set[str]:
+        return set(self.revocations())
+
+    def revocations(self, since: float = 0.0) -> dict[str, float]:
         with self._store.locked() as store:
-            return store.revoked(self._clock.time())
+            return {task: when for task, when in store.revoked(self._clock.time()).items() if when >= since}
 
     def control(self, command: dict[str, Any]) -> int:
         return self._store.commands.send(command)

@@ -99,6 +99,10 @@ class MemoryConsumer:
     def note_run(self, run: tuple[str, str, str]) -> None:
         """beat needs Redis: there are no schedules here."""
 
+    def revocations(self) -> dict[str, float]:
+        with self._store.locked() as store:
+            return store.revoked(self._clock.time())
+
     def leave(self) -> None:
         with self._store.locked() as store:
             for queue in store.queues.values():

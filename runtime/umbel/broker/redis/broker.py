@@ -18,8 +18,10 @@ from umbel.broker.base import (
     OwnerInfo,
     PostMortem,
     QueueInfo,
+    check_count,
     full,
 )
+from umbel.broker.redis import revoking
 from umbel.broker.redis.answers import RedisAnswers
 from umbel.broker.redis.apart import store_ends
 from umbel.broker.redis.bell import RedisBell
@@ -39,9 +41,6 @@ from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 from umbel.redis.schedules import record_runs
 
-#: Seconds that a revocation is remembered, and how many at the most.
-REVOKED_FOR = 86400.0
-REVOKED_MOST = 1_000_000
 #: Messages of one publish call, so that no script holds Redis for long.
 PUBLISH_CHUNK = 1000
 PUBLISH_BYTES = 1_000_000
@@ -256,13 +255,10 @@ class RedisBroker:
         return [DelayedMessage(float(due) / 1000.0 - now, raw) for raw, due in zip(flat[::2], flat[1::2], strict=True)]
 
     def revoked(self) -> set[str]:
-        name = keys.revoked(self.prefix)
+        return set(self.revocations())
 
-        def read(connection: RedisConnection) -> Any:
-            now = clock_of(connection.call(b"TIME"))
-            return connection.call(b"ZRANGEBYSCORE", name, int(now * 1000), b"+inf")
-
-        return {task.decode() for task in self._pool.run(read, repeat=True)}
+    def revocations(self, since: float = 0.0) -> dict[str, float]:
+        return self._pool.run(lambda connection: revoking.read(connection, self.prefix, since), repeat=True)
 
     def time(self) -> float:
         return clock_of(self._call(b"TIME"))
@@ -332,24 +328,12 @@ class RedisBroker:
         return self._letters.forward(queue, payload, original)
 
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int:
-        name = keys.revoked(self.prefix)
-
-        def remember(connection: RedisConnection) -> None:
-            now = clock_of(connection.call(b"TIME"))
-            scored: list[Argument] = []
-            for task_id in task_ids:
-                scored += (int((now + REVOKED_FOR) * 1000), task_id)
-            connection.call_many(
-                [
-                    (b"ZADD", name, *scored),
-                    (b"ZREMRANGEBYSCORE", name, b"-inf", int(now * 1000)),
-                    (b"ZREMRANGEBYRANK", name, 0, -1 - REVOKED_MOST),
-                    (b"PEXPIRE", name, int(REVOKED_FOR * 1000)),
-                ]
-            )
-
-        self._pool.run(remember, repeat=True)
-        return self.control({"command": "revoke", "arguments": {"task_id": list(task_ids), "terminate": terminate}})
+        check_count(task_ids)
+        self._pool.run(lambda connection: revoking.remember(connection, self.prefix, task_ids), repeat=True)
+        return max(
+            self.control({"command": "revoke", "arguments": {"task_id": ids, "terminate": terminate}})
+            for ids in revoking.chunks(task_ids)
+        )
 
     def control(self, command: dict[str, Any]) -> int:
         return int(self._call(b"PUBLISH", keys.control_channel(self.prefix), orjson.dumps(command)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import orjson
 
 from umbel.broker.base import Batch, ConnectionLost, Delivery, Outcome, OwnerInfo, OwnerLost
+from umbel.broker.redis import revoking
 from umbel.broker.redis.apart import store_apart, store_ends
 from umbel.broker.redis.burial import bury_all
 from umbel.broker.redis.packing import admit, cycle_keys, pack_outcomes
@@ -159,6 +160,16 @@ class RedisConsumer:
             raise ConnectionLost("not connected: resume first")
         try:
             record_runs(connection, self._prefix, [run])
+        except AWAY as error:
+            raise self._lose(error) from error
+
+    def revocations(self) -> dict[str, float]:
+        """See the port."""
+        connection = self._connection
+        if connection is None:
+            raise ConnectionLost("not connected: resume first")
+        try:
+            return revoking.read(connection, self._prefix, 0.0)
         except AWAY as error:
             raise self._lose(error) from error
 
