@@ -54,7 +54,7 @@ _signal = click.option("-s", "--signal", metavar="NAME", help="Send this first, 
 @asking_options
 @click.pass_context
 def revoke(ctx: click.Context, /, task_ids: tuple[str, ...], terminate: bool, signal: str | None, **given: Any) -> None:
-    """Keep tasks from running, for a day. Workers that start later know of it too."""
+    """Keep tasks from running, for a month. Workers that start later know of it too."""
     session = ctx.find_object(Session) or Session()
     _revoke(session, asked(ctx, **given), task_ids, terminate, signal)
 

@@ -101,7 +101,7 @@ class Control:
         signal: str | int | None = None,
         **how: Any,
     ) -> Replies:
-        """Keep tasks from running, for a day, on all workers, also on those that start later.
+        """Keep tasks from running, for a month, on all workers, also on those that start later.
 
         Args:
             task_id: one id or several.

@@ -353,7 +353,6 @@ class Supervisor:
             log.warning("worker.holding" if hold else "worker.goes_on")
 
 
-
 def _hint(code: int | None) -> str:
     if code == -signal.SIGKILL:
         return "killed by SIGKILL: perhaps out of memory"
