@@ -33,6 +33,9 @@ class Interrupting:
         self.meanwhile()
         return self.held
 
+    def revocations(self) -> dict[str, float]:
+        return {}
+
 
 @pytest.fixture
 def desk() -> Desk:
