@@ -52,10 +52,7 @@ class Node(RedisServer):
 
     def is_master(self) -> bool:
         """Return whether it is there and a master."""
-        try:
-            return _text(self.command("ROLE")[0]) == "master"
-        except redis.RedisError:
-            return False
+        return self.role() == "master"
 
     def info(self) -> dict[str, str]:
         """Return what it says of the cluster."""

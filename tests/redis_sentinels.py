@@ -93,11 +93,7 @@ class SentinelTrio:
                 continue
         for server in self.servers:
             if named.count(server.port) >= 2:
-                try:
-                    with server.client() as client:
-                        return server if _text(client.role()[0]) == "master" else None
-                except redis.RedisError:
-                    return None
+                return server if server.role() == "master" else None
         return None
 
     def client(self) -> redis.Redis:

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 
 def server_binary() -> str:
@@ -85,6 +87,18 @@ class RedisServer:
     def client(self, password: str | None = None) -> redis.Redis:
         """Return a plain client, for looking from outside."""
         return redis.Redis(port=self.port, socket_timeout=5, protocol=2, password=password or self._password)
+
+    def role(self) -> str:
+        """Return ``master`` or ``slave``; nothing where it does not answer at once."""
+        quick = redis.Redis(
+            port=self.port, socket_timeout=0.5, retry=Retry(NoBackoff(), 0), protocol=2, password=self._password
+        )
+        try:
+            with quick:
+                said = quick.role()[0]
+        except redis.RedisError:
+            return ""
+        return said.decode() if isinstance(said, bytes) else str(said)
 
     def stop(self) -> None:
         """Shut the server down as an operator does (SIGTERM)."""

@@ -1,4 +1,4 @@
-"""The master behind Sentinels is killed under load: workers and producers go on by themselves."""
+"""The master behind Sentinels is killed under load, or stands still: workers and producers go on by themselves."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ def trio() -> Iterator[SentinelTrio]:
 
 
 @pytest.mark.timeout(180)
-def test_the_master_is_killed_under_load(
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_the_master_fails_under_load(
     trio: SentinelTrio,
     prefix: str,
     start_worker: Callable[..., Worker],
     producer: Callable[..., Umbel],
     capsys: pytest.CaptureFixture[str],
+    how: str,
 ) -> None:
     app = producer(trio)
     workers = [start_worker(trio, prefix) for _ in range(2)]
@@ -42,7 +44,7 @@ def test_the_master_is_killed_under_load(
         until(lambda: len(runs(ledger)) > 500, "they are at it")
         former = trio.master()
         assert former is not None
-        former.kill()
+        (former.kill if how == "killed" else former.pause)()
         killed = time.monotonic()
         until(lambda: trio.master() not in (None, former), "a replica is promoted")
         promoted = time.monotonic()
@@ -60,6 +62,7 @@ def test_the_master_is_killed_under_load(
     lost = sorted(sending.sent.keys() - ran)
     assert all(killed - WINDOW < sending.sent[number] < promoted for number in lost), "only what was not replicated"
     assert len(lost) < 100
+    former.go_on()  # a frozen one wakes up, and becomes a replica
     last = max(sending.sent)
     assert sending.results[last].get(timeout=10) == last
     assert sum(worker.process.poll() is None for worker in workers) == 2

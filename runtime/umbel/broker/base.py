@@ -299,6 +299,8 @@ class Consumer(Protocol):
 class Bell(Protocol):
     """Waits until one of the queues may have work. On a connection of its own; one thread."""
 
+    late: float  #: seconds that an answer may come after its time; with none until then the connection is no good
+
     def fileno(self) -> int:
         """The socket to select on after `ask`."""
 

@@ -59,6 +59,11 @@ class Endpoint:
         return members.kind_of(self.url) == "cluster"
 
     @property
+    def redundant(self) -> bool:
+        """Whether another server takes over from one that is gone."""
+        return members.kind_of(self.url) != "single"
+
+    @property
     def address(self) -> str:
         """The host, port and database, without credentials, for messages."""
         if members.kind_of(self.url) != "single":

@@ -165,7 +165,7 @@ class Child(Errands):
         try:
             self._bell.ask(self._names, timeout)
             while not self.draining and not self._paused:
-                heard = readable([self._bell.fileno(), self._wake_main], timeout + 5.0)
+                heard = readable([self._bell.fileno(), self._wake_main], timeout + self._bell.late)
                 if self._wake_main in heard:
                     self._drain_wake()
                     continue
@@ -182,6 +182,8 @@ class Child(Errands):
             self._bell.close()
         except ConnectionLost as error:
             self._turns.all_promising()
+            with self._desk.lock:
+                self._desk.distrust()  # its connection leads to where the bell was
             self._lost(error)
         finally:
             self.busy = True

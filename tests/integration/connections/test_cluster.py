@@ -198,6 +198,7 @@ def test_sending_waits_for_the_end_of_a_move(guarded: RedisCluster, prefix: str)
 
     thread = threading.Thread(target=send)
     thread.start()
+    until(lambda: "TRYAGAIN" in str(moving.source.command("INFO", "errorstats")), "it was told to try again")
     moving.carry()
     moving.end()
     thread.join(10)

@@ -13,6 +13,8 @@ from umbel.memory.store import Store
 class MemoryBell:
     """See `umbel.broker.base.Bell`. A pipe stands for the connection: it is readable once the answer is there."""
 
+    late = 5.0
+
     def __init__(self, store: Store) -> None:
         self._store = store
         self._reader, self._writer = os.pipe()

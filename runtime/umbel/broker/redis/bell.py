@@ -11,12 +11,15 @@ from umbel.redis.endpoint import Endpoint
 
 #: Seconds that the answer may be late beyond the time that was asked for.
 GRACE = 5.0
+#: The same where another server takes over from one that stands still.
+STANDBY_GRACE = 2.0
 
 
 class RedisBell:
     """See `umbel.broker.base.Bell`."""
 
     def __init__(self, endpoint: Endpoint, prefix: str) -> None:
+        self.late = STANDBY_GRACE if endpoint.redundant else GRACE
         self._endpoint = endpoint
         self._prefix = prefix
         self._connection: RedisConnection | None = None
@@ -34,7 +37,7 @@ class RedisBell:
         try:
             if self._connection is None:
                 self._connection = self._endpoint.connect(2.0)
-            self._connection.send(pack(b"BZPOPMIN", *self._names, f"{max(timeout, 0.001):.3f}"), GRACE)
+            self._connection.send(pack(b"BZPOPMIN", *self._names, f"{max(timeout, 0.001):.3f}"), self.late)
         except AWAY as error:
             raise self._lose(error) from error
 
@@ -42,7 +45,7 @@ class RedisBell:
         if self._connection is None:
             raise ConnectionLost("nothing was asked")
         try:
-            answer = self._connection.receive(self._timeout + GRACE)
+            answer = self._connection.receive(self._timeout + self.late)
         except AWAY as error:
             raise self._lose(error) from error
         if isinstance(answer, Exception):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import hiredis
 
 from umbel.broker.base import ConnectionLost
-from umbel.broker.redis.bell import GRACE
+from umbel.broker.redis.bell import STANDBY_GRACE as GRACE
 from umbel.redis import keys
 from umbel.redis.connection import AWAY, ConnectionBroken, RedisConnection, ServerRefused, pack
 from umbel.redis.endpoint import Endpoint
@@ -36,6 +36,8 @@ class _Wire:
 
 class ClusterBell:
     """See `umbel.broker.base.Bell`."""
+
+    late = GRACE
 
     def __init__(self, endpoint: Endpoint, prefix: str) -> None:
         self._endpoint = endpoint

@@ -22,6 +22,8 @@ from umbel.redis.schedules import record_runs
 #: Seconds within which Redis has to connect, and to answer a cycle.
 CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 10.0
+#: The same where others stand by for a server: one that stands still is given up when they are likely to have taken over.
+STANDBY_TIMEOUT = 4.0
 #: Distance between the first tags of an owner's queues. Lua prints integers exactly up to 14 digits.
 TAGS_PER_QUEUE = 10**12
 MOST_QUEUES = 99
@@ -44,6 +46,7 @@ class RedisConsumer:
         self.owner = owner
         self._endpoint = endpoint
         self._prefix = prefix
+        self._patience = STANDBY_TIMEOUT if endpoint.redundant else ANSWER_TIMEOUT
         self._connection: RedisConnection | None = None
         self._certain = False
         self._keys: dict[str, tuple[str, ...]] = {}
@@ -91,12 +94,12 @@ class RedisConsumer:
         runs = [outcome.run for outcome in outcomes if outcome.run is not None]
         try:
             if connection.clustered:
-                outcomes = store_ends(connection, self._prefix, self._keys[queue][0], outcomes, ANSWER_TIMEOUT)
+                outcomes = store_ends(connection, self._prefix, self._keys[queue][0], outcomes, self._patience)
             count, names, arguments = pack_outcomes(self._prefix, queue, self.owner.id, outcomes)
             packed = scripts.cycle.pack((*self._keys[queue], *names), (want, count, *arguments))
             if runs:  # before the acknowledgement: the schedule learns of every end, of some twice
                 record_runs(connection, self._prefix, runs)
-            answer = scripts.cycle.run(connection, self._keys[queue][0], packed, ANSWER_TIMEOUT)
+            answer = scripts.cycle.run(connection, self._keys[queue][0], packed, self._patience)
         except AWAY as error:
             raise self._lose(error) from error
         if answer[0] != b"ok":
@@ -131,7 +134,7 @@ class RedisConsumer:
         try:
             connection = self._connect()
             for queue, names in self._keys.items():
-                fields = connection.call(b"HGETALL", names[0], timeout=ANSWER_TIMEOUT)
+                fields = connection.call(b"HGETALL", names[0], timeout=self._patience)
                 pairs = dict(zip(fields[::2], fields[1::2], strict=True))
                 if pairs.pop(b"@", None) is None:
                     raise OwnerLost(self.owner.id)
