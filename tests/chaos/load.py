@@ -82,9 +82,10 @@ class Load:
     def _send(self) -> None:
         number = 0
         while not self._ended.wait(self._pause):
+            began = time.monotonic()
             try:
                 self.results[number] = self._app.send_task(S + "work", (number, 0.001))
-                self.sent_at[number] = time.monotonic()
+                self.sent_at[number] = began
             except PublishUncertain as error:
                 self.errors.append(error)
                 self.uncertain.add(number)

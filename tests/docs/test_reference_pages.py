@@ -46,6 +46,7 @@ def test_every_key_is_on_its_page() -> None:
         keys.run("<p>", "<queue>", "<run>"),
         keys.rate("<p>", "<queue>", "<key>"),
         keys.lock("<p>", "<queue>", "<key>"),
+        keys.deaths("<p>", "<queue>"),
         queue.hold,
         queue.park,
         keys.beats("<p>"),
@@ -62,4 +63,4 @@ def test_every_key_is_on_its_page() -> None:
     }
     assert spelled <= named
     assert {key.rstrip("0123456789") for key in queue.ready} == {"<p>:{<queue>}:r:"}
-    assert named - spelled == {"<p>:{<queue>}:r:<0-9>", schedule.ended}
+    assert named - spelled == {"<p>:{<queue>}:r:<0-9>", "<p>:{<queue>}:fwd:<nonce>", schedule.ended}

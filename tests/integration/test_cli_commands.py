@@ -72,7 +72,7 @@ def test_inspect(busy: Project) -> None:
 
 def test_inspect_what_the_app_is(busy: Project) -> None:
     (name,) = busy.json("inspect", "ping")
-    assert busy.json("inspect", "registered")[name] == ["tasks.add", "tasks.fail", "tasks.refuse", "tasks.wait_for"]
+    assert {"tasks.add", "tasks.fail", "tasks.wait_for"} <= set(busy.json("inspect", "registered")[name])
     assert "tasks.add [max_retries=3]" in busy.run("inspect", "registered", "max_retries").stdout
     assert busy.json("inspect", "conf")[name]["key_prefix"] == busy.environ["UMBEL_KEY_PREFIX"]
     assert busy.json("inspect", "conf", "--all")[name]["task_default_queue"] == "default"

@@ -72,10 +72,12 @@ def test_a_revoked_task_that_waits_for_a_place_wakes_the_next_one(
 ) -> None:
     app = producer(redis_server)
     start_worker(redis_server, prefix, concurrency=2).wait_ready()
-    sent = [app.send_task(FOR_CUSTOMER, ("ann", number, 0.5)) for number in range(3)]
+    sent = [app.send_task("tests.sample_app.once_at_a_time", (str(tmp_path),)) for _ in range(3)]
     until(lambda: app.broker.info("default").parked == 2, "two wait for the place")
     sent[1].revoke()
-    assert sent[2].get(timeout=20) == 2
+    until(lambda: sent[1].id in str(app.control.inspect().revoked()), "the worker knows that it is revoked")
+    (tmp_path / "go").touch()
+    sent[2].get(timeout=20)
     assert sent[1].state == "REVOKED"
 
 
