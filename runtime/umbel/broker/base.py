@@ -149,7 +149,7 @@ class OwnerInfo:
     """What the registry tells of one owner. Workers are told apart by ``worker``, the id of their supervisor."""
 
     id: str
-    queues: list[str]
+    queues: list[str]  #: that it consumes
     worker: str = ""
     hostname: str = ""
     pid: int = 0
@@ -252,6 +252,23 @@ class Consumer(Protocol):
 
     def register(self) -> None:
         """Enter the owner into the registry and into each queue, before the first cycle."""
+
+    def consume(self, queue: str) -> None:
+        """Enter one more queue, before the first cycle on it, or take one up again that was cancelled. May be repeated.
+
+        Raises:
+            ImproperlyConfigured: the owner has entered as many as it can.
+            OwnerLost: it was buried.
+            ConnectionLost: call `resume`, then this again.
+        """
+
+    def cancel(self, queue: str) -> None:
+        """Note that a queue is consumed no more: whoever calls fetches nothing of it. What is held of it is still reported by
+        its cycles.
+
+        Raises:
+            OwnerLost, ConnectionLost: see `consume`.
+        """
 
     def cycle(self, queue: str, outcomes: Sequence[Outcome], want: int) -> Batch:
         """Report outcomes and fetch up to ``want`` messages, in one atomic step.

@@ -32,6 +32,23 @@ class MemoryConsumer:
             for name in self.owner.queues:
                 store.queue(name).holdings.setdefault(self.owner.id, Holding(self._tags))
 
+    def consume(self, queue: str) -> None:
+        with self._store.locked() as store:
+            known = self._registered(store)
+            store.queue(queue).holdings.setdefault(self.owner.id, Holding(self._tags))
+            known.queues = self.owner.queues = [name for name in known.queues if name != queue] + [queue]
+
+    def cancel(self, queue: str) -> None:
+        with self._store.locked() as store:
+            known = self._registered(store)
+            known.queues = self.owner.queues = [name for name in known.queues if name != queue]
+
+    def _registered(self, store: Store) -> OwnerInfo:
+        known = store.owners.get(self.owner.id)
+        if known is None or self.owner.id in store.dying:
+            raise OwnerLost(f"owner {self.owner.id} was buried or never registered")
+        return known
+
     def cycle(self, queue: str, outcomes: Sequence[Outcome], want: int) -> Batch:
         now = self._clock.time()
         with self._store.locked() as store:

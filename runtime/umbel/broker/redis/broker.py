@@ -26,8 +26,9 @@ from umbel.broker.redis.answers import RedisAnswers
 from umbel.broker.redis.apart import store_ends
 from umbel.broker.redis.bell import RedisBell
 from umbel.broker.redis.clusterbell import ClusterBell
-from umbel.broker.redis.consumer import RedisConsumer, newer_layout
+from umbel.broker.redis.consumer import RedisConsumer
 from umbel.broker.redis.dead import DeadLetters
+from umbel.broker.redis.entering import newer_layout
 from umbel.broker.redis.fields import from_fields, to_fields
 from umbel.broker.redis.listener import RedisListener
 from umbel.broker.redis.liveness import RedisLiveness

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import orjson
 
 from umbel.broker.base import Batch, ConnectionLost, Delivery, Outcome, OwnerInfo, OwnerLost
-from umbel.broker.redis import revoking
+from umbel.broker.redis import entering, revoking
 from umbel.broker.redis.apart import store_apart, store_ends
 from umbel.broker.redis.burial import bury_all
+from umbel.broker.redis.entering import check_number
 from umbel.broker.redis.packing import admit, cycle_keys, pack_outcomes
 from umbel.broker.tickets import Admission, Ticket
-from umbel.errors import ImproperlyConfigured, LayoutError
+from umbel.errors import LayoutError
 from umbel.record import Record
 from umbel.redis import keys, scripts
 from umbel.redis.connection import AWAY, Argument, RedisConnection
@@ -24,9 +25,6 @@ CONNECT_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 10.0
 #: The same where others stand by for a server: one that stands still is given up when they are likely to have taken over.
 STANDBY_TIMEOUT = 4.0
-#: Distance between the first tags of an owner's queues. Lua prints integers exactly up to 14 digits.
-TAGS_PER_QUEUE = 10**12
-MOST_QUEUES = 99
 
 
 class RedisConsumer:
@@ -39,19 +37,14 @@ class RedisConsumer:
     """
 
     def __init__(self, endpoint: Endpoint, prefix: str, owner: OwnerInfo) -> None:
-        if len(owner.queues) > MOST_QUEUES:
-            raise ImproperlyConfigured(
-                f"one worker serves at most {MOST_QUEUES} queues, not {len(owner.queues)}: start more workers"
-            )
+        check_number(len(owner.queues))
         self.owner = owner
         self._endpoint = endpoint
         self._prefix = prefix
         self._patience = STANDBY_TIMEOUT if endpoint.redundant else ANSWER_TIMEOUT
         self._connection: RedisConnection | None = None
         self._certain = False
-        self._keys: dict[str, tuple[str, ...]] = {}
-        for name in owner.queues:
-            self._keys[name] = cycle_keys(prefix, name, owner.id)
+        self._keys = {name: cycle_keys(prefix, name, owner.id) for name in owner.queues}
 
     def register(self) -> None:
         """See the port. Also the way to begin: it connects."""
@@ -67,24 +60,55 @@ class RedisConsumer:
                 (owner.id, len(owner.queues), *owner.queues, *fields),
             )
             for number, queue in enumerate(owner.queues):
-                status, detail = scripts.enter(
-                    connection,
-                    (keys.owned(prefix, queue, owner.id), keys.queue(prefix, queue).meta),
-                    (keys.LAYOUT, number * TAGS_PER_QUEUE),
-                )
-                if status == b"layout":
-                    bury_all(connection, prefix, owner.id, owner.queues)
-                    raise LayoutError(newer_layout(queue, detail))
-            if connection.call(b"ZSCORE", keys.beats(prefix), owner.id) is None:
-                # Buried between the two steps, since this process stood still: nobody would ever look for it again.
-                bury_all(connection, prefix, owner.id, owner.queues)
-                raise OwnerLost(owner.id)
+                entering.enter(connection, prefix, owner.id, queue, number)
+            self._check_registered(connection)
         except LayoutError:
+            bury_all(connection, prefix, owner.id, owner.queues)
             self.close()
             raise
         except AWAY as error:
             raise self._lose(error) from error
         self._certain = True
+
+    def consume(self, queue: str) -> None:
+        """See the port."""
+        entered = [*self._keys, *([] if queue in self._keys else [queue])]
+        check_number(len(entered))
+        connection = self._connection
+        if connection is None or not self._certain:
+            raise ConnectionLost("the last cycle's answer is missing: resume first")
+        consumed = [*self.owner.queues, *([] if queue in self.owner.queues else [queue])]
+        new = "" if queue in self._keys else queue
+        try:
+            entering.note(connection, self._prefix, self.owner.id, entered, consumed, new)
+            if new:
+                entering.enter(connection, self._prefix, self.owner.id, queue, len(self._keys))
+                self._keys[queue] = cycle_keys(self._prefix, queue, self.owner.id)
+                self._check_registered(connection)
+        except LayoutError:
+            raise
+        except AWAY as error:
+            raise self._lose(error) from error
+        self.owner.queues = consumed
+
+    def cancel(self, queue: str) -> None:
+        """See the port."""
+        consumed = [name for name in self.owner.queues if name != queue]
+        connection = self._connection
+        if connection is None or not self._certain:
+            raise ConnectionLost("the last cycle's answer is missing: resume first")
+        try:
+            entering.note(connection, self._prefix, self.owner.id, list(self._keys), consumed)
+        except AWAY as error:
+            raise self._lose(error) from error
+        self.owner.queues = consumed
+
+    def _check_registered(self, connection: RedisConnection) -> None:
+        """Bury this owner again if it was buried while it entered queues, since this process stood still: nobody would ever
+        look for what it holds of them."""
+        if not entering.is_registered(connection, self._prefix, self.owner.id):
+            bury_all(connection, self._prefix, self.owner.id, list(self._keys))
+            raise OwnerLost(self.owner.id)
 
     def cycle(self, queue: str, outcomes: Sequence[Outcome], want: int) -> Batch:
         """See the port."""
@@ -180,7 +204,7 @@ class RedisConsumer:
         """See the port."""
         try:
             connection = self._connection if self._certain and self._connection else self._connect()
-            bury_all(connection, self._prefix, self.owner.id, self.owner.queues)
+            bury_all(connection, self._prefix, self.owner.id, list(self._keys))
         except AWAY as error:
             raise self._lose(error) from error
 
@@ -214,14 +238,6 @@ def registry_fields(owner: OwnerInfo) -> dict[str, Argument]:
         "state": owner.state,
         "busy_since": 0,
     }
-
-
-def newer_layout(queue: str, version: bytes) -> str:
-    """Return the text of the error for a layout that this library does not know."""
-    return (
-        f"the keys of queue {queue!r} have layout version {int(version)}, this Umbel knows version {keys.LAYOUT}: "
-        "a newer Umbel works on this Redis, upgrade this one"
-    )
 
 
 def store(

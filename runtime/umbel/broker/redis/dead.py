@@ -17,7 +17,7 @@ from umbel import message as messages
 from umbel.broker.base import DeadLetter, PostMortem
 from umbel.broker.redis import deaths
 from umbel.broker.redis.apart import forget_ends
-from umbel.broker.redis.consumer import newer_layout
+from umbel.broker.redis.entering import newer_layout
 from umbel.errors import DecodeError, LayoutError, QueueClosed
 from umbel.ids import new_nonce
 from umbel.redis import keys, scripts

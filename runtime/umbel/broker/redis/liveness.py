@@ -147,7 +147,7 @@ def _owner(owner: str, fields: dict[str, bytes], last_beat: float) -> OwnerInfo:
 
     return OwnerInfo(
         owner,
-        list(orjson.loads(fields.get("queues", b"[]"))),
+        list(orjson.loads(fields.get("consumed") or fields.get("queues", b"[]"))),
         text("worker"),
         text("hostname"),
         int(text("pid") or 0),
