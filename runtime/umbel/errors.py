@@ -162,7 +162,11 @@ class SoftTimeLimitExceeded(UmbelError):
 
 
 class TimeLimitExceeded(TaskError):
-    """The task ran longer than its ``time_limit`` and its process was killed."""
+    """The task ran longer than its ``time_limit`` and was ended: its process killed, its coroutine cancelled."""
+
+
+class TaskCancelled(BaseException):
+    """Raised inside a task that runs in a thread, when it has to end: its hard limit is over, or it was terminated."""
 
 
 class WorkerLostError(TaskError):

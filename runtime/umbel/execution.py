@@ -10,16 +10,18 @@ from umbel import failure, retrying, serialization, states, verdict
 from umbel.broker.base import Kind
 from umbel.context import Request, enter, leave
 from umbel.errors import DecodeError, EncodeError, Ignore, InvalidTaskError, Reject, Retry
+from umbel.interrupting import Condemned
 from umbel.record import Record
 from umbel.verdict import Execution
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.awaiting import Steered
     from umbel.config import Settings
     from umbel.message import Message
     from umbel.task import Task
 
-__all__ = ["Execution", "run"]
+__all__ = ["Execution", "run", "run_async"]
 
 _perf: Final = time.perf_counter
 _json: Final = serialization.json
@@ -52,22 +54,56 @@ def run(
         KeyboardInterrupt where the task runs eagerly.
     """
     try:
-        return _run(app, message, now, hostname, on_started, on_ended, queue, is_eager)
+        request = _request_of(app, message, now, hostname, queue, is_eager)
+        if isinstance(request, Execution):
+            return request
+        token = enter(request)
+        try:
+            return _attempt(app, request, message, now, hostname, on_started, on_ended)
+        finally:
+            leave(token)
     except Exception as error:
-        trace = failure.traceback_of(error)
-        return verdict.dead(app, message, error, "Unreadable", now=now, hostname=hostname, trace=trace)
+        return _unreadable(app, message, error, now, hostname)
 
 
-def _run(
+async def run_async(
     app: Umbel,
     message: Message,
+    *,
     now: float,
     hostname: str,
-    on_started: Callable[[Request], object] | None,
-    on_ended: Callable[[], object] | None,
+    on_started: Callable[[Request], object],
+    on_ended: Callable[[], object],
     queue: str,
-    is_eager: bool,
+    steered: Steered,
 ) -> Execution:
+    """Run an ``async def`` task within a loop that runs others too. As `run`, with:
+
+    Args:
+        steered: drives the task's coroutine, so that it can be interrupted.
+    """
+    try:
+        request = _request_of(app, message, now, hostname, queue, False)
+        if isinstance(request, Execution):
+            return request
+        token = enter(request)
+        try:
+            return await _attempt_async(app, request, message, now, hostname, on_started, on_ended, steered)
+        finally:
+            leave(token)
+    except Exception as error:
+        return _unreadable(app, message, error, now, hostname)
+
+
+def _unreadable(app: Umbel, message: Message, error: Exception, now: float, hostname: str) -> Execution:
+    trace = failure.traceback_of(error)
+    return verdict.dead(app, message, error, "Unreadable", now=now, hostname=hostname, trace=trace)
+
+
+def _request_of(
+    app: Umbel, message: Message, now: float, hostname: str, queue: str, is_eager: bool
+) -> Request | Execution:
+    """Return the request to run, or how the message ended without."""
     headers = message.headers
     task = app.tasks.get(headers["task"])
     if task is None:
@@ -80,13 +116,7 @@ def _run(
         args, kwargs = _arguments(codec.decode(message.body))
     except (DecodeError, InvalidTaskError) as error:
         return verdict.dead(app, message, error, "Unreadable", now=now, hostname=hostname)
-    request = Request(app, task, message, args, kwargs, hostname, queue, is_eager)
-    token = enter(request)
-    begun = _perf()
-    try:
-        return _attempt(app, task, request, message, now, hostname, begun, on_started, on_ended)
-    finally:
-        leave(token)
+    return Request(app, task, message, args, kwargs, hostname, queue, is_eager)
 
 
 def _arguments(body: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -99,15 +129,15 @@ def _arguments(body: Any) -> tuple[list[Any], dict[str, Any]]:
 
 def _attempt(
     app: Umbel,
-    task: Task[..., Any],
     request: Request,
     message: Message,
     now: float,
     hostname: str,
-    begun: float,
     on_started: Callable[[Request], object] | None,
     on_ended: Callable[[], object] | None,
 ) -> Execution:
+    task, begun = request.task, _perf()
+    assert task is not None
     try:
         try:
             if on_started is not None:
@@ -130,6 +160,36 @@ def _attempt(
         # What would end a program (exit, a cancelled coroutine) ends only the task; but Ctrl-C stays with the caller.
         if request.is_eager and isinstance(error, KeyboardInterrupt):
             raise
+        ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
+    ended.runtime = _perf() - begun
+    if task.has_handlers:
+        _notify(task, request, ended)
+    return ended
+
+
+async def _attempt_async(
+    app: Umbel,
+    request: Request,
+    message: Message,
+    now: float,
+    hostname: str,
+    on_started: Callable[[Request], object],
+    on_ended: Callable[[], object],
+    steered: Steered,
+) -> Execution:
+    task, begun = request.task, _perf()
+    assert task is not None
+    try:
+        try:
+            on_started(request)
+            called = _with_handlers(task, request) if task.has_handlers else task.run(*request.args, **request.kwargs)
+            value = await steered.drive(called)
+        finally:
+            on_ended()
+        if request.pending_retry is not None:
+            raise request.pending_retry
+        ended = _success(app, task, request, message, value, now + _perf() - begun, hostname)
+    except BaseException as error:
         ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
     ended.runtime = _perf() - begun
     if task.has_handlers:
@@ -202,6 +262,8 @@ def _raised(
     hostname: str,
 ) -> Execution:
     """Say how a run ended that raised."""
+    if isinstance(error, Condemned):
+        return _condemned(app, message, error, now, hostname)
     if not isinstance(error, (Retry, Ignore, Reject)):
         error = retrying.automatic(task, error, request.retries)
     if isinstance(error, Retry):
@@ -216,6 +278,16 @@ def _raised(
     ended = verdict.failed(app, message, error, now=now, hostname=hostname, trace=trace)
     ended.expected = isinstance(error, retrying.tuple_of(task.throws))
     return ended
+
+
+def _condemned(app: Umbel, message: Message, sentence: Condemned, now: float, hostname: str) -> Execution:
+    """Say how a run ended that was told to end: what the task made of that does not count."""
+    if sentence.state == states.REVOKED:
+        return verdict.revoked(app, message, str(sentence.error), now=now, hostname=hostname)
+    if sentence.state == states.PENDING:
+        return Execution(message, states.PENDING, Kind.REQUEUE, exception=sentence.error)
+    trace = "" if sentence.__context__ is None else failure.traceback_of(sentence.__context__, skip=__file__)
+    return verdict.failed(app, message, sentence.error, now=now, hostname=hostname, trace=trace)
 
 
 def _retried(app: Umbel, task: Task[..., Any], message: Message, again: Retry, now: float, hostname: str) -> Execution:

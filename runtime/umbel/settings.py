@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from umbel.errors import ImproperlyConfigured
+from umbel.executors import executor
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
@@ -183,8 +184,19 @@ _LIST: Final = [
     Setting("enable_utc", yes_utc, True, "kept for Celery's users"),
     Setting("imports", names, (), "modules that a worker imports"),
     Setting("include", names, (), "more modules that a worker imports"),
+    Setting("worker_pool", executor, "process", "the executor: process, thread, asyncio or solo"),
     Setting(
-        "worker_concurrency", optional(integer(1)), None, "tasks at once per worker; the number of CPUs unless set"
+        "worker_concurrency",
+        optional(integer(1)),
+        None,
+        "tasks at once per worker; the number of CPUs unless set, 100 with asyncio",
+    ),
+    Setting("worker_children", optional(integer(1)), None, "child processes with thread and asyncio; 1 unless set"),
+    Setting(
+        "worker_cancel_timeout",
+        seconds(),
+        5.0,
+        "seconds that a task in a thread or in asyncio may take to end once it must, before its child is killed",
     ),
     Setting("beat_schedule", mapping, {}, "periodic tasks: {name: {task, schedule, args, kwargs, options}}"),
 ]
@@ -231,7 +243,6 @@ REFUSED: Final[dict[str, str]] = {
     "result_compression": "compression is not there yet",
     "task_default_exchange": "there are no exchanges; use task_default_queue and task_routes",
     "task_default_routing_key": "there are no routing keys; use task_default_queue and task_routes",
-    "worker_pool": "workers run child processes; threads and asyncio executors are not there yet",
     "broker_use_ssl": "write rediss:// in broker_url; certificates are named by UMBEL_BROKER_CA_FILE etc.",
     "redis_backend_use_ssl": "write rediss:// in result_backend",
 }

@@ -86,6 +86,16 @@ def test_each_charge_is_written_where_it_belongs(
     assert _counts(consumers()) == {"a": others, "b": guilty, "c": (0, 0, 0, 0)}
 
 
+def test_only_those_that_were_under_way_are_suspect_where_that_is_known(
+    broker: Broker, consumers: Consumers, liveness: Liveness
+) -> None:
+    broker.publish("q", several("abc"))
+    dead = consumers()
+    first, second, _ = take(dead, "q", 3)
+    liveness.bury(dead.owner.id, charge=Charge.SUSPECT, suspects=[first.tag, second.tag])
+    assert _counts(consumers()) == {"a": (1, 0, 1, 0), "b": (1, 0, 1, 0), "c": (1, 0, 0, 0)}
+
+
 def test_without_a_guilty_one_nobody_is_charged_with_the_loss(
     broker: Broker, consumers: Consumers, liveness: Liveness
 ) -> None:

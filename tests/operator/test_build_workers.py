@@ -8,7 +8,7 @@ import pytest
 from tests.operator.resources import broker, pool
 
 from umbel_operator.api.workerpool import WorkerPool
-from umbel_operator.build.deployment import build_worker_deployment
+from umbel_operator.build.deployment import build_worker_deployment, worker_args
 from umbel_operator.build.disruption import build_disruption_budget
 
 SHARES = [("mail", 2), ("reports", 1)]
@@ -276,3 +276,17 @@ def test_disruption_budget(disruption: dict[str, Any], bound: dict[str, Any]) ->
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "arguments"),
+    [
+        ({"slots": 4}, "--concurrency 4"),
+        ({"model": "Thread", "slots": 20}, "--pool thread --concurrency 20"),
+        ({"model": "Async", "slots": 200}, "--pool asyncio --concurrency 200"),
+    ],
+    ids=["Process", "Thread", "Async"],
+)
+def test_the_model_of_concurrency_is_the_executor(concurrency: dict[str, Any], arguments: str) -> None:
+    built = worker_args(pool(concurrency=concurrency), [("mail", 1)])
+    assert f" {arguments} " in f" {' '.join(built)} "

@@ -175,16 +175,11 @@ def test_conditions(case: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        (
-            {"concurrency": {"model": "Thread"}},
-            "spec.concurrency.model Thread is not acted on yet: each slot is a process",
-        ),
-        ({"concurrency": {"model": "Async"}}, "spec.concurrency.model Async is not acted on yet"),
         ({"concurrency": {"prefetch": 0}}, "spec.concurrency.prefetch is not acted on yet"),
         ({"concurrency": {"maxTasksPerProcess": 9}}, "spec.concurrency.maxTasksPerProcess is not acted on yet"),
         ({"concurrency": {"maxMemory": "1Gi"}}, "spec.concurrency.maxMemory is not acted on yet"),
     ],
-    ids=["Thread", "Async", "prefetch", "maxTasksPerProcess", "maxMemory"],
+    ids=["prefetch", "maxTasksPerProcess", "maxMemory"],
 )
 def test_what_is_not_acted_on_is_said_in_a_condition_and_an_event(spec: dict[str, Any], words: str) -> None:
     plan = plan_pool(state(pool(**spec), ready_broker(), queue()))

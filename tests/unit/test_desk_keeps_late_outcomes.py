@@ -70,7 +70,7 @@ def test_an_outcome_added_during_a_recovery_is_kept_and_its_task_not_run_again(d
     consumer.held = {"q": {2: b"", 3: b"waiting"}}
     _entered(desk, consumer)
     _end(desk, 1)
-    desk.running = Delivery("q", 2, b"")
+    desk.running[0] = Delivery("q", 2, b"")
     desk.distrust()
     # When the owner's messages are looked up, and the task ends meanwhile
     desk.recover()

@@ -20,14 +20,6 @@ class Gap:
         return f"{self.field} is not acted on yet: {self.instead}"
 
 
-def _model(name: str) -> Gap:
-    return Gap(
-        f"spec.concurrency.model {name}",
-        "each slot is a process, as with Process",
-        lambda spec: spec.concurrency.model == name,
-    )
-
-
 GAPS: Final[dict[str, tuple[Gap, ...]]] = {
     "Broker": (),
     "TaskQueue": (
@@ -53,8 +45,6 @@ GAPS: Final[dict[str, tuple[Gap, ...]]] = {
         ),
     ),
     "WorkerPool": (
-        _model("Thread"),
-        _model("Async"),
         Gap(
             "spec.concurrency.prefetch",
             "workers choose how many tasks they hold ahead",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from umbel_operator.api.broker import Broker
+from umbel_operator.api.concurrency import Concurrency
 from umbel_operator.api.names import ANNOTATION_RESTARTED_AT, ANNOTATION_TEMPLATE_HASH
 from umbel_operator.api.rollout import Rollout
 from umbel_operator.api.workerpool import WorkerPool
@@ -21,6 +22,8 @@ from umbel_operator.build.security import container_security_context, pod_securi
 #: Seconds that a pod gets beyond its drain time, to hand back what it holds and to leave.
 GRACE_MARGIN_SECONDS = 15
 CONTAINER = "worker"
+#: What the command line calls the models.
+EXECUTORS = {"Process": "process", "Thread": "thread", "Async": "asyncio"}
 
 
 def build_worker_deployment(pool: WorkerPool, broker: Broker, shares: Sequence[tuple[str, int]]) -> dict[str, Any]:
@@ -62,13 +65,18 @@ def worker_args(pool: WorkerPool, shares: Sequence[tuple[str, int]]) -> list[str
         "worker",
         "--queues",
         queues,
-        "--concurrency",
-        str(pool.spec.concurrency.slots),
+        *executor_args(pool.spec.concurrency),
         "--health-port",
         str(names.HTTP_PORT),
         "--loglevel",
         "INFO",
     ]
+
+
+def executor_args(concurrency: Concurrency) -> list[str]:
+    """Return the arguments that say how a worker runs several tasks at once."""
+    pool = [] if concurrency.model == "Process" else ["--pool", EXECUTORS[concurrency.model]]
+    return [*pool, "--concurrency", str(concurrency.slots)]
 
 
 def worker_env(pool: WorkerPool, broker: Broker) -> dict[str, str]:

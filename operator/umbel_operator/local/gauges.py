@@ -99,5 +99,5 @@ class Gauges:
         loads: dict[str, Load] = {}
         for owner in liveness.owners():
             load = loads.get(owner.pod_uid, Load())
-            loads[owner.pod_uid] = Load(load.busy + bool(owner.busy_since), load.slots + 1)
+            loads[owner.pod_uid] = Load(load.busy + owner.running, load.slots + owner.slots)
         return Numbers(infos, loads)

@@ -78,12 +78,12 @@ def _by_pool(owners: list[OwnerInfo], held: Mapping[str, int]) -> dict[str, _See
             continue
         pool = seen.setdefault(owner.pool, _Seen())
         worker, draining = owner.worker or owner.id, owner.state == "draining"
-        busy = owner.busy_since > 0 or held.get(owner.id, 0) > 0
+        busy = min(owner.slots, max(owner.running, held.get(owner.id, 0)))
         pool.workers.add(worker)
         if draining:
             pool.draining.add(worker)
         else:
-            pool.slots += 1
+            pool.slots += owner.slots
             pool.busy += busy
             pool.held += held.get(owner.id, 0)
         pool.pods[owner.pod_uid] = pool.pods.get(owner.pod_uid, True) and not busy and not draining

@@ -159,6 +159,13 @@ class OwnerInfo:
     state: str = "running"  #: running | draining
     busy_since: float = 0.0  #: broker's clock, 0 when idle, as of the last heartbeat
     last_beat: float = 0.0  #: broker's clock, seconds
+    slots: int = 1  #: tasks that it can run at once
+    busy: int = 0  #: tasks that it runs, as of the last heartbeat; see `running`
+
+    @property
+    def running(self) -> int:
+        """How many tasks it runs; workers of earlier releases tell only whether there is one."""
+        return max(self.busy, 1 if self.busy_since else 0)
 
 
 @dataclass(slots=True)
@@ -241,7 +248,7 @@ class Charge(StrEnum):
 
     NONE = "none"
     LOST = "lost"  #: only for ``guilty``; the others go uncharged
-    SUSPECT = "suspect"
+    SUSPECT = "suspect"  #: for ``suspects``, or for all
     REQUEUE = "requeue"
 
 
@@ -352,7 +359,13 @@ class Liveness(Protocol):
         """Return what an owner holds: queue -> tag -> payload."""
 
     def bury(
-        self, owner: str, *, seen: float | None = None, charge: Charge = Charge.NONE, guilty: int | None = None
+        self,
+        owner: str,
+        *,
+        seen: float | None = None,
+        charge: Charge = Charge.NONE,
+        guilty: int | None = None,
+        suspects: Sequence[int] = (),
     ) -> int | None:
         """Fence the owner and move its messages back to the front of their queues.
 
@@ -361,6 +374,7 @@ class Liveness(Protocol):
             seen: its score as last seen: the burial does not begin if it changed; None for one's own dead child.
             charge: see `Charge`.
             guilty: the tag to charge with LOST.
+            suspects: the tags to charge with SUSPECT; all of them where none is named.
 
         Returns: how many messages went back; None if the owner turned out to be alive. Safe to repeat, by anyone.
         """

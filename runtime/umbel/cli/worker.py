@@ -9,9 +9,22 @@ from typing import Any
 
 import click
 
-from umbel.cli.exits import USAGE, Fail
 from umbel.cli.session import Session, pass_session
+from umbel.executors import executor
 from umbel.logs import LEVELS, setup_logging
+
+
+class Executor(click.ParamType[str]):
+    """An executor, by one of its names."""
+
+    name = "executor"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the executor's own name."""
+        try:
+            return executor(value)
+        except ValueError as error:
+            self.fail(f"there is no executor {value!r}: give {error}", param, ctx)
 
 
 class Queues(click.ParamType[tuple[tuple[str, int], ...]]):
@@ -53,6 +66,16 @@ def expand_hostname(pattern: str) -> str:
 
 @click.command()
 @click.option("-c", "--concurrency", type=click.IntRange(1), help="Tasks at once. [default: the app's, or the CPUs]")
+@click.option(
+    "-P",
+    "--pool",
+    type=Executor(),
+    metavar="EXECUTOR",
+    help="What runs tasks: process, thread, asyncio, solo; or Celery's prefork, threads. [default: the app's]",
+)
+@click.option(
+    "--children", type=click.IntRange(1), help="Processes with thread and asyncio. [default: the app's, or 1]"
+)
 @click.option("-Q", "--queues", type=Queues(), metavar="A=2,B", help="Queues and weights. [default: the app's]")
 @click.option(
     "-l",
@@ -82,7 +105,6 @@ def expand_hostname(pattern: str) -> str:
     help="Kill a child that somebody stopped (SIGSTOP). [default: only say so after 60 s]",
 )
 @click.option("-I", "--include", multiple=True, metavar="MODULE", help="Import this module too; may be repeated.")
-@click.option("-P", "--pool", default="prefork", hidden=True)
 @pass_session
 def worker(
     session: Session,
@@ -95,16 +117,15 @@ def worker(
     drain_timeout: float | None,
     kill_stopped_after: float | None,
     include: tuple[str, ...],
-    pool: str,
+    pool: str | None,
+    children: int | None,
 ) -> None:
-    """Start a worker: processes that run the tasks of some queues.
+    """Start a worker, which runs the tasks of some queues.
 
     Ends on SIGTERM, SIGINT, or `umbel control shutdown`: it stops fetching, gives back what has not begun, finishes what runs.
     A second signal ends it at once; what ran goes back to the queue.
     """
     app = session.require_app("worker")
-    if pool not in ("prefork", "processes", "solo"):
-        raise Fail(f"there is no pool {pool!r}: workers run one process per slot; leave --pool out", USAGE)
     from umbel.worker.main import run
     from umbel.worker.options import WorkerOptions
 
@@ -114,7 +135,9 @@ def worker(
     options = WorkerOptions(
         app=app,
         queues=queues,
-        concurrency=1 if pool == "solo" and concurrency is None else concurrency,
+        pool=pool,
+        concurrency=concurrency,
+        children=children,
         hostname=expand_hostname(hostname) if hostname else None,
         loglevel=loglevel.upper(),
         health_port=health_port,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from umbel.broker.base import Charge, ConnectionLost, Death, Liveness, OwnerInfo
 from umbel.errors import UmbelError
@@ -13,17 +13,17 @@ log = logging.getLogger("umbel.reaper")
 Held = Mapping[str, Mapping[int, bytes]]
 
 
-def charged(held: Held, charge: Charge, guilty: int | None) -> dict[str, list[bytes]]:
+def charged(held: Held, charge: Charge, guilty: int | None, suspects: Sequence[int] = ()) -> dict[str, list[bytes]]:
     """Return the messages that a burial charges, by queue. Pure.
 
     Args:
         held: what the dead owner held: queue, tag, message.
-        charge, guilty: see `Liveness.bury`.
+        charge, guilty, suspects: see `Liveness.bury`.
     """
     if charge not in (Charge.LOST, Charge.SUSPECT):
         return {}
     found = {
-        queue: [payload for tag, payload in messages.items() if charge is Charge.SUSPECT or tag == guilty]
+        queue: [payload for tag, payload in messages.items() if _is_charged(tag, charge, guilty, suspects)]
         for queue, messages in held.items()
     }
     return {queue: payloads for queue, payloads in found.items() if payloads}
@@ -45,3 +45,9 @@ def note(liveness: Liveness, owner: OwnerInfo, messages: Mapping[str, list[bytes
         liveness.note_death(death, messages)
     except (ConnectionLost, UmbelError) as error:
         log.warning("death.unnoted", extra={"owner": owner.id, "error": str(error)})
+
+
+def _is_charged(tag: int, charge: Charge, guilty: int | None, suspects: Sequence[int]) -> bool:
+    if charge is Charge.SUSPECT:
+        return not suspects or tag in suspects
+    return tag == guilty

@@ -47,7 +47,7 @@ class WorkerInfo:
     @property
     def busy(self) -> int:
         """How many children run a task."""
-        return sum(1 for owner in self.owners if owner.busy_since)
+        return sum(owner.running for owner in self.owners)
 
 
 def registered(broker: Broker, names: Collection[str] | None = None) -> list[WorkerInfo]:

@@ -53,7 +53,8 @@ class InMemoryWorker:
         self._app = app
         self._queues = list(queues) if queues is not None else sorted(app.queue_names())
         self._hostname = hostname
-        self._runner = Runner(app, _NoLimit(), hostname)
+        self.limit = _NoLimit()
+        self._runner = Runner(app, hostname)
         self._consumer: Consumer | None = None
         self._bell: Bell | None = None
         self._thread: threading.Thread | None = None

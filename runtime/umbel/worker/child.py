@@ -21,7 +21,7 @@ from umbel.worker.helper import Helper
 from umbel.worker.link import Link
 from umbel.worker.prefetch import Estimate
 from umbel.worker.quarantine import PATIENCE as ISOLATION_PATIENCE
-from umbel.worker.runner import Runner
+from umbel.worker.runner import Limit, Runner
 from umbel.worker.slots import Slots
 from umbel.worker.turns import Turns
 
@@ -42,6 +42,7 @@ class Child(Errands):
         queues: names and weights.
         slots: shared with the supervisor.
         link: to the supervisor.
+        limit: the alarm of the soft time limit.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Child(Errands):
         queues: tuple[tuple[str, int], ...],
         slots: Slots,
         link: Link,
+        limit: Limit,
     ) -> None:
         self._wake_main = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wake_helper = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         super().__init__(desk, Descriptors([link.fileno(), self._wake_main, self._wake_helper]))
         self._index = index
+        self.limit = limit
         self._runner = runner
         self._bell: Bell = broker.bell()
         self._names = [name for name, _ in queues]
@@ -202,7 +205,7 @@ class Child(Errands):
             delivery = self._desk.ready.popleft()
         except IndexError:
             return  # the helper gave it back
-        self._desk.running = delivery
+        self._desk.running[0] = delivery
         generation = self._desk.generation
         began = time.monotonic()
         self.started = began
@@ -219,7 +222,7 @@ class Child(Errands):
         self._done += 1
         if outcome is not None:
             self._desk.add(delivery, outcome, generation)
-        self._desk.running = None
+        self._desk.running.pop(0, None)
         if self._put_aside:
             self._put_aside = False  # says nothing about how long tasks run
         else:

@@ -1,7 +1,7 @@
 """What one child has in hand: messages to run, outcomes to report, and the owner under whose name it holds them.
 
-The main thread and the helper thread share it. Everything that talks to Redis happens under ``lock``. Taking a message
-off ``ready`` is one atomic deque operation, so that it is either run by the main thread or given back by the helper.
+The child's threads share it. Everything that talks to Redis happens under ``lock``. Taking a message off ``ready`` is one
+atomic deque operation, so that it is either run or given back. Where several threads run tasks they use `take` and `end`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Desk:
     ) -> None:
         self.lock = threading.Lock()
         self.ready: deque[Delivery] = deque()
-        self.running: Delivery | None = None
+        self.running: dict[int, Delivery] = {}  #: by slot of the child, those of this owner only
+        self._taking = threading.Lock()
+        self._frozen = False  # nothing may be taken: what this owner holds is being looked up
         self.generation = 0
         self.max_deliveries = dict.fromkeys(queues, 3)
         self._broker = broker
@@ -70,10 +72,11 @@ class Desk:
         if self._consumer is not None:
             self._consumer.close()
         self._certain = False
-        self.generation += 1
-        self.ready.clear()
-        for outcomes in self._outcomes.values():
-            outcomes.clear()
+        with self._taking:
+            self.generation += 1
+            self._outcomes = {queue: [] for queue in self._queues}  # after the generation: see `add`
+            self.ready.clear()
+            self.running = {}
         owner = self._new_owner()
         self._announce(owner.id)
         self._consumer = self._broker.consumer(owner)
@@ -92,14 +95,22 @@ class Desk:
         if self._consumer is None:
             self.enter()
             return
+        with self._taking:
+            self._frozen = True
         try:
             held = self._consumer.resume()
         except OwnerLost:
             log.warning("owner.lost", extra={"owner": self._consumer.owner.id})
             self.enter()
-            return
-        # Looked at first: when the main thread ends a task, it adds the outcome before it forgets what ran.
-        running = self.running
+        else:
+            self._compare(held)
+        finally:
+            self._frozen = False
+
+    def _compare(self, held: dict[str, dict[int, bytes]]) -> None:
+        """Drop what was taken or is gone, and take up what came with an answer that was lost."""
+        # Looked at first: whoever ends a task adds the outcome before forgetting what ran.
+        running = list(self.running.values())
         for queue, messages in held.items():
             outcomes = self._outcomes[queue]
             # An outcome whose tag is gone was taken; one whose tag still stands was not, and goes out again.
@@ -108,8 +119,7 @@ class Desk:
                     outcomes.remove(outcome)
             known = {outcome.tag for outcome in outcomes}
             known.update(delivery.tag for delivery in self.ready if delivery.queue == queue)
-            if running is not None and running.queue == queue:
-                known.add(running.tag)
+            known.update(delivery.tag for delivery in running if delivery.queue == queue)
             for tag, payload in messages.items():
                 if tag not in known:
                     self.ready.append(Delivery(queue, tag, payload))
@@ -125,6 +135,31 @@ class Desk:
             assert self._consumer is not None
             self.revoked.update(self._consumer.revocations())
             self._knows_revoked = True
+
+    # Several threads that run tasks
+
+    def take(self, slot: int) -> tuple[Delivery, int] | None:
+        """Take the next message to run in a slot of this child; None if there is none, or none may be taken now.
+
+        Returns: the delivery, and the generation of the owner that holds it.
+        """
+        with self._taking:
+            if self._frozen:
+                return None
+            try:
+                delivery = self.ready.popleft()
+            except IndexError:
+                return None
+            self.running[slot] = delivery
+            return delivery, self.generation
+
+    def end(self, slot: int, delivery: Delivery, outcome: Outcome | None, generation: int) -> None:
+        """Keep the outcome of what ran in a slot."""
+        if outcome is not None:
+            self.add(delivery, outcome, generation)
+        with self._taking:
+            if generation == self.generation:
+                self.running.pop(slot, None)
 
     # Cycles, all with the lock held
 
@@ -183,12 +218,17 @@ class Desk:
 
     def add(self, delivery: Delivery, outcome: Outcome, generation: int) -> None:
         """Keep an outcome for the next cycle, unless the owner under which the task ran is gone."""
+        outcomes = self._outcomes  # looked at first: those of the next owner are others, and tags begin anew with each
         if generation == self.generation:
-            self._outcomes[delivery.queue].append(outcome)
+            outcomes[delivery.queue].append(outcome)
 
     def has_outcomes(self) -> bool:
         """Return whether something waits to be reported."""
         return any(self._outcomes.values())
+
+    def first_to_report(self) -> str | None:
+        """Return the first queue with outcomes to be reported, None if nothing is."""
+        return next((queue for queue, outcomes in self._outcomes.items() if outcomes), None)
 
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
         """Write a record outside of a cycle; with the lock held.

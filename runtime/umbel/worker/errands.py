@@ -46,7 +46,7 @@ class Errands:
         if self._refusals > 1:  # it can be reached, and refuses: do not storm it
             level = logging.WARNING if self._refusals == 2 else logging.DEBUG
             log.log(level, "broker.away", extra={"error": str(error)})
-            time.sleep(exponential(min(self._refusals, 7), factor=0.01, cap=0.5))
+            self._rest(exponential(min(self._refusals, 7), factor=0.01, cap=0.5))
         self._reach(self._desk.recover)
 
     def _reach(self, step: Callable[[], None]) -> None:
@@ -64,8 +64,12 @@ class Errands:
                 step = self._desk.recover
                 if self.draining and tries > 3:
                     return
-                time.sleep(exponential(min(tries, 6), factor=0.02, cap=0.5))
+                self._rest(exponential(min(tries, 6), factor=0.02, cap=0.5))
                 tries += 1
+
+    def _rest(self, seconds: float) -> None:
+        """Wait before the next try."""
+        time.sleep(seconds)
 
     def is_whole(self) -> bool:
         """Return whether a task has left this child its descriptors; where not, it reports what it has, and goes."""
@@ -77,9 +81,15 @@ class Errands:
 
     # What the runner asks for
 
-    def acknowledge(self, delivery: Delivery) -> bool:
-        """Acknowledge before the task runs (``acks_late=False``); False if the message is no longer this owner's."""
-        generation = self._desk.generation
+    def acknowledge(self, delivery: Delivery, generation: int | None = None) -> bool:
+        """Acknowledge before the task runs (``acks_late=False``); False if the message is no longer this owner's.
+
+        Args:
+            delivery: to acknowledge.
+            generation: of the owner that holds it; None for the present one.
+        """
+        if generation is None:
+            generation = self._desk.generation
         self._desk.add(delivery, Outcome(delivery.tag, Kind.ACK), generation)
         while True:
             try:
@@ -94,9 +104,15 @@ class Errands:
             if generation != self._desk.generation:
                 return False
 
-    def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:
-        """Ask whether a delivery may run now; where not, its message is put aside."""
-        generation = self._desk.generation
+    def admit(self, delivery: Delivery, ticket: Ticket, generation: int | None = None) -> Admission:
+        """Ask whether a delivery may run now; where not, its message is put aside.
+
+        Args:
+            delivery, generation: as for `acknowledge`.
+            ticket: what it asks for.
+        """
+        if generation is None:
+            generation = self._desk.generation
         while True:
             try:
                 with self._desk.lock:
@@ -108,10 +124,10 @@ class Errands:
             if generation != self._desk.generation:
                 return Admission.GONE
 
-    def free(self, delivery: Delivery, outcome: Outcome) -> None:
+    def free(self, delivery: Delivery, outcome: Outcome, generation: int | None = None) -> None:
         """Free the place and the lock of a delivery that was acknowledged before it ran."""
         freed = Outcome(delivery.tag, Kind.FREE, outcome.task_id, place=outcome.place, lock=outcome.lock)
-        self._desk.add(delivery, freed, self._desk.generation)
+        self._desk.add(delivery, freed, self._desk.generation if generation is None else generation)
 
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
         """Write a record outside of a cycle; False if it was refused or the broker is away."""

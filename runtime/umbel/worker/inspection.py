@@ -82,11 +82,11 @@ class Inspection:
     def _look_at(self, seat: Seat, running: list[TaskInfo], waiting: list[TaskInfo]) -> None:
         held = self._liveness.held(seat.owner)
         # Looked at last: a task that began in between runs, one that ended in between is gone from either list soon.
-        activity = self._slots.read(seat.index)
+        activities = {activity.tag: activity for activity in self._slots.running(seat.index)}
         for queue, messages in held.items():
             for tag, raw in sorted(messages.items()):
                 info = task_info(raw, queue, hostname=self._roster.hostname, pid=seat.pid)
-                if tag == activity.tag:
+                if (activity := activities.get(tag)) is not None:
                     seconds = max(0.0, time.monotonic() - activity.started)
                     info |= {"time_start": time.time() - seconds, "runtime": round(seconds, 3)}
                     running.append(info)
@@ -170,17 +170,21 @@ class Inspection:
 
     def _stats(self, arguments: Arguments) -> dict[str, Any]:
         seats = self._roster.present()
-        activities = [self._slots.read(seat.index) for seat in seats]
+        slots = len(seats) * self._slots.lanes
         pids = [seat.pid for seat in seats]
         return {
             "state": self._roster.state,
             "pid": os.getpid(),
             "uptime": int(time.monotonic() - self._started),
-            "slots": len(seats),
-            "busy": sum(1 for activity in activities if activity.tag),
-            "done": sum(activity.done for activity in activities),
+            "slots": slots,
+            "busy": sum(len(self._slots.running(seat.index)) for seat in seats),
+            "done": sum(self._slots.done(seat.index) for seat in seats),
             "queues": list(self._roster.queues),
-            "pool": {"implementation": "umbel.worker:process", "max-concurrency": len(seats), "processes": pids},
+            "pool": {
+                "implementation": f"umbel.worker:{self._roster.executor}",
+                "max-concurrency": slots,
+                "processes": pids,
+            },
             "broker": _address(self._broker.url),
             "rusage": _rusage(),
             "memory": {str(pid): _resident(pid) for pid in (os.getpid(), *pids)},

@@ -14,18 +14,16 @@ from umbel.broker.base import Broker, ConnectionLost, OwnerInfo, OwnerLost
 from umbel.control.health import Call, HealthServer, Response
 from umbel.control.reaper import bury_worker
 from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
+from umbel.executors import Shape, shape
 from umbel.ids import machine_id, new_owner_id
 from umbel.transport import make_broker
 from umbel.worker.about import About
 from umbel.worker.options import WorkerOptions
-from umbel.worker.slots import Slots
+from umbel.worker.slots import ROOM, Slots
 from umbel.worker.supervisor import Supervisor
 from umbel.worker.zygotes import ZygoteHandle
 
 log = logging.getLogger("umbel.worker")
-
-#: Children of one worker at most, where the app says how many.
-ROOM = 4096
 
 
 def run(options: WorkerOptions) -> int:
@@ -36,12 +34,12 @@ def run(options: WorkerOptions) -> int:
     """
     signal.signal(signal.SIGTERM, _leave)
     share_with_children()
-    # The number of children may come from the app, which is imported last of all: leave room.
-    slots = Slots(options.concurrency or ROOM)
+    slots = Slots()
     about = About()
     zygote = ZygoteHandle(about)
     app = zygote.begin(options, slots)
-    slots.count = options.concurrency or min(ROOM, app["concurrency"] or os.cpu_count() or 1)
+    built = shape_of(options, app)
+    slots.lanes = built.lanes
     queues = options.queues or tuple((name, 1) for name in app["queues"])
     hostname = (
         options.hostname or f"{app['name'] or 'umbel'}@{os.environ.get('UMBEL_POD_NAME') or socket.gethostname()}"
@@ -57,14 +55,18 @@ def run(options: WorkerOptions) -> int:
             extra={"entries": app["beat_schedule"], "hint": "umbel beat runs them, once for all workers"},
         )
     bury_predecessors(broker)
-    supervisor = Supervisor(options, broker, zygote, slots, queues, hostname, app["result_ttl"], about)
+    supervisor = Supervisor(
+        options, broker, zygote, slots, queues, hostname, app["result_ttl"], about, built, app["cancel_timeout"]
+    )
     health = start_health(supervisor, options.health_port)
     log.info(
         "worker.started",
         extra={
             "worker": hostname,
             "queues": ",".join(name for name, _ in queues),
-            "children": slots.count,
+            "executor": built.executor,
+            "children": built.children,
+            "slots": built.slots,
             "tasks": app["tasks"],
             "broker": server["address"],
             "server": f"{server['server']} {server['version']}",
@@ -76,6 +78,34 @@ def run(options: WorkerOptions) -> int:
         if health is not None:
             health.stop()
         broker.close()
+
+
+def shape_of(options: WorkerOptions, app: dict[str, Any]) -> Shape:
+    """Return what the worker consists of, as the command line says, else the app.
+
+    Raises:
+        ImproperlyConfigured: that is more than one worker can be.
+    """
+    built = shape(
+        options.pool or app["executor"],
+        options.concurrency or app["concurrency"],
+        options.children or app["children"],
+        os.cpu_count() or 1,
+    )
+    if built.slots > ROOM // 2:
+        raise ImproperlyConfigured(
+            f"one worker runs at most {ROOM // 2} tasks at once, not {built.slots}: give a lower --concurrency, "
+            "and start more workers"
+        )
+    if built.executor == "thread":
+        log.warning(
+            "worker.threads",
+            extra={
+                "hint": "a limit or a revoke interrupts a thread only at its next step in Python code; what blocks elsewhere ends "
+                f"when its process is killed, {app['cancel_timeout']:g} s later"
+            },
+        )
+    return built
 
 
 def _leave(number: int, frame: object) -> None:

@@ -17,7 +17,9 @@ class WorkerOptions:
     Args:
         app: ``module[:attribute]`` of the app; imported by the zygote, never by the supervisor.
         queues: names and weights; None for what the app is configured with.
-        concurrency: children; None for the app's setting, else the number of CPUs.
+        pool: the executor; None for the app's setting.
+        concurrency: tasks at once; None for the app's setting, else what suits the executor.
+        children: processes of the thread and asyncio executors; None for the app's setting, else 1.
         hostname: shown as the worker's name.
         loglevel: of the standard logging module.
         health_port: of ``/livez`` and ``/readyz``; None for no server, 0 for any free port.
@@ -32,7 +34,9 @@ class WorkerOptions:
 
     app: str
     queues: tuple[tuple[str, int], ...] | None = None
+    pool: str | None = None
     concurrency: int | None = None
+    children: int | None = None
     hostname: str | None = None
     loglevel: str = "INFO"
     health_port: int | None = None

@@ -37,5 +37,12 @@ class Estimate:
         """Return how many messages to fetch with nothing in hand."""
         if self.runtime is None or self.runtime > LONG * self.round_trip:
             return 1
-        horizon = max(2 * self.round_trip, HORIZON)
-        return max(1, min(MOST, int(horizon / max(self.runtime, 1e-6))))
+        return max(1, min(MOST, int(self.horizon() / max(self.runtime, 1e-6))))
+
+    def is_short(self) -> bool:
+        """Tell whether tasks are known to be short beside the round trip, so that some may be fetched ahead."""
+        return self.runtime is not None and self.runtime <= LONG * self.round_trip
+
+    def horizon(self) -> float:
+        """Return how many seconds of work may be in hand."""
+        return max(2 * self.round_trip, HORIZON)

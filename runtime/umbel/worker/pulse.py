@@ -175,11 +175,14 @@ class Pulse:
                 break
         while self._pending:
             burial = self._pending[0]
-            if burial.sentence is not None and burial.sentence.why != "cold":
-                self._carry_out(burial.owner, burial.sentence)
-            if burial.charge is Charge.LOST:
+            for sentence in burial.sentences:
+                if sentence.why != "cold":
+                    self._carry_out(burial.owner, sentence)
+            if burial.charge in (Charge.LOST, Charge.SUSPECT):
                 self._note(burial, self._liveness.held(burial.owner))
-            moved = self._liveness.bury(burial.owner, charge=burial.charge, guilty=burial.guilty)
+            moved = self._liveness.bury(
+                burial.owner, charge=burial.charge, guilty=burial.guilty, suspects=burial.suspects
+            )
             if moved:
                 log.info(
                     "owner.buried", extra={"owner": burial.owner, "messages": moved, "charge": burial.charge.value}
@@ -197,7 +200,7 @@ class Pulse:
             pool=os.environ.get("UMBEL_POOL", ""),
             pod_uid=os.environ.get("UMBEL_POD_UID", ""),
         )
-        messages = obituaries.charged(held, burial.charge, burial.guilty)
+        messages = obituaries.charged(held, burial.charge, burial.guilty, burial.suspects)
         obituaries.note(self._liveness, owner, messages, burial.charge, burial.cause)
 
     def _carry_out(self, owner: str, sentence: Sentence) -> None:

@@ -52,7 +52,7 @@ class Quarantine:
             return
         others = [seat for seat in self._seats if seat is not self._asker and seat.pid]
         idle = not others or (
-            now - self._since >= HEARING and all(self._slots.read(seat.index).tag == 0 for seat in others)
+            now - self._since >= HEARING and not any(self._slots.running(seat.index) for seat in others)
         )
         if idle or now - self._since >= PATIENCE:
             self._granted = True

@@ -21,6 +21,7 @@ class Roster:
         slots: what they do.
         queues: what they consume: names and weights.
         draining: whether they are about to end.
+        executor: what they run tasks with.
         revoked: ids of tasks that must not run.
     """
 
@@ -30,6 +31,7 @@ class Roster:
     slots: Slots
     queues: dict[str, int]
     draining: Callable[[], bool]
+    executor: str = "process"
     revoked: Revoked = field(default_factory=Revoked)
 
     @property

@@ -1,12 +1,12 @@
-"""From a delivery to an outcome: sentences of death, refusals, and the run itself. Called in the child's main thread."""
+"""From a delivery to an outcome: sentences of death, refusals, and the run itself. Called in the thread that runs the task."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Container
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import orjson
 
@@ -16,19 +16,20 @@ from umbel.broker.base import Delivery, Kind, Outcome, Outgoing
 from umbel.broker.tickets import Admission, Ticket
 from umbel.dropping import end_dropped
 from umbel.errors import DecodeError, UmbelError, WorkerLostError
-from umbel.execution import run
+from umbel.execution import run, run_async
 from umbel.limits import Limits, limits_of
 from umbel.message import Message
 from umbel.record import Record
 from umbel.verdict import Execution
 from umbel.worker import forks, gate, lastrites
-from umbel.worker.softlimit import SoftLimit
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.awaiting import Steered
     from umbel.context import Request
-    from umbel.task import Task
 
+P = ParamSpec("P")
+R = TypeVar("R")
 log = logging.getLogger("umbel.worker")
 
 #: Deaths of whole workers, among others, from which on a message runs alone in its worker. Not from the first one on: a node
@@ -45,14 +46,31 @@ class Traits:
     time_limit: float | None = None
     soft_time_limit: float | None = None
     limits: Limits | None = None
+    is_async: bool = False
 
 
 _UNKNOWN = Traits()
 
 
-class Child(Protocol):
-    """What the runner asks of the child that it works for."""
+class Limit(Protocol):
+    """The limits of the run under way in one slot."""
 
+    def arm(self, seconds: float | None) -> None:
+        """The user's code begins, with so many seconds until its soft limit."""
+
+    def disarm(self) -> None:
+        """The user's code has ended.
+
+        Raises:
+            Condemned: it was told to end.
+        """
+
+
+class Child(Protocol):
+    """What the runner asks of the child, or of the slot in it, that it works for."""
+
+    @property
+    def limit(self) -> Limit: ...
     def mark(self, delivery: Delivery, time_limit: float | None) -> None: ...
     def isolate(self) -> bool: ...
     def admit(self, delivery: Delivery, ticket: Ticket) -> Admission: ...
@@ -64,60 +82,93 @@ class Child(Protocol):
     def max_deliveries(self, queue: str) -> int: ...
 
 
+class Aside(Protocol):
+    """Runs in a thread what may take long, where an event loop must not wait for it."""
+
+    def __call__(self, call: Callable[P, R], /, *arguments: P.args, **named: P.kwargs) -> Awaitable[R]: ...
+
+
 class Runner:
     """See the module.
 
     Args:
         app: whose tasks run.
-        limit: the alarm of the soft time limit.
         hostname: shown to the task and in records.
     """
 
-    def __init__(self, app: Umbel, limit: SoftLimit, hostname: str) -> None:
+    def __init__(self, app: Umbel, hostname: str) -> None:
         self.revoked: Container[str] = ()
         self._app = app
-        self._limit = limit
         self._hostname = hostname
         self._ttl = app.conf.result_ttl
         self._traits: dict[str, Traits] = {}
 
     def run(self, delivery: Delivery, child: Child) -> Outcome | None:
         """Return how the delivery ended; None if it was acknowledged before it ran, or is no longer this child's."""
-        try:
-            message = messages.decode(delivery.payload)
-        except DecodeError as error:
-            log.error("message.unreadable", extra={"queue": delivery.queue, "error": str(error)})
-            return Outcome(delivery.tag, Kind.DEAD, reason={"reason": "Unreadable", "message": str(error)})
-        headers = message.headers
+        message = self._read(delivery)
+        if isinstance(message, Outcome):
+            return message
         if message.suspect >= ISOLATE_FROM and not child.isolate():
             return Outcome(delivery.tag, Kind.GIVE_BACK)
         ended = self._sentence(delivery, message, child)
-        task = self._app.tasks.get(headers["task"])
-        traits = self._traits_of(task) if task is not None else _UNKNOWN
+        traits = self._traits_of(message)
         has_place = False
         if gate.has_gate(message, traits.limits, ended):
-            try:
-                admission, has_place = gate.ask(message, traits.limits, delivery, child)
-            except Exception as error:
-                trace = failure.traceback_of(error)
-                ended = verdict.failed(self._app, message, error, now=child.now(), hostname=self._hostname, trace=trace)
-            else:
-                if admission is Admission.REPLACED:
-                    ended = verdict.revoked(self._app, message, "replaced", now=child.now(), hostname=self._hostname)
-                elif admission is not Admission.GO:
-                    return None
+            may_go, ended, has_place = self._pass(delivery, message, traits, ended, child)
+            if not may_go:
+                return None
         if ended is None:
             if not traits.acks_late:
                 if child.acknowledge(delivery):
                     self._finish_early(delivery, self._execute(delivery, message, child, traits), child, has_place)
                 return None
             ended = self._execute(delivery, message, child, traits)
+        return self._report(delivery, ended, child, has_place)
+
+    async def run_async(
+        self, delivery: Delivery, child: Child, begin: Callable[[], Steered], aside: Aside
+    ) -> Outcome | None:
+        """Run a delivery in a loop that runs others too: a coroutine there, all that may block aside. Returns as `run`.
+
+        Args:
+            delivery: to run.
+            child: its slot.
+            begin: called before a coroutine begins; returns what drives it.
+            aside: see there.
+        """
+        message = self._read(delivery)
+        if isinstance(message, Outcome):
+            return message
+        traits = self._traits_of(message)
+        if not traits.is_async:
+            return await aside(self.run, delivery, child)
+        if message.suspect >= ISOLATE_FROM and not await aside(child.isolate):
+            return Outcome(delivery.tag, Kind.GIVE_BACK)
+        ended = self._sentence(delivery, message, child)
+        has_place = False
+        if gate.has_gate(message, traits.limits, ended):
+            may_go, ended, has_place = await aside(self._pass, delivery, message, traits, ended, child)
+            if not may_go:
+                return None
+        if ended is None:
+            if not traits.acks_late:
+                if await aside(child.acknowledge, delivery):
+                    ended = await self._execute_async(delivery, message, child, traits, begin())
+                    await aside(self._finish_early, delivery, ended, child, has_place)
+                return None
+            ended = await self._execute_async(delivery, message, child, traits, begin())
         if ended.kind is Kind.DEAD:
-            ended = lastrites.prepare(self._app, delivery, ended, now=child.now())
-        self._tell(ended)
-        outcome = ended.outcome(delivery.tag, self._ttl)
-        outcome.place = has_place
-        return outcome
+            return await aside(self._report, delivery, ended, child, has_place)
+        return self._report(delivery, ended, child, has_place)
+
+    # Before it runs
+
+    def _read(self, delivery: Delivery) -> Message | Outcome:
+        try:
+            return messages.decode(delivery.payload)
+        except DecodeError as error:
+            log.error("message.unreadable", extra={"queue": delivery.queue, "error": str(error)})
+            return Outcome(delivery.tag, Kind.DEAD, reason={"reason": "Unreadable", "message": str(error)})
 
     def _sentence(self, delivery: Delivery, message: Message, child: Child) -> Execution | None:
         """Return the end of a message that is not to run, None if it may."""
@@ -129,10 +180,56 @@ class Runner:
             return verdict.revoked(self._app, message, "revoked", now=child.now(), hostname=self._hostname)
         return None
 
-    def _execute(self, delivery: Delivery, message: Message, child: Child, traits: Traits) -> Execution:
-        """Run the task, marked for the supervisor and under its soft limit."""
-        limit = self._limit
+    def _pass(
+        self, delivery: Delivery, message: Message, traits: Traits, ended: Execution | None, child: Child
+    ) -> tuple[bool, Execution | None, bool]:
+        """Ask at the gate; return whether this child goes on with it, how it has ended if it has, and whether it has a place."""
+        try:
+            admission, has_place = gate.ask(message, traits.limits, delivery, child)
+        except Exception as error:
+            trace = failure.traceback_of(error)
+            ended = verdict.failed(self._app, message, error, now=child.now(), hostname=self._hostname, trace=trace)
+            return True, ended, False
+        if admission is Admission.REPLACED:
+            ended = verdict.revoked(self._app, message, "replaced", now=child.now(), hostname=self._hostname)
+            return True, ended, has_place
+        return admission is Admission.GO, ended, has_place
 
+    # The run
+
+    def _execute(self, delivery: Delivery, message: Message, child: Child, traits: Traits) -> Execution:
+        """Run the task, marked for the supervisor and under its limits."""
+        ended = run(
+            self._app,
+            message,
+            now=child.now(),
+            hostname=self._hostname,
+            queue=delivery.queue,
+            on_started=self._started(delivery, message, child, traits),
+            on_ended=child.limit.disarm,
+        )
+        if forks.forked:
+            os._exit(0)  # the task forked and came back in both processes: this one is not the worker's
+        return ended
+
+    async def _execute_async(
+        self, delivery: Delivery, message: Message, child: Child, traits: Traits, steered: Steered
+    ) -> Execution:
+        ended = await run_async(
+            self._app,
+            message,
+            now=child.now(),
+            hostname=self._hostname,
+            queue=delivery.queue,
+            on_started=self._started(delivery, message, child, traits),
+            on_ended=child.limit.disarm,
+            steered=steered,
+        )
+        if forks.forked:
+            os._exit(0)
+        return ended
+
+    def _started(self, delivery: Delivery, message: Message, child: Child, traits: Traits) -> Callable[[Request], None]:
         def started(request: Request) -> None:
             given = message.headers.get("timelimit") or (None, None)
             child.mark(delivery, given[0] or traits.time_limit)
@@ -140,25 +237,28 @@ class Runner:
                 meta = {"pid": os.getpid(), "hostname": self._hostname}
                 record = Record(states.STARTED, orjson.dumps(meta), message.attempt, int(child.now() * 1000))
                 child.store(message.headers["id"], record, self._ttl)
-            limit.arm(given[1] or traits.soft_time_limit)
+            child.limit.arm(given[1] or traits.soft_time_limit)
 
-        ended = run(
-            self._app,
-            message,
-            now=child.now(),
-            hostname=self._hostname,
-            queue=delivery.queue,
-            on_started=started,
-            on_ended=limit.disarm,
-        )
-        if forks.forked:
-            os._exit(0)  # the task forked and came back in both processes: this one is not the worker's
-        return ended
+        return started
 
-    def _traits_of(self, task: Task[..., Any]) -> Traits:
-        """Return the task's options where the app's settings are filled in."""
-        traits = self._traits.get(task.name)
+    # After it ran
+
+    def _report(self, delivery: Delivery, ended: Execution, child: Child, has_place: bool) -> Outcome:
+        """Log how a delivery ended, and return that for the broker."""
+        if ended.kind is Kind.DEAD:
+            ended = lastrites.prepare(self._app, delivery, ended, now=child.now())
+        self._tell(ended)
+        outcome = ended.outcome(delivery.tag, self._ttl)
+        outcome.place = has_place
+        return outcome
+
+    def _traits_of(self, message: Message) -> Traits:
+        """Return the options of the message's task, where the app's settings are filled in."""
+        traits = self._traits.get(message.headers["task"])
         if traits is None:
+            task = self._app.tasks.get(message.headers["task"])
+            if task is None:
+                return _UNKNOWN
             conf = self._app.conf
             traits = self._traits[task.name] = Traits(
                 conf.task_acks_late if task.acks_late is None else task.acks_late,
@@ -166,6 +266,7 @@ class Runner:
                 task.time_limit or conf.task_time_limit,
                 task.soft_time_limit or conf.task_soft_time_limit,
                 limits_of(task),
+                task.is_async,
             )
         return traits
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from umbel.broker.base import Charge
 from umbel.worker.link import Link
+from umbel.worker.slots import VOID
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Burial:
-    """An owner to bury, and how: first the sentence on its task is written, then the rest goes back.
+    """An owner to bury, and how: first the sentences on its tasks are written, then the rest goes back.
 
     ``pid`` and ``cause`` of the death are for the story of a dead letter.
     """
@@ -32,14 +34,26 @@ class Burial:
     owner: str
     charge: Charge = Charge.NONE
     guilty: int | None = None
-    sentence: Sentence | None = None
+    sentences: tuple[Sentence, ...] = ()
+    suspects: tuple[int, ...] = ()
     pid: int = 0
     cause: str = ""
 
 
+@dataclass(frozen=True)
+class Condemned:
+    """A task that was told to end, and when its child is killed if it has not (monotonic time)."""
+
+    sentence: Sentence
+    deadline: float
+
+
 @dataclass
 class Seat:
-    """See the module. ``born`` is monotonic time; ``deaths`` in a row, for the pause before the next birth."""
+    """See the module. ``born`` is monotonic time; ``deaths`` in a row, for the pause before the next birth.
+
+    ``index`` is the child's number: its slots are those from ``index * slots.lanes`` on.
+    """
 
     index: int
     link: Link | None = None
@@ -48,7 +62,8 @@ class Seat:
     born: float = 0.0
     next_birth: float = 0.0
     deaths: int = 0
-    sentence: Sentence | None = None
+    sentences: tuple[Sentence, ...] = ()  #: why it is being killed
+    condemned: dict[int, Condemned] = field(default_factory=dict)  #: by tag: told to end, killed where they do not
     draining: bool = False
     told: int = 0  #: how many revoked ids the child was told
 
@@ -56,30 +71,34 @@ class Seat:
         """Nobody sits here any more."""
         if self.link is not None:
             self.link.close()
-        self.link, self.pid, self.owner, self.sentence, self.draining = None, 0, "", None, False
+        self.link, self.pid, self.owner, self.sentences, self.draining = None, 0, "", (), False
+        self.condemned = {}
         self.told = 0
 
 
-def burial_of(seat: Seat, running_tag: int, cause: str = "") -> Burial | None:
+def burial_of(seat: Seat, running: Sequence[int], cause: str = "") -> Burial | None:
     """Return how the owner of a dead child is to be buried, None if it had none yet. Pure.
 
     Args:
         seat: of the dead child.
-        running_tag: the task that was running there, 0 for none.
+        running: tags of the tasks that were running there.
         cause: of the death, in a few words.
 
-    A death that the supervisor decided charges nobody; otherwise the one task that ran is charged, the rest never.
+    A death that the supervisor decided charges nobody. Otherwise the task that ran there alone is charged; of several any may
+    have been the one, so each is suspect; what had not begun never is.
     """
     if not seat.owner:
         return None
-    sentence = seat.sentence
-    if sentence is None:
-        if not running_tag:
-            return Burial(seat.owner)
-        return Burial(seat.owner, Charge.LOST, running_tag, pid=seat.pid, cause=cause)
-    if sentence.tag and sentence.tag == running_tag:
-        return Burial(seat.owner, Charge.REQUEUE if sentence.why == "cold" else Charge.NONE, None, sentence)
-    return Burial(seat.owner, Charge.REQUEUE if sentence.why == "cold" else Charge.NONE)
+    if seat.sentences:
+        charge = Charge.REQUEUE if any(sentence.why == "cold" for sentence in seat.sentences) else Charge.NONE
+        found = tuple(sentence for sentence in seat.sentences if sentence.tag and sentence.tag in running)
+        return Burial(seat.owner, charge, None, found)
+    tags = tuple(tag for tag in running if not tag & VOID)
+    if not tags:
+        return Burial(seat.owner)
+    if len(tags) == 1:
+        return Burial(seat.owner, Charge.LOST, tags[0], pid=seat.pid, cause=cause)
+    return Burial(seat.owner, Charge.SUSPECT, suspects=tags, pid=seat.pid, cause=cause)
 
 
 def pause_before_birth(deaths: int) -> float:

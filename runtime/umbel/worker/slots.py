@@ -1,7 +1,7 @@
-"""What each child is doing right now, in memory that it shares with the supervisor.
+"""What each child is doing right now, slot by slot, in memory that it shares with the supervisor.
 
-A child that hangs or is stopped cannot be asked. So each writes the tag of its task, when it started and when it must
-end, where the supervisor reads it: for hard limits, for the blame after a death, for who is idle.
+A child that hangs or is stopped cannot be asked. So each writes, for each task that it runs, its tag, when it started and when
+it must end, where the supervisor reads it: for hard limits, for the blame after a death, for who is idle.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import struct
 from dataclasses import dataclass
 
-#: per child: tag (0 = idle), queue index, started and hard deadline (seconds of CLOCK_MONOTONIC, 0 = none), tasks done
+#: per slot: tag (0 = idle), queue index, started and hard deadline (seconds of CLOCK_MONOTONIC, 0 = none), tasks done
 _SLOT = struct.Struct("<QQddQ")
 _SIZE = 64
 _TAG = struct.Struct("<Q")
@@ -19,11 +19,15 @@ _BODY = struct.Struct("<Qdd")
 _DONE = struct.Struct("<Q")
 #: One page in front: byte 0 = 1 while no task may be started.
 _HEAD = 64
+#: Added to the tag of a task whose owner is gone: it is nobody's message any more, though it runs.
+VOID = 1 << 63
+#: Slots of a worker at most: its children's, and those of the children that take their places.
+ROOM = 16_384
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What a child does: ``tag`` 0 means nothing."""
+    """What happens in one slot: ``tag`` 0 means nothing."""
 
     tag: int
     queue: int
@@ -33,15 +37,16 @@ class Activity:
 
 
 class Slots:
-    """The shared memory, one slot a child.
+    """The shared memory: as many slots for each child as it runs tasks at once.
 
     Args:
-        count: children.
+        count: of all slots. Memory is taken only for those that are used.
         fd: of the memory, when it exists already (in a process that was executed anew).
     """
 
-    def __init__(self, count: int, fd: int | None = None) -> None:
+    def __init__(self, count: int = ROOM, fd: int | None = None) -> None:
         self.count = count
+        self.lanes = 1  #: slots of each child
         size = _HEAD + _SIZE * count
         if fd is None:
             fd = os.memfd_create("umbel-slots", 0)
@@ -62,13 +67,36 @@ class Slots:
         _DONE.pack_into(self._memory, at + 32, done)
 
     def read(self, index: int) -> Activity:
-        """Return what a child does."""
+        """Return what happens in a slot."""
         return Activity(*_SLOT.unpack_from(self._memory, _HEAD + _SIZE * index))
 
-    def clear(self, index: int) -> None:
-        """Forget a child that is gone."""
+    def running(self, child: int) -> list[Activity]:
+        """Return what a child does, in its slots that do something."""
+        at = _HEAD + _SIZE * self.lanes * child
+        found = []
+        for offset in range(at, at + _SIZE * self.lanes, _SIZE):
+            if _TAG.unpack_from(self._memory, offset)[0]:
+                activity = Activity(*_SLOT.unpack_from(self._memory, offset))
+                if activity.tag:
+                    found.append(activity)
+        return found
+
+    def done(self, child: int) -> int:
+        """Return how many tasks a child has ended."""
+        at = _HEAD + _SIZE * self.lanes * child + 32
+        return sum(_DONE.unpack_from(self._memory, at + _SIZE * lane)[0] for lane in range(self.lanes))
+
+    def disown(self, index: int) -> None:
+        """Note that what runs in a slot belongs to no owner any more."""
         at = _HEAD + _SIZE * index
-        self._memory[at : at + _SIZE] = bytes(_SIZE)
+        (tag,) = _TAG.unpack_from(self._memory, at)
+        if tag:
+            _TAG.pack_into(self._memory, at, tag | VOID)
+
+    def clear(self, child: int) -> None:
+        """Forget a child that is gone."""
+        at, size = _HEAD + _SIZE * self.lanes * child, _SIZE * self.lanes
+        self._memory[at : at + size] = bytes(size)
 
     def is_held(self) -> bool:
         """Return whether no task may be started: the supervisor has lost the broker, and others may bury this worker."""

@@ -1,4 +1,4 @@
-"""The soft time limit: SIGALRM, raised only inside the user's code.
+"""The soft time limit of a process that runs one task at a time: SIGALRM, raised only inside the user's code.
 
 The alarm may fire at any moment: after the task ended, or while Umbel's own code runs and holds a lock. So the handler
 raises only while the flag says that the user's code runs. A task that uses SIGALRM itself cannot have a soft limit.
@@ -7,9 +7,11 @@ raises only while the flag says that the user's code runs. A task that uses SIGA
 from __future__ import annotations
 
 import signal
+import threading
 from types import FrameType
 
-from umbel.errors import SoftTimeLimitExceeded
+from umbel.awaiting import steered_in
+from umbel.interrupting import soft_limit
 
 
 class SoftLimit:
@@ -40,4 +42,8 @@ class SoftLimit:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._inside:
             self._inside = False
-            raise SoftTimeLimitExceeded(f"the soft time limit of {self._seconds:g} s is over")
+            error = soft_limit(self._seconds)
+            steered = steered_in(threading.get_ident())
+            # A coroutine that waits does so in the event loop, whose own code this must not be raised in.
+            if steered is None or not steered.waits or not steered.interrupt(error):
+                raise error

@@ -7,11 +7,11 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from umbel.broker.base import OwnerInfo
+from umbel.broker.base import Broker, OwnerInfo
 from umbel.ids import machine_id, new_owner_id
 from umbel.worker import forks, linux
 from umbel.worker.child import Child
@@ -21,6 +21,11 @@ from umbel.worker.options import WorkerOptions
 from umbel.worker.runner import Runner
 from umbel.worker.slots import Slots
 from umbel.worker.softlimit import SoftLimit
+
+if TYPE_CHECKING:
+    from umbel.worker.crew import Crew
+    from umbel.worker.loop import Loop
+    from umbel.worker.threads import Threads
 
 #: How long a thread may keep the interpreter to itself, in seconds: the hand-over between a child's two threads.
 SWITCH_INTERVAL = 0.0005
@@ -37,9 +42,8 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     signal.set_wakeup_fd(-1)
     link = Link(socket.socket(fileno=os.dup(fd)))
     link.send({"what": "hello", "pid": os.getpid()})
-    limit = SoftLimit()
-    limit.install()
     forks.watch()
+    slots.lanes = message["lanes"]
     queues = tuple((str(name), int(weight)) for name, weight in message["queues"])
 
     def new_owner() -> OwnerInfo:
@@ -52,6 +56,7 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
             machine=machine_id(),
             pool=os.environ.get("UMBEL_POOL", ""),
             pod_uid=os.environ.get("UMBEL_POD_UID", ""),
+            slots=slots.lanes,
         )
 
     def announce(owner: str) -> None:
@@ -59,9 +64,9 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
 
     broker = app.broker
     desk = Desk(broker, [name for name, _ in queues], new_owner, announce)
-    runner = Runner(app, limit, message["hostname"])
+    runner = Runner(app, message["hostname"])
     runner.revoked = desk.revoked
-    child = Child(message["index"], desk, runner, broker, queues, slots, link)
+    child = make_child(message["executor"], message["index"], desk, runner, broker, queues, slots, link)
     app.child_started()
     try:
         child.run()
@@ -69,6 +74,39 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def make_child(
+    executor: str,
+    index: int,
+    desk: Desk,
+    runner: Runner,
+    broker: Broker,
+    queues: tuple[tuple[str, int], ...],
+    slots: Slots,
+    link: Link,
+) -> Child | Crew:
+    """Return the child that an executor needs, ready to run."""
+    if executor not in ("thread", "asyncio"):
+        limit = SoftLimit()
+        limit.install()
+        return Child(index, desk, runner, broker, queues, slots, link, limit)
+    from umbel.worker.alarms import Alarms
+    from umbel.worker.crew import Crew
+
+    alarms = Alarms()
+    hands: Threads | Loop
+    if executor == "thread":
+        from umbel.worker.threads import Threads
+
+        hands = Threads(runner, alarms)
+    else:
+        from umbel.worker.loop import Loop
+
+        hands = Loop(runner, alarms)
+    crew = Crew(index, desk, broker, queues, slots, link, hands, alarms)
+    hands.join(crew)
+    return crew
 
 
 def _main() -> None:

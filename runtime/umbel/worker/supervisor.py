@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 
 from umbel.broker.base import Broker, OwnerInfo
+from umbel.executors import Shape
 from umbel.ids import machine_id
 from umbel.polling import readable
 from umbel.worker import linux
@@ -27,7 +28,7 @@ from umbel.worker.quarantine import Quarantine
 from umbel.worker.remote import Remote
 from umbel.worker.revoking import tell_revoked
 from umbel.worker.roster import Roster
-from umbel.worker.seat import Burial, Seat, Sentence, burial_of, pause_before_birth
+from umbel.worker.seat import Burial, Condemned, Seat, Sentence, burial_of, pause_before_birth
 from umbel.worker.slots import Slots
 from umbel.worker.stopped import StoppedChildren, state_of
 from umbel.worker.zygotes import ZygoteHandle
@@ -56,6 +57,8 @@ class Supervisor:
         hostname: of the worker.
         result_ttl: seconds to keep records.
         about: what the zygote tells of the app.
+        shape: how many children, and what they run tasks with.
+        cancel_timeout: seconds for tasks that were told to end, where their children can tell them.
     """
 
     def __init__(
@@ -68,7 +71,11 @@ class Supervisor:
         hostname: str,
         result_ttl: float,
         about: About,
+        shape: Shape,
+        cancel_timeout: float,
     ) -> None:
+        self._shape = shape
+        self._cancel_timeout = cancel_timeout
         self._options = options
         self._broker = broker
         self._zygote = zygote
@@ -76,7 +83,7 @@ class Supervisor:
         self._queues = queues
         self._hostname = hostname
         self._id = f"{machine_id()}:{os.getpid()}:{int(time.time() * 1000):x}"
-        self._seats = [Seat(index) for index in range(slots.count)]
+        self._seats = [Seat(index) for index in range(shape.children)]
         self._quarantine = Quarantine(self._seats, slots)
         self.stopped = StoppedChildren(self._seats, options.kill_stopped_after)
         self._pulse = Pulse(
@@ -89,7 +96,9 @@ class Supervisor:
             hostname=hostname,
             worker=self._id,
         )
-        self._roster = Roster(self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining)
+        self._roster = Roster(
+            self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining, shape.executor
+        )
         handlers = {**Inspection(self._roster, broker, about).handlers(), **Orders(self).handlers()}
         self._remote = Remote(broker, self._id, hostname, handlers, Aside(self._roster, about, zygote).start)
         self._draining = False
@@ -122,10 +131,11 @@ class Supervisor:
         found = []
         for seat in self._seats:
             if seat.owner and seat.pid:
-                activity = self._slots.read(seat.index)
+                running = self._slots.running(seat.index)
                 info = OwnerInfo(seat.owner, names, worker=self._id, hostname=self._hostname, pid=seat.pid)
                 info.state = self._roster.state
-                info.busy_since = wall - (now - activity.started) if activity.tag else 0.0
+                info.busy_since = min((wall - (now - activity.started) for activity in running), default=0.0)
+                info.slots, info.busy = self._slots.lanes, len(running)
                 found.append(info)
         return found
 
@@ -154,7 +164,7 @@ class Supervisor:
             self._limits(now)
             self._quarantine.look(now)
             self.stopped.look(now)
-            self._terminations()
+            self._terminations(now)
             if self._draining and now >= self._drain_until:
                 self._end_of_patience()
             self._listen(LOOK)
@@ -207,6 +217,8 @@ class Supervisor:
         sent = self._zygote.spawn(
             {
                 "index": seat.index,
+                "lanes": self._slots.lanes,
+                "executor": self._shape.executor,
                 "worker": self._id,
                 "hostname": self._hostname,
                 "queues": self._queues,
@@ -281,16 +293,16 @@ class Supervisor:
 
     def _vacate(self, seat: Seat, status: int | None) -> None:
         """A child is gone: bury its owner, and note when the next one may be born."""
-        tag = self._slots.read(seat.index).tag
+        tags = [activity.tag for activity in self._slots.running(seat.index)]
         code = None if status is None else os.waitstatus_to_exitcode(status)
-        burial = burial_of(seat, tag, _hint(code))
+        burial = burial_of(seat, tags, _hint(code))
         if burial is not None:
             self._pulse.bury(burial)
         self._quarantine.over(seat)
-        expected = self._draining or seat.sentence is not None
+        expected = self._draining or bool(seat.sentences)
         if not expected:
             log.error(
-                "child.died", extra={"pid": seat.pid, "exit": code, "task_running": bool(tag), "hint": _hint(code)}
+                "child.died", extra={"pid": seat.pid, "exit": code, "tasks_running": len(tags), "hint": _hint(code)}
             )
         now = time.monotonic()
         seat.deaths = seat.deaths + 1 if not expected and now - seat.born < EARLY else 0
@@ -300,30 +312,47 @@ class Supervisor:
     # Limits, revocations, the end
 
     def _limits(self, now: float) -> None:
+        """Kill the children whose tasks are past their limit, or were told to end and have not."""
+        grace = self._cancel_timeout if self._cancels() else 0.0
         for seat in self._seats:
-            if seat.pid and seat.sentence is None:
-                activity = self._slots.read(seat.index)
-                if activity.tag and activity.deadline and now >= activity.deadline:
+            if not seat.pid or seat.sentences:
+                continue
+            running = self._slots.running(seat.index)
+            if seat.condemned:
+                tags = {activity.tag for activity in running}
+                seat.condemned = {tag: told for tag, told in seat.condemned.items() if tag in tags}
+            for activity in running:
+                told = seat.condemned.get(activity.tag)
+                if told is not None and now >= told.deadline:
+                    self._kill(seat, told.sentence)
+                elif activity.deadline and now >= activity.deadline + grace:
                     limit = activity.deadline - activity.started
                     self._kill(seat, Sentence("time-limit", activity.tag, activity.queue, limit))
+                if seat.sentences:
+                    break
 
-    def _kill(self, seat: Seat, sentence: Sentence) -> None:
-        """Stop the child, look again, and kill it only if it is still at the task that is meant."""
+    def _cancels(self) -> bool:
+        """Whether children can tell one of their tasks to end, and leave the others alone."""
+        return self._shape.executor in ("thread", "asyncio")
+
+    def _kill(self, seat: Seat, *sentences: Sentence) -> None:
+        """Stop the child, look again, and kill it only if it is still at one of the tasks that are meant."""
         try:
             os.kill(seat.pid, signal.SIGSTOP)
             until = time.monotonic() + STOP_PATIENCE
             while state_of(seat.pid) not in STOPPED and time.monotonic() < until:
                 time.sleep(0.0005)
-            if sentence.tag and self._slots.read(seat.index).tag != sentence.tag:
+            running = {activity.tag for activity in self._slots.running(seat.index)}
+            if not any(sentence.tag in running or not sentence.tag for sentence in sentences):
                 os.kill(seat.pid, signal.SIGCONT)
                 return
-            seat.sentence = sentence
+            seat.sentences = sentences
             os.kill(seat.pid, signal.SIGKILL)
         except ProcessLookupError:
             return
 
-    def _terminations(self) -> None:
-        """Kill the children that run a task which is to be terminated."""
+    def _terminations(self, now: float) -> None:
+        """End the tasks which are to be terminated: have them told so, or kill their children."""
         if not self._terminate:
             return
         ids: set[str] = set()
@@ -331,19 +360,24 @@ class Supervisor:
             ids.add(self._terminate.pop())
         for owner, queue, tag in self._pulse.running(ids):
             for seat in self._seats:
-                if seat.owner == owner and self._slots.read(seat.index).tag == tag:
-                    self._kill(seat, Sentence("revoked", tag, queue))
+                if seat.owner == owner and any(a.tag == tag for a in self._slots.running(seat.index)):
+                    self._terminate_one(seat, Sentence("revoked", tag, queue), now)
+
+    def _terminate_one(self, seat: Seat, sentence: Sentence, now: float) -> None:
+        if self._cancels() and seat.link is not None and seat.link.send({"what": "terminate", "tag": sentence.tag}):
+            seat.condemned[sentence.tag] = Condemned(sentence, now + self._cancel_timeout)
+        else:
+            self._kill(seat, sentence)
 
     def _end_of_patience(self) -> None:
         """The time to drain is over: hand back what runs (or fail it, where that is asked for)."""
         why = "drain-fail" if self._options.drain_on_timeout == "fail" and not self._cold else "cold"
         for seat in self._seats:
-            if seat.pid and seat.sentence is None:
-                activity = self._slots.read(seat.index)
-                log.warning(
-                    "worker.hands_back", extra={"pid": seat.pid, "task_running": bool(activity.tag), "how": why}
-                )
-                self._kill(seat, Sentence(why, 0 if why == "cold" else activity.tag, activity.queue))
+            if seat.pid and not seat.sentences:
+                running = self._slots.running(seat.index)
+                log.warning("worker.hands_back", extra={"pid": seat.pid, "tasks_running": len(running), "how": why})
+                ends = [Sentence(why, activity.tag, activity.queue) for activity in running if why != "cold"]
+                self._kill(seat, *(ends or [Sentence(why)]))
             elif seat.link is not None and not seat.pid:
                 self._vacate(seat, None)  # still importing the app: it dies with this process, and holds nothing
 

@@ -15,6 +15,7 @@ from umbel.worker.child import Child
 from umbel.worker.desk import Desk
 from umbel.worker.link import Link
 from umbel.worker.slots import Slots
+from umbel.worker.softlimit import SoftLimit
 
 
 class _Runner:
@@ -30,7 +31,7 @@ def child() -> Iterator[Child]:
     broker = MemoryBroker(f"memory://{uuid.uuid4()}")
     desk = Desk(broker, ["q"], lambda: OwnerInfo("o", ["q"]), lambda owner: None)
     ours, theirs = Link.pair()
-    yield Child(0, desk, _Runner(), broker, (("q", 1),), Slots(1), theirs)  # type: ignore[arg-type]
+    yield Child(0, desk, _Runner(), broker, (("q", 1),), Slots(1), theirs, SoftLimit())  # type: ignore[arg-type]
     ours.close()
     theirs.close()
 
@@ -60,7 +61,7 @@ def test_the_helper_finds_the_way_back_while_a_task_runs(child: Child, monkeypat
     # Given a long task, an outcome before it, and an answer that was lost
     desk = child._desk
     desk.enter()
-    desk.running = Delivery("q", 1, b"")
+    desk.running[0] = Delivery("q", 1, b"")
     child.started = time.monotonic() - 1.0
     desk.add(Delivery("q", 2, b""), Outcome(2, Kind.ACK), desk.generation)
     desk.distrust()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from umbel.broker.memory import MemoryBroker
+from umbel.executors import Shape
 from umbel.worker.about import About
 from umbel.worker.link import PACKET, Link
 from umbel.worker.options import WorkerOptions
@@ -23,7 +24,9 @@ from umbel.worker.zygotes import ZygoteHandle
 @pytest.fixture
 def supervisor() -> Supervisor:
     broker = MemoryBroker(f"memory://{uuid.uuid4()}")
-    return Supervisor(WorkerOptions("x"), broker, ZygoteHandle(About()), Slots(2), (("q", 1),), "w", 60.0, About())  # type: ignore[arg-type]
+    two = Shape("process", 2, 1)
+    about = About()
+    return Supervisor(WorkerOptions("x"), broker, ZygoteHandle(about), Slots(), (("q", 1),), "w", 60.0, about, two, 5.0)
 
 
 @pytest.fixture

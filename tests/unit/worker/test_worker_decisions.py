@@ -16,7 +16,7 @@ from umbel.message import Message, decode
 from umbel.worker.prefetch import HORIZON, MOST, Estimate
 from umbel.worker.pulse import verdict_of
 from umbel.worker.seat import Burial, Seat, Sentence, burial_of, pause_before_birth
-from umbel.worker.slots import Slots
+from umbel.worker.slots import VOID, Slots
 from umbel.worker.turns import Turns
 
 
@@ -64,22 +64,37 @@ def test_an_empty_queue_is_not_asked_until_its_bell_rings() -> None:
 
 
 SEAT_CASES = {
-    "idle child died": (Seat(0, owner="o"), 0, Burial("o")),
-    "the task that ran is charged": (Seat(0, owner="o"), 7, Burial("o", Charge.LOST, 7)),
-    "time limit": (
-        Seat(0, owner="o", sentence=Sentence("time-limit", 7)),
-        7,
-        Burial("o", Charge.NONE, None, Sentence("time-limit", 7)),
+    "idle child died": (Seat(0, owner="o"), [], Burial("o")),
+    "the task that ran is charged": (Seat(0, owner="o"), [7], Burial("o", Charge.LOST, 7)),
+    "of several that ran each is suspect": (
+        Seat(0, owner="o"),
+        [7, 9],
+        Burial("o", Charge.SUSPECT, suspects=(7, 9)),
     ),
-    "time limit, but another task by then": (Seat(0, owner="o", sentence=Sentence("time-limit", 7)), 8, Burial("o")),
-    "drained": (Seat(0, owner="o", sentence=Sentence("cold")), 7, Burial("o", Charge.REQUEUE)),
-    "died before it was anybody": (Seat(0), 0, None),
+    "what ran for an owner that is gone is nobody's": (Seat(0, owner="o"), [7, 9 | VOID], Burial("o", Charge.LOST, 7)),
+    "time limit": (
+        Seat(0, owner="o", sentences=(Sentence("time-limit", 7),)),
+        [7, 9],
+        Burial("o", Charge.NONE, None, (Sentence("time-limit", 7),)),
+    ),
+    "time limit, but another task by then": (
+        Seat(0, owner="o", sentences=(Sentence("time-limit", 7),)),
+        [8],
+        Burial("o"),
+    ),
+    "drained": (Seat(0, owner="o", sentences=(Sentence("cold"),)), [7, 9], Burial("o", Charge.REQUEUE)),
+    "drained, and failed": (
+        Seat(0, owner="o", sentences=(Sentence("drain-fail", 7), Sentence("drain-fail", 9))),
+        [7, 9],
+        Burial("o", Charge.NONE, None, (Sentence("drain-fail", 7), Sentence("drain-fail", 9))),
+    ),
+    "died before it was anybody": (Seat(0), [], None),
 }
 
 
-@pytest.mark.parametrize(("seat", "tag", "expected"), SEAT_CASES.values(), ids=SEAT_CASES)
-def test_burial_of_a_child(seat: Seat, tag: int, expected: Burial | None) -> None:
-    assert burial_of(seat, tag) == expected
+@pytest.mark.parametrize(("seat", "running", "expected"), SEAT_CASES.values(), ids=SEAT_CASES)
+def test_burial_of_a_child(seat: Seat, running: list[int], expected: Burial | None) -> None:
+    assert burial_of(seat, running) == expected
 
 
 def test_a_child_that_dies_early_again_and_again_is_born_ever_later() -> None:

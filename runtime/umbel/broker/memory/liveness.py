@@ -61,12 +61,18 @@ class MemoryLiveness:
             }
 
     def bury(
-        self, owner: str, *, seen: float | None = None, charge: Charge = Charge.NONE, guilty: int | None = None
+        self,
+        owner: str,
+        *,
+        seen: float | None = None,
+        charge: Charge = Charge.NONE,
+        guilty: int | None = None,
+        suspects: Sequence[int] = (),
     ) -> int | None:
         with self._store.locked():
             if not self.begin(owner, seen):
                 return None
-            return self._finish(owner, charge, guilty)
+            return self._finish(owner, charge, guilty, suspects)
 
     def begin(self, owner: str, seen: float | None = None) -> bool:
         """Enter an owner among the dying, the first step of a burial; False if it turned out to be alive."""
@@ -100,18 +106,20 @@ class MemoryLiveness:
     def close(self) -> None:
         """Nothing to drop."""
 
-    def _finish(self, owner: str, charge: Charge, guilty: int | None) -> int:
+    def _finish(self, owner: str, charge: Charge, guilty: int | None, suspects: Sequence[int]) -> int:
         moved = 0
         with self._store.locked() as store:
             for queue in store.queues.values():
-                moved += self._return_messages(queue, owner, charge, guilty)
+                moved += self._return_messages(queue, owner, charge, guilty, suspects)
                 store.ring_if_takeable(queue)
             store.owners.pop(owner, None)
             store.dying.discard(owner)
         return moved
 
     @staticmethod
-    def _return_messages(queue: MemoryQueue, owner: str, charge: Charge, guilty: int | None) -> int:
+    def _return_messages(
+        queue: MemoryQueue, owner: str, charge: Charge, guilty: int | None, suspects: Sequence[int]
+    ) -> int:
         holding = queue.holdings.pop(owner, None)
         if holding is None:
             return 0
@@ -122,7 +130,7 @@ class MemoryLiveness:
                 payload,
                 attempt=1,
                 lost=int(charge is Charge.LOST and tag == guilty),
-                suspect=int(charge is Charge.SUSPECT),
+                suspect=int(charge is Charge.SUSPECT and (not suspects or tag in suspects)),
                 requeues=int(charge is Charge.REQUEUE),
             )
             for tag, payload in zip(tags, queue.release_all(holding), strict=True)

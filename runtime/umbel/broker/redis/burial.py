@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from umbel.broker.base import Charge
 from umbel.redis import keys, scripts
@@ -19,6 +19,7 @@ def bury_all(
     queues: Iterable[str],
     charge: Charge = Charge.NONE,
     guilty: int | None = None,
+    suspects: Sequence[int] = (),
 ) -> int:
     """Run the second and third step of a burial: fence and empty each queue's share, then forget the owner.
 
@@ -40,7 +41,9 @@ def bury_all(
         )
         left = 1
         while left:
-            step, left = scripts.bury(connection, names, (CHUNK, charge.value, "" if guilty is None else guilty, owner))
+            step, left = scripts.bury(
+                connection, names, (CHUNK, charge.value, "" if guilty is None else guilty, owner, *suspects)
+            )
             moved += step
     scripts.bury_end(connection, (keys.dying(prefix), keys.registry(prefix, owner), keys.beats(prefix)), (owner,))
     return moved

@@ -237,6 +237,7 @@ def registry_fields(owner: OwnerInfo) -> dict[str, Argument]:
         "pod_uid": owner.pod_uid,
         "state": owner.state,
         "busy_since": 0,
+        "slots": owner.slots,
     }
 
 

@@ -44,7 +44,7 @@ class RedisLiveness:
             names.append(keys.registry(self._prefix, owner.id))
             # Told as an age, so that neither clock has to be right.
             age = int((now - owner.busy_since) * 1000) if owner.busy_since else -1
-            arguments += (owner.id, owner.state, age)
+            arguments += (owner.id, owner.state, age, owner.running)
         if len(names) == 1:
             return []
         answer = self._run(lambda connection: scripts.beat(connection, names, arguments))
@@ -85,7 +85,13 @@ class RedisLiveness:
         return self._run(read)
 
     def bury(
-        self, owner: str, *, seen: float | None = None, charge: Charge = Charge.NONE, guilty: int | None = None
+        self,
+        owner: str,
+        *,
+        seen: float | None = None,
+        charge: Charge = Charge.NONE,
+        guilty: int | None = None,
+        suspects: Sequence[int] = (),
     ) -> int | None:
         def work(connection: RedisConnection) -> int | None:
             begun = scripts.bury_begin(
@@ -96,7 +102,7 @@ class RedisLiveness:
             if begun != 1:
                 return None
             queues = _queues(connection, self._prefix, owner)
-            return bury_all(connection, self._prefix, owner, queues, charge, guilty)
+            return bury_all(connection, self._prefix, owner, queues, charge, guilty, suspects)
 
         return self._run(work)
 
@@ -157,4 +163,6 @@ def _owner(owner: str, fields: dict[str, bytes], last_beat: float) -> OwnerInfo:
         text("state"),
         float(text("busy_since") or 0) / 1000.0,
         last_beat,
+        int(text("slots") or 1),
+        int(text("busy") or 0),
     )

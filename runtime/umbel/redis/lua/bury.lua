@@ -3,8 +3,8 @@
 -- KEYS  1 owned, 2 bell, 3 in-flight count, 4 meta, 5..14 ready lists by priority 0..9, 15 fair order, 16 its clocks,
 --       17 hold, 18 park
 -- ARGV  1 chunk: messages to move at most
---       2 charge: "none", "lost" (only the guilty tag), "suspect" or "requeue" (each message)
---       3 guilty tag ("" = none), 4 owner
+--       2 charge: "none", "lost" (only the guilty tag), "suspect" (the tags that are named, or each message), "requeue" (each)
+--       3 guilty tag ("" = none), 4 owner, then tags: those that were under way, for "suspect"
 -- Returns {moved, left}
 --
 -- Highest tags go first, each to the front, so that the order of fetching is restored, over several chunks too. Before them
@@ -31,6 +31,11 @@ end
 local tags = redis.call('HKEYS', KEYS[1])
 table.sort(tags, function(a, b) return tonumber(a) > tonumber(b) end)
 
+local named = {}
+for i = 5, #ARGV do
+  named[ARGV[i]] = true
+end
+
 local moved = math.min(#tags, tonumber(ARGV[1]))
 for i = 1, moved do
   local message = raise(redis.call('HGET', KEYS[1], tags[i]), 4)
@@ -39,7 +44,9 @@ for i = 1, moved do
       message = raise(message, 6)
     end
   elseif ARGV[2] == 'suspect' then
-    message = raise(message, 8)
+    if #ARGV < 5 or named[tags[i]] then
+      message = raise(message, 8)
+    end
   elseif ARGV[2] == 'requeue' then
     message = raise(message, 10)
   end

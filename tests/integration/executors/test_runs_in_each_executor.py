@@ -1,0 +1,66 @@
+"""What a task sees and does is the same in each executor."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.executors.conftest import SLOTS, Bench
+from tests.workers import until
+
+
+def test_many_results_come_back(bench: Bench) -> None:
+    results = [bench.send("add", number, 1) for number in range(300)]
+    assert [result.get(timeout=30) for result in results] == list(range(1, 301))
+
+
+def test_each_of_those_that_run_together_sees_its_own_request(bench: Bench) -> None:
+    # Given as many tasks as there are slots, each of which goes on only when all run
+    results = {name: bench.send("who", name, str(bench.folder), SLOTS) for name in "abc"}
+    # Then each has seen its own id, its own arguments, and its own context variable, also in what it began itself
+    for name, result in results.items():
+        assert result.get(timeout=20) == {"before": result.id, "after": result.id, "args": name, "var": name}
+
+
+def test_a_failure_arrives_with_its_traceback(bench: Bench) -> None:
+    result = bench.send("fails")
+    with pytest.raises(LookupError, match="on purpose"):
+        result.get(timeout=20)
+    assert "executor_app" in (result.traceback or "")
+
+
+def test_a_retry_keeps_the_id_and_counts(bench: Bench) -> None:
+    assert bench.send("fails_twice").get(timeout=20) == 2
+
+
+def test_at_most_once_is_acknowledged_before_it_runs(bench: Bench) -> None:
+    result = bench.send("acknowledged", str(bench.folder))
+    until((bench.folder / "running-early").exists, "it runs")
+    assert bench.app.broker.info("default").in_flight == 0
+    until(lambda: result.state == "STARTED", "STARTED is stored")
+    bench.go()
+    assert result.get(timeout=20) == "done"
+
+
+def test_no_more_is_held_than_runs_where_tasks_are_long(bench: Bench) -> None:
+    # Given short tasks, which are fetched ahead, and after them more long ones than there are slots
+    for result in [bench.send("add", number, 1) for number in range(100)]:
+        result.get(timeout=30)
+    for number in range(3 * SLOTS):
+        bench.send("charges", f"n{number}", str(bench.folder))
+    until(lambda: len(list(bench.folder.glob("running-*"))) == SLOTS, "all slots are busy")
+    # Then what waits for a slot waits in the queue, for any worker
+    until(lambda: bench.app.broker.info("default").in_flight == SLOTS, "the others were given back")
+    assert bench.app.broker.info("default").ready == 2 * SLOTS
+    bench.go()
+
+
+def test_a_worker_says_how_many_slots_it_has_and_how_many_are_busy(bench: Bench) -> None:
+    bench.hold("a")
+    bench.hold("b")
+    (stats,) = until(
+        lambda: [found for found in bench.app.control.inspect().stats().values() if found["busy"] == 2],
+        "the heartbeat tells of both",
+    )
+    assert stats["slots"] == SLOTS
+    ((active),) = bench.app.control.inspect().active().values()
+    assert sorted(info["args"][0] for info in active) == ["a", "b"]
+    bench.go()
