@@ -40,6 +40,7 @@ class Node(RedisServer):
         more += ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
         super().__init__(arguments=(*more, *arguments), password=password)
         self.port = _port_with_bus()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def command(self, *words: str | int) -> Any:
         """Send one command to this node."""

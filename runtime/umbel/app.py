@@ -18,7 +18,7 @@ from umbel.declaring import make_task, module_name
 from umbel.decorating import MakeBoundTask, MakeTask
 from umbel.errors import ImproperlyConfigured
 from umbel.imports import ModuleMissing, import_module
-from umbel.options import CallOptions, TaskOptions, check_arguments
+from umbel.options import REPLICATED, CallOptions, TaskOptions, check_arguments
 from umbel.record import Record
 from umbel.registry import TaskRegistry
 from umbel.result import AsyncResult
@@ -246,7 +246,8 @@ class Umbel:
     ) -> AsyncResult[Any]:
         """Send a call whose arguments were checked; ``task`` is None where it is not known here."""
         queue, message, delay = publishing.build(self, name, args, kwargs, task=task, now=time.time(), **options)
-        task_id = publishing.publish(self, queue, message, delay)
+        durability = options.get("durability") or (task and task.durability)
+        task_id = publishing.publish(self, queue, message, delay, replicated=durability == REPLICATED)
         headers = message.headers
         return AsyncResult(task_id, self, name, bool(headers.get("ignore_result")), headers.get("reply_to"))
 

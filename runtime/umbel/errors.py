@@ -130,6 +130,13 @@ class PublishUncertain(OperationalError):
         self.task_ids = task_ids
 
 
+class NotReplicated(PublishUncertain):
+    """A task with ``durability="replicated"`` was sent, and no replica has it yet: it is lost if the server dies now.
+
+    It will run if the server lives. Send it again, if it may run twice, or let it go.
+    """
+
+
 class LayoutError(OperationalError):
     """The keys in Redis were written by a newer Umbel than this one."""
 

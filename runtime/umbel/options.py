@@ -9,6 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, TypedDict
 
+#: The value of ``durability`` for a call that waits until a replica has the message too.
+REPLICATED: Final = "replicated"
+
 
 class Conflict(StrEnum):
     """What becomes of a unique task that is sent while an equal one has not ended."""
@@ -51,6 +54,7 @@ class TaskOptions(TypedDict, total=False):
     unique_key: str | Callable[..., Any] | None
     on_conflict: str
     group: str | Callable[..., Any] | None
+    durability: str | None
 
 
 class CallOptions(TypedDict, total=False):
@@ -70,6 +74,7 @@ class CallOptions(TypedDict, total=False):
     root_id: str | None
     parent_id: str | None
     group: str | None
+    durability: str | None
 
 
 def _seconds(value: Any) -> bool:
@@ -196,6 +201,7 @@ _TASK: Final[dict[str, Rule]] = {
     "unique_key": (_key, True, _KEY),
     "on_conflict": (_conflict, False, f"one of {', '.join(map(repr, map(str, Conflict)))}"),
     "group": (_text_or_function, True, "the name of a parameter, or a function that takes the call's arguments"),
+    "durability": (lambda v: v == REPLICATED, True, "'replicated', or None"),
 }
 
 _CALL: Final[dict[str, Rule]] = {
@@ -213,6 +219,7 @@ _CALL: Final[dict[str, Rule]] = {
     "root_id": (_text, True, "a task id"),
     "parent_id": (_text, True, "a task id"),
     "group": (_text, True, "text that is not empty"),
+    "durability": _TASK["durability"],
 }
 
 _NOT_YET: Final = "is not there yet in this version of Umbel; leave it out"

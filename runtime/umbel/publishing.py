@@ -65,7 +65,7 @@ class Plan:
         self.app = app
         self.serial = conf.serial
         self.usable = is_static(conf.task_routes) and not conf.task_always_eager and task.expires is None
-        self.usable = self.usable and task.group is None
+        self.usable = self.usable and task.group is None and task.durability is None
         if not self.usable:
             return
         self.queue, self._priority = _destination(app, task.name, task)
@@ -244,11 +244,11 @@ def seconds_until(when: float | datetime, now: float, zone: str) -> float:
     return max(0.0, when.timestamp() - now)
 
 
-def publish(app: Umbel, queue: str, message: Message, delay: float) -> str:
+def publish(app: Umbel, queue: str, message: Message, delay: float, *, replicated: bool = False) -> str:
     """Publish a message that `build` made, or add it to the open batch; return the task's id."""
     task_id: str = message.headers["id"]
     try:
-        outgoing = Outgoing(message.encode(), task_id, delay)
+        outgoing = Outgoing(message.encode(), task_id, delay, replicated)
     except orjson.JSONEncodeError as error:
         raise EncodeError(
             f"{message.headers['task']}: headers={message.headers.get('headers')!r} cannot be carried ({error}); "

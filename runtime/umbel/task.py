@@ -55,6 +55,7 @@ _OPTIONS = (
     "unique_key",
     "on_conflict",
     "group",
+    "durability",
 )
 
 
@@ -93,6 +94,7 @@ class Task(Generic[P, R]):
     unique_key: str | Callable[..., Any] | None = None
     on_conflict: str = "return-existing"
     group: str | Callable[..., Any] | None = None
+    durability: str | None = None
 
     #: Finds the group of a call, None without the option.
     grouping: CallKey | None = None
@@ -210,6 +212,7 @@ class Task(Generic[P, R]):
             ignore_result: store no result.
             headers: a dict that the task finds in ``self.request.headers``.
             group: who it is sent for: the groups of a queue take turns, so that one that sends much does not delay the others.
+            durability: ``"replicated"`` returns only once a replica of Redis has the message too.
 
         Raises: as `delay`, and TypeError or ValueError for an option that does not exist or does not fit.
         """

@@ -37,17 +37,20 @@ def test_a_master_is_killed_under_load(
 ) -> None:
     """The one that holds a queue, and the one that holds the heartbeats."""
     app = producer(cluster)
+    key = f"{prefix}:{place}:x"
     workers = [start_worker(cluster, prefix, "--queues", ",".join(QUEUES)) for _ in range(2)]
     for worker in workers:
         worker.wait_ready(30)
     ledger = workers[0].ledger
-    sending = Sending(app)
+    # What was told to be on the replica is there after the failover.
+    safe = place == "{owners}"
+    sending = Sending(app, durability="replicated") if safe else Sending(app)
     try:
         until(lambda: len(runs(ledger)) > 300, "they are at it")
-        former = cluster.master_of(f"{prefix}:{place}:x")
+        former = cluster.master_of(key)
         former.kill()
         killed = time.monotonic()
-        until(lambda: _is_served(cluster, former.port, f"{prefix}:{place}:x"), "a replica is promoted", 30)
+        until(lambda: _is_served(cluster, former.port, key), "a replica is promoted", 30)
         promoted = time.monotonic()
         until(lambda: sending.sent_after(promoted), "producers go on")
         sent_again = time.monotonic() - promoted
@@ -62,7 +65,7 @@ def test_a_master_is_killed_under_load(
     ran = set(map(int, runs(ledger)))
     lost = sorted(sending.sent.keys() - ran)
     assert all(killed - WINDOW < sending.sent[number] < promoted for number in lost), "only what was not replicated"
-    assert len(lost) < 100
+    assert len(lost) < (1 if safe else 100)
     for number in sorted(sending.sent.keys() & ran)[-50:]:
         assert sending.results[number].get(timeout=15) == number
     assert sum(worker.process.poll() is None for worker in workers) == 2

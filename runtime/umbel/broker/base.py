@@ -44,6 +44,7 @@ class Outgoing:
     payload: bytes
     task_id: str
     delay: float = 0.0
+    replicated: bool = False
     lock: Lock | None = None
 
 

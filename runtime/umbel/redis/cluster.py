@@ -64,9 +64,12 @@ class ClusterConnection(RedisConnection):
     def ask(self, key: str | bytes, packed: bytes, timeout: float) -> Any:
         return self._ask(slot_of(key), packed, timeout)
 
-    def load(self, text: bytes, timeout: float) -> None:
+    def answered(self) -> RedisConnection:
         assert self._last is not None
-        self._last.call(b"SCRIPT", b"LOAD", text, timeout=timeout)
+        return self._last
+
+    def load(self, text: bytes, timeout: float) -> None:
+        self.answered().call(b"SCRIPT", b"LOAD", text, timeout=timeout)
 
     def ask_many(self, asked: Sequence[tuple[str | bytes, bytes]], timeout: float) -> list[Any]:
         """Ask all nodes at once; what a node sends on to another is asked for there, one by one."""

@@ -231,6 +231,10 @@ class RedisConnection:
         self.send(b"".join([packed for _, packed in asked]), timeout)
         return [self.receive(timeout) for _ in asked]
 
+    def answered(self) -> RedisConnection:
+        """Return the connection to the server that the last answer came from."""
+        return self
+
     def load(self, text: bytes, timeout: float) -> None:
         """Load a script where the last answer came from."""
         self.call(b"SCRIPT", b"LOAD", text, timeout=timeout)

@@ -34,10 +34,10 @@ from umbel.broker.redis.listener import RedisListener
 from umbel.broker.redis.liveness import RedisLiveness
 from umbel.broker.redis.packing import cycle_keys, pack_outcomes
 from umbel.clock import full_milliseconds
-from umbel.errors import DecodeError, LayoutError, PublishUncertain, QueueClosed, QueueFull
+from umbel.errors import DecodeError, LayoutError, NotReplicated, PublishUncertain, QueueClosed, QueueFull
 from umbel.message import GROUPED
 from umbel.redis import keys, scripts
-from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, seconds_left
+from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, ServerRefused, seconds_left
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 from umbel.redis.schedules import record_runs
@@ -49,6 +49,8 @@ PUBLISH_BYTES = 1_000_000
 MOST_DROPPED = 256
 #: Seconds after which a producer names its queues to Redis again.
 NAME_AGAIN = 60.0
+#: Milliseconds within which a replica has to have what is sent with ``durability="replicated"``.
+REPLICATED_WITHIN = 500
 #: Packed heads of publish calls that are kept, one per queue and priority.
 MOST_HEADS = 4096
 _NO_PAYLOAD = b"$0\r\n\r\n$1\r\n0\r\n"
@@ -139,13 +141,17 @@ class RedisBroker:
         deadline = self._pool.deadline
         now = time.monotonic()
         until = now + deadline
+        replicated = messages[0].replicated if len(messages) == 1 else any(one.replicated for one in messages)
 
         def send(connection: RedisConnection) -> Any:
             if now - self._named.get(queue, -NAME_AGAIN) >= NAME_AGAIN:
                 self._name(connection, queue, seconds_left(until, deadline))
-            return scripts.publish.run(
+            answer = scripts.publish.run(
                 connection, keys.queue(self.prefix, queue).meta, packed, seconds_left(until, deadline)
             )
+            if replicated and answer[0] == b"ok":
+                _wait_for_replica(connection.answered(), queue, messages, deadline)
+            return answer
 
         try:
             status, detail, *more = self._pool.run(send)
@@ -364,6 +370,28 @@ def _steps(messages: Sequence[Outgoing]) -> Iterator[tuple[int, int]]:
         size += len(outgoing.payload)
     if start < len(messages):
         yield start, len(messages)
+
+
+def _wait_for_replica(connection: RedisConnection, queue: str, messages: Sequence[Outgoing], timeout: float) -> None:
+    """Wait until a replica has what this connection has sent.
+
+    Raises:
+        NotReplicated: none has it in time, or the server may not be asked.
+        ConnectionBroken: the server is gone; nobody knows whether a replica has it.
+    """
+    try:
+        if connection.call(b"WAIT", 1, REPLICATED_WITHIN, timeout=timeout) >= 1:
+            return
+        why = f"after {REPLICATED_WITHIN} ms"
+    except ServerRefused as error:
+        why = f"as far as is known ({error})"
+    ids = tuple(outgoing.task_id for outgoing in messages)
+    raise NotReplicated(
+        f"task {ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''} was sent to {queue!r}, and no replica has it "
+        f"{why}: it is lost if this Redis dies before one has it. See that a replica is connected (INFO replication); send "
+        "again if the task may run twice",
+        ids,
+    )
 
 
 def _due(payload: bytes) -> float | None:
