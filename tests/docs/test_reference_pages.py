@@ -6,9 +6,10 @@ import re
 
 from tests.workers import ROOT
 
-from umbel import Task
+from umbel import Task, meters
 from umbel.options import CallOptions, TaskOptions
 from umbel.redis import keys
+from umbel_operator.runtime import meters as operator_meters
 
 
 def _rows(page: str, heading: str) -> list[list[str]]:
@@ -47,6 +48,7 @@ def test_every_key_is_on_its_page() -> None:
         keys.rate("<p>", "<queue>", "<key>"),
         keys.lock("<p>", "<queue>", "<key>"),
         keys.deaths("<p>", "<queue>"),
+        keys.forwarded("<p>", "<queue>", "<nonce>"),
         queue.hold,
         queue.park,
         keys.beats("<p>"),
@@ -63,4 +65,13 @@ def test_every_key_is_on_its_page() -> None:
     }
     assert spelled <= named
     assert {key.rstrip("0123456789") for key in queue.ready} == {"<p>:{<queue>}:r:"}
-    assert named - spelled == {"<p>:{<queue>}:r:<0-9>", "<p>:{<queue>}:fwd:<nonce>", schedule.ended}
+    assert named - spelled == {"<p>:{<queue>}:r:<0-9>", schedule.ended}
+
+
+def test_every_metric_that_a_guide_names_is_one() -> None:
+    real = {meter.name for meter in (*meters.WORKER, *meters.BEAT, *operator_meters.ALL)}
+    for path in sorted((ROOT / "docs/how-to").glob("*.md")):
+        named = re.findall(
+            r"\bumbel_(?:task|tasks|worker|queue|schedule|beat|operator)_[a-z_]+\b", path.read_text("utf-8")
+        )
+        assert {re.sub("_(bucket|sum|count)$", "", name) for name in named} <= real, path

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from umbel.meters import Meter
+from umbel_operator.runtime import meters
 from umbel_operator.runtime.keys import Key
 from umbel_operator.runtime.workqueue import WorkQueue
 
@@ -16,42 +18,19 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.reconciles = Counter(
-            "umbel_operator_reconcile", "Reconciles by kind and result.", ("kind", "result"), registry=self.registry
-        )
+        registry = self.registry
+        self.reconciles = Counter(*_of(meters.RECONCILES), registry=registry)
         self.seconds = Histogram(
-            "umbel_operator_reconcile_seconds",
-            "Duration of one reconcile.",
-            ("kind",),
+            *_of(meters.SECONDS),
             buckets=(0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
-            registry=self.registry,
+            registry=registry,
         )
-        self.requests = Counter(
-            "umbel_operator_api_requests",
-            "Requests to the API server; code 0 means no answer.",
-            ("verb", "resource", "code"),
-            registry=self.registry,
-        )
-        self.last_event = Gauge(
-            "umbel_operator_last_event_timestamp_seconds",
-            "When the last watch event of a kind came in.",
-            ("kind",),
-            registry=self.registry,
-        )
-        self.observe_errors = Counter(
-            "umbel_operator_observe_errors",
-            "Watch events that could not be taken in, each answered with a list.",
-            ("kind",),
-            registry=self.registry,
-        )
-        self.status_writes = Counter(
-            "umbel_operator_status_writes", "Writes of a status, by kind.", ("kind",), registry=self.registry
-        )
-        self.beat_polls = Counter(
-            "umbel_operator_beat_polls", "Polls of beat, by result.", ("result",), registry=self.registry
-        )
-        info = Gauge("umbel_operator_build_info", "The operator's version.", ("version",), registry=self.registry)
-        info.labels(version).set(1)
+        self.requests = Counter(*_of(meters.REQUESTS), registry=registry)
+        self.last_event = Gauge(*_of(meters.LAST_EVENT), registry=registry)
+        self.observe_errors = Counter(*_of(meters.OBSERVE_ERRORS), registry=registry)
+        self.status_writes = Counter(*_of(meters.STATUS_WRITES), registry=registry)
+        self.beat_polls = Counter(*_of(meters.BEAT_POLLS), registry=registry)
+        Gauge(*_of(meters.BUILD_INFO), registry=registry).labels(version).set(1)
 
     def request(self, verb: str, resource: str, code: int) -> None:
         """Count one request to the API server."""
@@ -75,16 +54,22 @@ class _QueueCollector(Collector):
         self._queue = queue
 
     def collect(self) -> Iterable[Metric]:
-        depth = GaugeMetricFamily("umbel_operator_workqueue_depth", "Keys that are ready.", labels=["kind"])
+        depth = _family(meters.DEPTH)
         counts: dict[str, int] = {}
         for key in self._queue.waiting():
             counts[key.kind] = counts.get(key.kind, 0) + 1
         for kind, count in counts.items():
             depth.add_metric([kind], count)
         yield depth
-        yield GaugeMetricFamily(
-            "umbel_operator_workqueue_oldest_seconds", "Age of the longest waiting key.", value=self._queue.oldest()
-        )
-        yield GaugeMetricFamily(
-            "umbel_operator_workqueue_retries", "Re-queues after an error.", value=self._queue.retries
-        )
+        for meter, value in ((meters.OLDEST, self._queue.oldest()), (meters.RETRIES, self._queue.retries)):
+            family = _family(meter)
+            family.add_metric([], value)
+            yield family
+
+
+def _of(meter: Meter) -> tuple[str, str, tuple[str, ...]]:
+    return meter.name, meter.meaning, meter.labels
+
+
+def _family(meter: Meter) -> GaugeMetricFamily:
+    return GaugeMetricFamily(meter.name, meter.meaning, labels=meter.labels)

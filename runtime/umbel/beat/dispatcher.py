@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from umbel.beat.entry import Entry, to_ms
+from umbel.beat.lag import Lag
 from umbel.beat.lease import Lease
 from umbel.beat.runs import LeadLost, Outcome, QueueSide, Runs
 from umbel.beat.track import CLOCK_JUMP, Track, due_moment, note_end, take_up
@@ -50,6 +51,8 @@ class Dispatcher:
         self.lease = Lease(store, source, lock_ttl, clock)
         #: How many slots came to what, since the start.
         self.counts: dict[Outcome | str, int] = {}
+        #: How late they were enqueued.
+        self.lag = Lag()
         self._store = store
         self._clock = clock
         self._runs = Runs(store, broker, self.lease)
@@ -171,6 +174,8 @@ class Dispatcher:
                 break
             outcome, detail = self._runs.enqueue_slot(entry, slot, memory)
             self._count(outcome, entry, slot)
+            if outcome is Outcome.ENQUEUED:
+                self.lag.note(self._clock.time() - due_moment(entry, slot))
             if outcome is Outcome.STOPPED:
                 track.stopped = fields["stopped"] = detail
                 break

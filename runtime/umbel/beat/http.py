@@ -1,4 +1,4 @@
-"""beat's HTTP: probes, the status, and hints about pods that vanished."""
+"""beat's HTTP: probes, metrics, the status, and hints about pods that vanished."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from umbel.control.exposition import Sheet, serve
 from umbel.control.health import Call, Handler, Response
 
 JSON = "application/json"
@@ -17,6 +18,7 @@ MOST_PODS = 10_000
 
 def routes(
     status: Callable[[], dict[str, Any]],
+    metrics: Callable[[], Sheet],
     *,
     alive: Callable[[], bool],
     ready: Callable[[], str | None],
@@ -26,6 +28,7 @@ def routes(
 
     Args:
         status: returns the body of ``/v1/status``.
+        metrics: returns what ``/metrics`` tells.
         alive: tells whether the loop turns.
         ready: returns why beat is not ready, None if it is.
         hint: takes the uids of pods that vanished.
@@ -63,6 +66,7 @@ def routes(
     return {
         ("GET", "/livez"): livez,
         ("GET", "/readyz"): readyz,
+        ("GET", "/metrics"): serve(metrics),
         ("GET", "/v1/status"): whole,
         ("GET", "/v1/pools/"): pool,
         ("POST", "/v1/pods/gone"): gone,

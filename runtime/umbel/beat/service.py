@@ -15,10 +15,12 @@ from umbel.beat.http import routes
 from umbel.beat.janitor import Janitor
 from umbel.beat.loader import Loader
 from umbel.beat.loop import Loop
+from umbel.beat.metrics import gather
 from umbel.beat.redisstate import RedisState, look_at_redis
 from umbel.beat.status import StatusBoard
 from umbel.broker.redis import RedisBroker
 from umbel.clock import SYSTEM_CLOCK, Clock
+from umbel.control.exposition import Sheet
 from umbel.control.health import HealthServer
 from umbel.errors import OperationalError
 from umbel.redis.endpoint import Endpoint
@@ -102,7 +104,9 @@ class Beat:
             self._others.append(Loop("umbel-beat-loader", self._loader.look, clock))
         self._http: HealthServer | None = None
         if options.port is not None:
-            answers = routes(self._board.get, alive=self._alive, ready=self._why_not_ready, hint=self._hint)
+            answers = routes(
+                self._board.get, self._metrics, alive=self._alive, ready=self._why_not_ready, hint=self._hint
+            )
             self._http = HealthServer(options.port, answers)
 
     @property
@@ -169,6 +173,8 @@ class Beat:
         dispatcher = self._config
         if dispatcher is None or dispatcher.lease.source != source:
             dispatcher = self._dispatcher(source)
+            if self._config is not None:  # what was counted stays counted
+                dispatcher.counts, dispatcher.lag = self._config.counts, self._config.lag
         dispatcher.replace(definitions.schedules)
         self._config = dispatcher
         self._loop.wake()
@@ -199,6 +205,9 @@ class Beat:
 
     def _why_not_ready(self) -> str | None:
         return None if self._redis.ok else (self._redis.error or "Redis is not there")
+
+    def _metrics(self) -> Sheet:
+        return gather(self._board.get(), self._dispatchers(), os.environ.get("UMBEL_NAMESPACE", ""))
 
     def _hint(self, pod_uids: Iterable[str]) -> None:
         self._janitor.hint(pod_uids)

@@ -75,9 +75,9 @@ def deaths(prefix: str, queue_name: str) -> str:
     return f"{prefix}:{{{queue_name}}}:deaths"
 
 
-def forwarded(prefix: str, queue_name: str, nonce: bytes) -> str:
+def forwarded(prefix: str, queue_name: str, nonce: str) -> str:
     """STRING, with a TTL, in the slot of the queue that receives: this dead letter was forwarded to it."""
-    return f"{prefix}:{{{queue_name}}}:fwd:{nonce.hex()}"
+    return f"{prefix}:{{{queue_name}}}:fwd:{nonce}"
 
 
 def beats(prefix: str) -> str:

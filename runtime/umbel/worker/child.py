@@ -277,6 +277,8 @@ class Child(Errands):
                 self._paused = bool(message["on"])
                 os.eventfd_write(self._wake_main, 1)
                 return self._paused
+            case "figures":
+                self.send_figures()
             case "revoked":
                 self._desk.revoked.update(message["ids"])
         return False

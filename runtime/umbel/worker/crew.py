@@ -354,6 +354,8 @@ class Crew(Errands):
                 self._paused = bool(message["on"])
                 self._ask_no_more()
                 self._turns.all_promising()
+            case "figures":
+                self.send_figures()
             case "revoked":
                 self._desk.revoked.update(message["ids"])
             case "terminate":

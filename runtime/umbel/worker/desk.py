@@ -28,6 +28,7 @@ class Desk:
         queues: their names.
         new_owner: makes the description of a fresh owner.
         announce: tells the supervisor the owner's id, before the owner can hold anything.
+        cycled: called with the monotonic time after each answer of the broker.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class Desk:
         queues: Sequence[str],
         new_owner: Callable[[], OwnerInfo],
         announce: Callable[[str], None],
+        cycled: Callable[[float], None] = lambda now: None,
     ) -> None:
+        self.cycled = cycled
         self.lock = threading.Lock()
         self.ready: deque[Delivery] = deque()
         self.running: dict[int, Delivery] = {}  #: by slot of the child, those of this owner only
@@ -178,7 +181,9 @@ class Desk:
         batch = self._consumer.cycle(queue, sent, want)
         self._certain = True
         del outcomes[: len(sent)]
-        self._offset = batch.now - time.monotonic()
+        now = time.monotonic()
+        self._offset = batch.now - now
+        self.cycled(now)
         self.max_deliveries[queue] = batch.max_deliveries
         if batch.lost_tags:
             log.warning("outcome.refused", extra={"queue": queue, "count": len(batch.lost_tags)})

@@ -11,6 +11,7 @@ import socket
 from typing import Any
 
 from umbel.broker.base import Broker, ConnectionLost, OwnerInfo, OwnerLost
+from umbel.control.exposition import serve
 from umbel.control.health import Call, HealthServer, Response
 from umbel.control.reaper import bury_worker
 from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
@@ -196,7 +197,7 @@ def bury_predecessors(broker: Broker) -> None:
 
 
 def start_health(supervisor: Supervisor, port: int | None) -> HealthServer | None:
-    """Serve ``/livez`` and ``/readyz``.
+    """Serve ``/livez``, ``/readyz`` and ``/metrics``.
 
     Raises:
         ImproperlyConfigured: the port is taken.
@@ -212,7 +213,8 @@ def start_health(supervisor: Supervisor, port: int | None) -> HealthServer | Non
         return Response(200, b"ok\n") if why_not is None else Response(503, f"{why_not}\n".encode())
 
     try:
-        server = HealthServer(port, {("GET", "/livez"): livez, ("GET", "/readyz"): readyz})
+        routes = {("GET", "/livez"): livez, ("GET", "/readyz"): readyz, ("GET", "/metrics"): serve(supervisor.sheet)}
+        server = HealthServer(port, routes)
     except OSError as error:
         raise ImproperlyConfigured(
             f"the health port {port} cannot be opened ({error.strerror}): choose another with --health-port"

@@ -35,6 +35,8 @@ log = logging.getLogger("umbel.worker")
 #: Deaths of whole workers, among others, from which on a message runs alone in its worker. Not from the first one on: a node
 #: that fails takes many long tasks with it, and running each of those alone would cost more than one death more.
 ISOLATE_FROM = 2
+#: What a dead letter is counted as: its state is that of any failure.
+DEAD = "DEAD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Runner:
 
     def __init__(self, app: Umbel, hostname: str) -> None:
         self.revoked: Container[str] = ()
+        #: Counts the end of a delivery: task, state, seconds that it ran.
+        self.counted: Callable[[str, str, float], None] = lambda task, state, seconds: None
         self._app = app
         self._hostname = hostname
         self._ttl = app.conf.result_ttl
@@ -168,6 +172,7 @@ class Runner:
             return messages.decode(delivery.payload)
         except DecodeError as error:
             log.error("message.unreadable", extra={"queue": delivery.queue, "error": str(error)})
+            self.counted("", DEAD, 0.0)
             return Outcome(delivery.tag, Kind.DEAD, reason={"reason": "Unreadable", "message": str(error)})
 
     def _sentence(self, delivery: Delivery, message: Message, child: Child) -> Execution | None:
@@ -304,7 +309,9 @@ class Runner:
             log.error("dead.lost", extra={"task_id": ended.message.headers["id"], "error": str(error)})
 
     def _tell(self, ended: Execution) -> None:
-        """Log the end: failures and deaths always, the rest at DEBUG."""
+        """Count the end, and log it: failures and deaths always, the rest at DEBUG."""
+        if ended.kind is not Kind.GIVE_BACK or ended.state == states.REJECTED:
+            self.counted(ended.message.headers["task"], DEAD if ended.kind is Kind.DEAD else ended.state, ended.runtime)
         level = _LEVELS.get(ended.kind, logging.DEBUG)
         if ended.state == states.FAILURE and ended.kind is Kind.ACK:
             level = logging.INFO if ended.expected else logging.ERROR

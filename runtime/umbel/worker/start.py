@@ -16,6 +16,7 @@ from umbel.ids import machine_id, new_owner_id
 from umbel.worker import forks, linux
 from umbel.worker.child import Child
 from umbel.worker.desk import Desk
+from umbel.worker.figures import Figures
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
 from umbel.worker.runner import Runner
@@ -63,13 +64,16 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
         link.send({"what": "owner", "id": owner})
 
     broker = app.broker
-    desk = Desk(broker, [name for name, _ in queues], new_owner, announce)
+    figures = Figures(link, app.tasks)
+    desk = Desk(broker, [name for name, _ in queues], new_owner, announce, figures.cycled)
     runner = Runner(app, message["hostname"])
-    runner.revoked = desk.revoked
+    runner.revoked, runner.counted = desk.revoked, figures.ended
     child = make_child(message["executor"], message["index"], desk, runner, broker, queues, slots, link)
+    child.send_figures = figures.send
     app.child_started()
     try:
         child.run()
+        figures.send()
     finally:
         logging.shutdown()
         sys.stdout.flush()

@@ -24,13 +24,14 @@ class StoppedChildren:
 
     Args:
         seats: of all children.
-        kill_after: seconds until such a child is killed, None for never. What it ran is charged, as with any child that dies.
+        kill_after: seconds until such a child is killed, None for never; it is told after half of that at the latest. What it ran
+            is charged, as with any child that dies.
     """
 
     def __init__(self, seats: Sequence[Seat], kill_after: float | None) -> None:
         self._seats = seats
         self._kill_after = kill_after
-        self._tell_after = TELL_AFTER if kill_after is None else min(TELL_AFTER, kill_after)
+        self._tell_after = TELL_AFTER if kill_after is None else min(TELL_AFTER, kill_after / 2)
         self._since: dict[int, float] = {}
         self._told: set[int] = set()
         self._next_look = 0.0

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 
 from umbel.broker.base import Broker, OwnerInfo
+from umbel.control.exposition import Sheet
 from umbel.executors import Shape
 from umbel.ids import machine_id
 from umbel.polling import readable
@@ -21,6 +22,7 @@ from umbel.worker.about import About
 from umbel.worker.aside import Aside
 from umbel.worker.inspection import Inspection
 from umbel.worker.link import Link
+from umbel.worker.metrics import gather
 from umbel.worker.options import WorkerOptions
 from umbel.worker.orders import Orders
 from umbel.worker.pulse import Pulse
@@ -31,6 +33,7 @@ from umbel.worker.roster import Roster
 from umbel.worker.seat import Burial, Condemned, Seat, Sentence, burial_of, pause_before_birth
 from umbel.worker.slots import Slots
 from umbel.worker.stopped import StoppedChildren, state_of
+from umbel.worker.tally import Tally
 from umbel.worker.zygotes import ZygoteHandle
 
 log = logging.getLogger("umbel.worker")
@@ -85,6 +88,7 @@ class Supervisor:
         self._id = f"{machine_id()}:{os.getpid()}:{int(time.time() * 1000):x}"
         self._seats = [Seat(index) for index in range(shape.children)]
         self._quarantine = Quarantine(self._seats, slots)
+        self.tally = Tally()
         self.stopped = StoppedChildren(self._seats, options.kill_stopped_after)
         self._pulse = Pulse(
             broker,
@@ -123,6 +127,14 @@ class Supervisor:
         if not any(seat.owner for seat in self._seats):
             return "no child has started yet"
         return None
+
+    def connected(self) -> bool:
+        """Whether the heartbeats reach the broker."""
+        return self._pulse.connected
+
+    def sheet(self) -> Sheet:
+        """Return what ``/metrics`` tells."""
+        return gather(self._roster, self.tally, self.stopped, self.connected)
 
     def owners(self) -> list[OwnerInfo]:
         """Return the living owners of this worker and what they do; called by the pulse."""
@@ -265,6 +277,8 @@ class Supervisor:
                     seat.owner = message["id"]
                     self._pulse.read_revoked()
                     self._quarantine.greet(seat)
+                case "figures":
+                    self.tally.take(seat.index, message)
                 case "alone":
                     self._quarantine.ask(seat, time.monotonic())
                 case "together":
@@ -299,6 +313,7 @@ class Supervisor:
         if burial is not None:
             self._pulse.bury(burial)
         self._quarantine.over(seat)
+        self.tally.leave(seat.index, cause_of(seat, code) if seat.pid else None)
         expected = self._draining or bool(seat.sentences)
         if not expected:
             log.error(
@@ -385,6 +400,17 @@ class Supervisor:
         if hold != self._slots.is_held():
             self._slots.hold(hold)
             log.warning("worker.holding" if hold else "worker.goes_on")
+
+
+def cause_of(seat: Seat, code: int | None) -> str:
+    """Return why a child ended, in a word, as it is counted."""
+    if seat.sentences:
+        return {"time-limit": "time_limit", "revoked": "revoked"}.get(seat.sentences[0].why, "drained")
+    if seat.draining:
+        return "drained"
+    if code is not None and code < 0:
+        return "killed" if code == -signal.SIGKILL else "signal"
+    return "exit"
 
 
 def _hint(code: int | None) -> str:

@@ -55,8 +55,10 @@ def test_it_is_killed_when_that_is_asked_for(process: subprocess.Popen[bytes]) -
     stopped = StoppedChildren([Seat(0, pid=process.pid)], 5.0)
     _stop(process)
     stopped.look(10.0)
-    stopped.look(14.0)
+    stopped.look(12.0)
     assert (stopped.count, state_of(process.pid)) == (0, "T")
+    stopped.look(14.0)
+    assert (stopped.count, state_of(process.pid)) == (1, "T")
     stopped.look(15.0)
     assert process.wait(10) == -signal.SIGKILL
     stopped.look(16.0)

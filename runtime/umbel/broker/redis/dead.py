@@ -119,7 +119,7 @@ class DeadLetters:
     def forward(self, queue: str, payload: bytes, original: bytes) -> bool:
         """Send a letter to another queue, once; see `umbel.broker.base.Broker.forward`."""
         own = keys.queue(self._prefix, queue)
-        mark = keys.forwarded(self._prefix, queue, messages.nonce_of(original) or b"")
+        mark = keys.forwarded(self._prefix, queue, (messages.nonce_of(original) or b"").hex())
         names = (own.meta, own.bell, mark, *own.ready)
         arguments = (keys.LAYOUT, payload, int(REMEMBER * 1000))
 
