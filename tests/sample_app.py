@@ -222,3 +222,14 @@ def at_most_once(number: int, folder: str) -> int:
 def held_for(customer: str, number: int, folder: str) -> int:
     """As `hold`, one at a time for each customer."""
     return hold.run(number, folder)
+
+
+@app.task(unique=True, unique_key="name")
+def only_one(name: str, folder: str) -> str:
+    """Run until a file allows to end; one of a name at a time, and no second one is sent."""
+    _note(f"began {name}")
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not Path(folder, "go").exists():
+        time.sleep(0.02)
+    _note(f"ran {name}")
+    return name

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
-from umbel import publishing, serialization, states
+from umbel import bulk, publishing, serialization, states
 from umbel.config import Settings
 from umbel.context import set_default_app
 from umbel.declaring import make_task, module_name
@@ -246,17 +246,46 @@ class Umbel:
     ) -> AsyncResult[Any]:
         """Send a call whose arguments were checked; ``task`` is None where it is not known here."""
         queue, message, delay = publishing.build(self, name, args, kwargs, task=task, now=time.time(), **options)
+        if task is not None and task.uniqueness is not None:
+            task.uniqueness.mark(message, args, kwargs)
         durability = options.get("durability") or (task and task.durability)
-        task_id = publishing.publish(self, queue, message, delay, replicated=durability == REPLICATED)
-        headers = message.headers
-        return AsyncResult(task_id, self, name, bool(headers.get("ignore_result")), headers.get("reply_to"))
+        return publishing.publish(self, queue, message, delay, replicated=durability == REPLICATED)
 
     def batch(self) -> AbstractContextManager[None]:
         """Collect what is sent in the block and publish it at its end, in one call per queue.
 
-        Nothing is sent if the block raises. Many small sends become fast: ``with app.batch(): [f.delay(x) for x in xs]``.
+        Nothing is sent if the block raises, unless it has sent more than 50,000 messages or 64 MiB: so many go out at once. A
+        block inside of another one joins it. Many small sends become fast: ``with app.batch(): [f.delay(x) for x in xs]``.
         """
-        return publishing.batch(self)
+        return bulk.batch(self)
+
+    def send_many(self, calls: Iterable[Sequence[Any]]) -> list[AsyncResult[Any]]:
+        """Send many calls at once, in one call per queue; see `batch`.
+
+        Args:
+            calls: of each the task or its name, then its args, kwargs, and options of the call, as far as there are any:
+                ``[(add, (2, 3)), ("mail.send", ("ada",), {"subject": "hi"}, {"queue": "mail"})]``.
+
+        Returns: the results, in order.
+
+        Raises: as `Task.apply_async`. What is wrong with one of the calls sends none of them.
+        """
+        with self.batch():
+            return [self._call(*call) for call in calls]
+
+    def _call(
+        self, task: Task[..., Any] | str, args: Any = None, kwargs: Any = None, options: Mapping[str, Any] | None = None
+    ) -> AsyncResult[Any]:
+        if isinstance(task, str):
+            return self.send_task(task, args, kwargs, **cast(CallOptions, options or {}))
+        if not isinstance(task, Task):
+            raise TypeError(
+                f"send_many() takes (task or name, args, kwargs, options) for each call, not {task!r} first"
+            )
+        if not options:
+            args, kwargs = check_arguments(task.name, args, kwargs)
+            return task.delay(*args, **kwargs)
+        return task.apply_async(args, kwargs, **cast(CallOptions, options))
 
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
         """Return the result of an earlier call by its id."""

@@ -81,6 +81,19 @@ class QueueFull(TaskError):
         self.task_ids = task_ids
 
 
+class DuplicateTask(TaskError):
+    """A unique task was not sent: an equal one has not ended.
+
+    Args:
+        message: what to do.
+        task_id: of the equal one.
+    """
+
+    def __init__(self, message: str, task_id: str = "") -> None:
+        super().__init__(message)
+        self.task_id = task_id
+
+
 class NotRegistered(KeyError, TaskError):
     """No task of this name is registered with the app."""
 

@@ -56,7 +56,7 @@ class Message:
 
     ``headers`` holds at least ``id`` and ``task``. Others, all optional: ``retries``, ``expires`` (seconds after
     ``enqueued_ms``), ``timelimit`` ([hard, soft] seconds), ``reply_to`` (inbox of the waiting client), ``ignore_result``,
-    ``root_id``, ``parent_id``, ``lock`` ([name, seconds], of a unique task), ``group`` (whose turn it is, see `GROUPED`),
+    ``root_id``, ``parent_id``, ``lock`` ([name, seconds, conflict], of a unique task), ``group`` (whose turn it is, see `GROUPED`),
     ``content_type``, ``schedule`` and ``run`` (of a scheduled run), ``headers`` (the user's own).
     """
 

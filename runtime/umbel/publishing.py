@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import orjson
 
-from umbel import serialization
+from umbel import bulk, serialization
 from umbel.arguments import Arguments, name_argument
 from umbel.broker.base import Outgoing
 from umbel.context import current_request
@@ -20,7 +18,9 @@ from umbel.errors import EncodeError
 from umbel.ids import new_nonce, new_task_id
 from umbel.message import HEAD, VERSION, Message
 from umbel.options import check_call_options
+from umbel.result import AsyncResult
 from umbel.routing import is_static, route
+from umbel.unique import duplicate, lock_of
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 _pack: Final = HEAD.pack
 _nonce: Final = new_nonce
 
-Pending = list[tuple[str, Outgoing]]
-_batch: ContextVar[Pending | None] = ContextVar("umbel_batch", default=None)
+_batch: Final = bulk.current_batch
 
 
 def _quoted(text: str) -> bytes:
@@ -65,7 +64,8 @@ class Plan:
         self.app = app
         self.serial = conf.serial
         self.usable = is_static(conf.task_routes) and not conf.task_always_eager and task.expires is None
-        self.usable = self.usable and task.group is None and task.durability is None
+        special = task.group is not None or task.durability is not None or task.uniqueness is not None
+        self.usable = self.usable and not special
         if not self.usable:
             return
         self.queue, self._priority = _destination(app, task.name, task)
@@ -106,13 +106,15 @@ class Plan:
         headers += b"}"
         head = _pack(VERSION, 0, self._priority, 0, 0, 0, 0, 0, _nonce(), len(headers))
         outgoing = Outgoing(head + headers + body, task_id)
-        pending = _batch.get()
-        if pending is None:
+        batch = _batch()
+        if batch is not None:
+            batch = batch.of(self.app)
+        if batch is None:
             dropped = self._publish(self.queue, (outgoing,))
             if dropped:
                 end_dropped(self.app.broker, dropped, self.app.conf.result_ttl)
         else:
-            pending.append((self.queue, outgoing))
+            batch.add(self.queue, outgoing)
         return task_id, inbox
 
 
@@ -244,41 +246,30 @@ def seconds_until(when: float | datetime, now: float, zone: str) -> float:
     return max(0.0, when.timestamp() - now)
 
 
-def publish(app: Umbel, queue: str, message: Message, delay: float, *, replicated: bool = False) -> str:
-    """Publish a message that `build` made, or add it to the open batch; return the task's id."""
-    task_id: str = message.headers["id"]
+def publish(app: Umbel, queue: str, message: Message, delay: float, *, replicated: bool = False) -> AsyncResult[Any]:
+    """Publish a message that `build` made, or add it to the open batch; return its result.
+
+    Raises:
+        DuplicateTask: a unique task whose ``on_conflict`` is ``reject``.
+    """
+    headers = message.headers
+    task_id: str = headers["id"]
     try:
-        outgoing = Outgoing(message.encode(), task_id, delay, replicated)
+        outgoing = Outgoing(message.encode(), task_id, delay, lock=lock_of(message), replicated=replicated)
     except orjson.JSONEncodeError as error:
         raise EncodeError(
-            f"{message.headers['task']}: headers={message.headers.get('headers')!r} cannot be carried ({error}); "
+            f"{headers['task']}: headers={headers.get('headers')!r} cannot be carried ({error}); "
             "headers take text, numbers, lists and dicts"
         ) from error
-    pending = _batch.get()
-    if pending is None:
-        _publish(app, queue, (outgoing,))
-    else:
-        pending.append((queue, outgoing))
-    return task_id
-
-
-@contextmanager
-def batch(app: Umbel) -> Iterator[None]:
-    """Collect what is sent in this block and publish it at its end, one call per queue; nothing if the block raises."""
-    pending: Pending = []
-    token = _batch.set(pending)
-    try:
-        yield
-    finally:
-        _batch.reset(token)
-    by_queue: dict[str, list[Outgoing]] = {}
-    for queue, outgoing in pending:
-        by_queue.setdefault(queue, []).append(outgoing)
-    for queue, messages in by_queue.items():
-        _publish(app, queue, messages)
-
-
-def _publish(app: Umbel, queue: str, messages: Sequence[Outgoing]) -> None:
-    dropped = app.broker.publish(queue, messages)
-    if dropped:
-        end_dropped(app.broker, dropped, app.conf.result_ttl)
+    result: AsyncResult[Any] = AsyncResult(
+        task_id, app, headers["task"], bool(headers.get("ignore_result")), headers.get("reply_to")
+    )
+    batch = _batch()
+    batch = batch and batch.of(app)
+    if batch is not None:
+        batch.add(queue, outgoing, result if outgoing.lock is not None else None)
+        return result
+    bulk.publish(app, queue, (outgoing,))
+    if bulk.stand_in(outgoing, result):
+        raise duplicate([result])
+    return result

@@ -48,6 +48,10 @@ class AsyncResult(Generic[R]):
         self.ignored = ignored
         self._final: Record | None = None
 
+    def stand_for(self, task_id: str) -> None:
+        """Be the result of another task: one that was sent before, in the place of this one."""
+        self.id, self._inbox, self._final = task_id, None, None
+
     # -- looking
 
     @property

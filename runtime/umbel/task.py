@@ -15,6 +15,7 @@ from umbel.keying import CallKey
 from umbel.options import CallOptions, check_arguments, check_task_options
 from umbel.publishing import Plan
 from umbel.result import AsyncResult, EagerResult
+from umbel.unique import Unique, unique_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -98,6 +99,8 @@ class Task(Generic[P, R]):
 
     #: Finds the group of a call, None without the option.
     grouping: CallKey | None = None
+    #: How calls are told apart, None unless the task is unique.
+    uniqueness: Unique | None = None
     #: What checks the arguments of a call, None until the task is bound.
     arguments: Arguments | None = None
     #: File and qualified name of the function.
@@ -147,6 +150,7 @@ class Task(Generic[P, R]):
         for option in ("key", "unique_key"):
             if isinstance(getattr(self, option), str):
                 CallKey(self.name, self.run, getattr(self, option), option)  # refuses what is no parameter
+        self.uniqueness = unique_of(self)
         self.arguments = Arguments(source, skip_first=bind or function is None) if self.typing else None
         code = getattr(inspect.unwrap(source), "__code__", None)
         bound = self.run if function is None or bind else function

@@ -64,7 +64,7 @@ class Execution:
         headers = self.message.headers
         lock = None
         if self.message.flags & LOCKED and self.kind in _LOCK_ENDS:
-            name, seconds = headers["lock"]
+            name, seconds, _ = headers["lock"]
             lock = (name, seconds + self.delay if self.kind is Kind.RETRY else 0.0)
         run = None
         if self.kind is not Kind.RETRY and self.kind is not Kind.GIVE_BACK and "run" in headers:

@@ -88,3 +88,30 @@ def test_at_most_once_holds_when_the_worker_is_killed(
     until(lambda: second.events("owner.buried"), "the dead owner is buried")
     assert app.broker.info("default").ready == 0
     assert runs(second.ledger, "began") == ["1", "2"]
+
+
+def test_the_lock_of_a_unique_task_survives_its_worker_and_ends_with_the_task(
+    redis_server: RedisServer, prefix: str, start_worker: Start, tmp_path: Path
+) -> None:
+    from umbel.broker.redis import RedisBroker
+
+    sender = start_worker(redis_server, prefix, concurrency=1).wait_ready()
+    only_one = Umbel("sender", broker=redis_server.url, key_prefix=prefix, set_as_current=False).task(
+        name=S + "only_one", unique=True, unique_key="name"
+    )(lambda name, folder: name)
+    first = only_one.delay("ann", str(tmp_path))
+    until(lambda: runs(sender.ledger, "began") == ["ann"], "it runs")
+    sender.kill()
+    assert only_one.delay("ann", str(tmp_path)).id == first.id
+    second = start_worker(redis_server, prefix, concurrency=1)
+    until(lambda: runs(second.ledger, "began") == ["ann", "ann"], "it runs again", seconds=30.0)
+    assert only_one.delay("ann", str(tmp_path)).id == first.id
+    (tmp_path / "go").touch()
+    assert first.get(timeout=20) == "ann"
+    again = only_one.delay("ann", str(tmp_path))
+    assert again.id != first.id
+    assert again.get(timeout=20) == "ann"
+    broker = RedisBroker(redis_server.url, prefix=prefix)
+    assert broker.info("default").in_flight == 0
+    broker.close()
+    only_one.app.close()

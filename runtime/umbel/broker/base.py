@@ -38,7 +38,7 @@ class Outgoing:
     """One encoded message to publish.
 
     ``payload`` as `Message.encode` returns it; ``delay`` in seconds from now, 0 for at once; ``task_id`` for errors;
-    ``lock`` of a unique task, whose message bears the flag LOCKED.
+    ``replicated``: return once a replica has it; ``lock`` of a unique task, whose message bears the flag LOCKED.
     """
 
     payload: bytes
@@ -46,6 +46,7 @@ class Outgoing:
     delay: float = 0.0
     replicated: bool = False
     lock: Lock | None = None
+    existing: str | None = None  #: set by `publish`: it was not sent, since this equal task has not ended
 
 
 class Kind(StrEnum):

@@ -22,9 +22,12 @@ class _Rate:
 
 
 @dataclass(slots=True)
-class _Lock:
+class Locked:
+    """A lock that is taken; with the message, if that is delayed and may be replaced."""
+
     task_id: str
     until: float
+    payload: bytes | None = None
 
 
 @dataclass
@@ -34,7 +37,7 @@ class Places:
     taken: dict[str, int] = field(default_factory=dict)
     _parked: dict[str, list[tuple[int, bytes, bytes]]] = field(default_factory=dict)
     _rates: dict[str, _Rate] = field(default_factory=dict)
-    _locks: dict[str, _Lock] = field(default_factory=dict)
+    _locks: dict[str, Locked] = field(default_factory=dict)
 
     @property
     def parked(self) -> int:
@@ -98,16 +101,25 @@ class Places:
 
     # Locks
 
+    def lock(self, name: str, now: float) -> Locked | None:
+        """Return a lock that is taken."""
+        lock = self._locks.get(name)
+        return lock if lock is not None and lock.until > now else None
+
     def locked(self, name: str, now: float) -> str | None:
         """Return the id of the task that has a lock."""
-        lock = self._locks.get(name)
-        return lock.task_id if lock is not None and lock.until > now else None
+        lock = self.lock(name, now)
+        return None if lock is None else lock.task_id
 
-    def lock(self, name: str, task_id: str, until: float, now: float) -> None:
+    def take_lock(self, name: str, lock: Locked, now: float) -> None:
         """Give a lock to a task."""
         if len(self._locks) >= _SWEEP:
             self._locks = {key: lock for key, lock in self._locks.items() if lock.until > now}
-        self._locks[name] = _Lock(task_id, until)
+        self._locks[name] = lock
+
+    def drop_locks(self) -> None:
+        """Forget all locks, since their tasks may be gone."""
+        self._locks.clear()
 
     def unlock(self, name: str, task_id: str, until: float, now: float) -> None:
         """Take a lock from its own task, or let it live on until then."""

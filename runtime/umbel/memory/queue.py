@@ -146,6 +146,15 @@ class MemoryQueue:
         """Return delayed messages with when they are due (ms), the soonest first."""
         return [(due_ms, payload) for due_ms, _, payload in heapq.nsmallest(limit, self._delayed)]
 
+    def undelay(self, payload: bytes) -> bool:
+        """Take a message out of those that are delayed; return whether it was there."""
+        left = [item for item in self._delayed if item[2] != payload]
+        found = len(left) < len(self._delayed)
+        if found:
+            heapq.heapify(left)
+            self._delayed = left
+        return found
+
     @property
     def first_due_ms(self) -> float:
         """When the first delayed message is due, infinite without one."""
@@ -302,6 +311,7 @@ class MemoryQueue:
 
     def purge(self) -> int:
         """Drop what waits; return how many messages that were."""
+        self.places.drop_locks()
         dropped = self.ready + len(self._delayed) + self.places.clear_parked()
         self._delayed.clear()
         for ready in self._ready:

@@ -25,6 +25,7 @@ from umbel.clock import SYSTEM_CLOCK, Clock, full_milliseconds
 from umbel.errors import QueueClosed, QueueFull
 from umbel.memory import head
 from umbel.memory import outcomes as memory_outcomes
+from umbel.memory.claims import Claims
 from umbel.memory.commands import MemoryAnswers, MemoryListener
 from umbel.memory.queue import MemoryQueue, Settings
 from umbel.memory.store import open_store
@@ -53,6 +54,8 @@ class MemoryBroker:
             state = store.queue(queue)
             if not state.settings.intake_open:
                 raise QueueClosed(f"queue {queue!r} takes no new tasks: its intake is Reject; set it to Accept")
+            claims = Claims(state, messages, now)
+            messages = claims.granted
             try:
                 dropped, skip = state.make_room(len(messages))
             except QueueFull as error:
@@ -60,6 +63,8 @@ class MemoryBroker:
             soonest = False
             for index, message in enumerate(messages):
                 payload = head.stamp(message.payload, now_ms)
+                if index >= skip:
+                    claims.take(message, payload)
                 if index < skip:
                     dropped.append(payload)
                 elif message.delay > 0:

@@ -35,7 +35,8 @@ from umbel.broker.redis.liveness import RedisLiveness
 from umbel.broker.redis.packing import cycle_keys, pack_outcomes
 from umbel.clock import full_milliseconds
 from umbel.errors import DecodeError, LayoutError, NotReplicated, PublishUncertain, QueueClosed, QueueFull
-from umbel.message import GROUPED
+from umbel.message import GROUPED, LOCKED
+from umbel.options import Conflict
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, ServerRefused, seconds_left
 from umbel.redis.endpoint import Endpoint
@@ -80,7 +81,7 @@ class RedisBroker:
     def publish(self, queue: str, messages: Sequence[Outgoing]) -> list[Delivery]:
         if len(messages) == 1:
             only = messages[0]
-            if not (only.delay or only.payload[1] & GROUPED or queue in self._bounded):
+            if not (only.delay or only.payload[1] & (GROUPED | LOCKED) or queue in self._bounded):
                 return self._send(queue, self._packed_one(queue, only.payload), messages)
             return self._send(queue, self._packed(queue, messages), messages)
         dropped: list[Delivery] = []
@@ -120,7 +121,13 @@ class RedisBroker:
         arguments: list[Argument] = [keys.LAYOUT]
         for outgoing in messages:
             arguments += (outgoing.payload, full_milliseconds(outgoing.delay))
-        names = (own.meta, own.bell, own.eta, *own.ready, own.fair, own.clocks, own.inflight, own.dropped, own.park)
+        names = [own.meta, own.bell, own.eta, *own.ready, own.fair, own.clocks, own.inflight, own.dropped, own.park]
+        for number, outgoing in enumerate(messages, 1):
+            lock = outgoing.lock
+            if lock is not None:
+                names.append(keys.lock(self.prefix, queue, lock.name))
+                lives = full_milliseconds(lock.seconds + outgoing.delay)
+                arguments += (number, outgoing.task_id, lives, int(lock.conflict is Conflict.REPLACE))
         return scripts.publish.pack(names, arguments)
 
     def _packed_one(self, queue: str, payload: bytes) -> bytes:
@@ -164,7 +171,12 @@ class RedisBroker:
                 ids,
             ) from error
         if status == b"ok":
-            return [Delivery(queue, more[0] + index, payload) for index, payload in enumerate(more[1])] if more else []
+            if not more:
+                return []
+            first, dropped, *refused = more
+            for number, owner in _pairs(*refused):
+                messages[number - 1].existing = owner.decode()
+            return [Delivery(queue, first + index, payload) for index, payload in enumerate(dropped)]
         if status == b"whole":
             self._bounded.add(queue)
             return self._send(queue, self._packed(queue, messages), messages)
@@ -313,7 +325,7 @@ class RedisBroker:
 
     def purge(self, queue: str) -> int:
         own = keys.queue(self.prefix, queue)
-        names = (own.eta, own.park, own.fair, own.clocks, *own.ready)
+        names = (own.eta, own.park, own.fair, own.clocks, *own.ready, own.meta)
         return int(self._pool.run(lambda connection: scripts.purge(connection, names), repeat=True))
 
     def retry_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
@@ -392,6 +404,10 @@ def _wait_for_replica(connection: RedisConnection, queue: str, messages: Sequenc
         "again if the task may run twice",
         ids,
     )
+
+
+def _pairs(flat: Sequence[Any] = ()) -> list[tuple[Any, Any]]:
+    return list(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _due(payload: bytes) -> float | None:

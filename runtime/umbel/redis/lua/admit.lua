@@ -36,7 +36,7 @@ if rate then
 end
 if id ~= '' then
   local locked = call('GETRANGE', KEYS[next_key], 0, #id)
-  if locked ~= '' and locked ~= id and locked ~= id .. '\n' then
+  if locked ~= '' and locked ~= id .. '\n' then
     return 'replaced'
   end
 end

@@ -1,10 +1,12 @@
 -- Publish messages to one queue.
 --
 -- KEYS  1 meta, 2 bell, 3 eta, 4..13 ready lists by priority 0..9, 14 fair order, 15 its clocks, 16 in-flight count,
---       17 dropped messages, 18 park; or 4 alone, for one message without group or delay: the list that it goes to
+--       17 dropped messages, 18 park, 19.. the locks of unique tasks; or 4 alone, for one message without group or delay: the list that it goes to
 -- ARGV  1 layout version of the caller
 --       then for each message: payload, delay in ms ("0" = ready at once)
--- Returns {status, detail}: {"ok", now ms [, first tag, dropped messages]}, {"closed", ""}, {"full", {waiting, bound}},
+--       then for each lock: number of its message (from 1 on), task id, ms that it lives, "1" = it replaces another one
+-- Returns {status, detail}: {"ok", now ms [, first tag, dropped messages [, number of a message that was not sent, task id of the
+--         one that has its lock, ...]]}, {"closed", ""}, {"full", {waiting, bound}},
 --         {"layout", version in Redis}, {"whole", ""}: the queue has a bound, call again with all keys
 --
 -- The intake and the bound are checked, the enqueue time is stamped, and the bell rings in one step. A burst rings once: the
@@ -41,19 +43,62 @@ end
 -- include enqueue
 -- include make_room
 
+-- Whose lock is taken is not sent, unless it replaces. A lock holds, a line each, the id of its task, how often the queue was
+-- purged before, and the message if that is delayed and may be replaced: then it is fetched at once, so that somebody ends it.
+-- Any other one that was replaced is found out when it is fetched. Locks from before the last purge do not count: their tasks
+-- may be gone.
+local FIRST_LOCK = 19
+local last = #ARGV - 4 * math.max(0, #KEYS - FIRST_LOCK + 1)
+local claims, taken, refused = {}, {}, {}
+local purges = #KEYS >= FIRST_LOCK and (call('HGET', META, 'purges') or '0')
+for key = FIRST_LOCK, #KEYS do
+  local at = last + 4 * (key - FIRST_LOCK)
+  local number, id = tonumber(ARGV[at + 1]), ARGV[at + 2]
+  local old = call('GET', KEYS[key])
+  local owner, since, message = string.match(old or '', '^([^\n]*)\n(%d+)\n(.*)$')
+  if owner and since ~= purges then
+    owner, message = nil, nil
+  end
+  owner = taken[KEYS[key]] or owner
+  if owner and ARGV[at + 4] ~= '1' then
+    refused[#refused + 1] = number
+    refused[#refused + 1] = owner
+    claims[number] = false
+  else
+    taken[KEYS[key]] = id
+    claims[number] = {KEYS[key], id, ARGV[at + 3], ARGV[at + 4] == '1', message}
+  end
+end
+
+local function claim(key, id, ms, replaces, message, delay, old)
+  local kept = replaces and delay > 0 and message or ''
+  call('SET', key, id .. '\n' .. purges .. '\n' .. kept, 'PX', ms)
+  if old and old ~= '' and call('ZREM', ETA, old) == 1 then
+    enqueue(old)
+    return true
+  end
+  return false
+end
+
 local ring, skip, dropped = false, 0, nil
 if settings[3] then
   local refusal
-  refusal, skip, dropped = make_room(settings[3], (#ARGV - 1) / 2)
+  refusal, skip, dropped = make_room(settings[3], (last - 1 - #refused) / 2)
   if refusal then
     return refusal
   end
 end
-for i = 2, #ARGV, 2 do
+for i = 2, last, 2 do
   local raw = ARGV[i]
   local message = string.sub(raw, 1, 11) .. stamp .. string.sub(raw, 20)
   local delay = tonumber(ARGV[i + 1])
-  if skip > 0 then
+  local lock = claims[i / 2]
+  if lock and skip == 0 and claim(lock[1], lock[2], lock[3], lock[4], message, delay, lock[5]) then
+    ring = true
+  end
+  if lock == false then
+    -- another one stands for it
+  elseif skip > 0 then
     skip = skip - 1
     dropped[#dropped + 1] = message
   elseif delay > 0 then
@@ -71,6 +116,9 @@ if ring then
 end
 if dropped and #dropped > 0 then
   local kept = keep_dropped(dropped)
-  return {'ok', now, kept[1], kept[2]}
+  return {'ok', now, kept[1], kept[2], refused}
+end
+if #refused > 0 then
+  return {'ok', now, 0, {}, refused}
 end
 return {'ok', now}

@@ -64,7 +64,7 @@ local function free_all(at, key, lost, backs)
   for i = 1, locks do
     local id = ARGV[at + 1]
     local locked = redis.call('GETRANGE', KEYS[key], 0, #id)
-    if not refused[tonumber(ARGV[at])] and (locked == id or locked == id .. '\n') then
+    if not refused[tonumber(ARGV[at])] and locked == id .. '\n' then
       if ARGV[at + 2] == '0' then
         redis.call('DEL', KEYS[key])
       else
