@@ -42,11 +42,14 @@ def end_dropped(broker: Broker, dropped: Iterable[Delivery], ttl: float) -> None
 def look_after(broker: Broker, queues: Iterable[str], ttl: float = 86400.0) -> int:
     """Write the ends of what was dropped from these queues and nobody has seen to; return how many there were.
 
+    Also wake what waits for a place that nobody has, see `Broker.wake_parked`.
+
     Raises:
         OperationalError: the broker is away.
     """
     count = 0
     for queue in queues:
+        broker.wake_parked(queue)
         left = broker.dropped(queue)
         if left:
             broker.settle_dropped(queue, [_end(delivery, ttl) for delivery in left])

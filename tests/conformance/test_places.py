@@ -239,3 +239,30 @@ def test_an_emptied_broker_holds_no_place(adapter: Adapter, broker: Broker, cons
     broker.publish("q", several("b"))
     fresh = consumers()
     assert asked(fresh, take(fresh, "q")) == ["go"]
+
+
+def test_who_waits_for_a_place_that_nobody_has_is_woken(broker: Broker, consumers: Consumers, bell: Bell) -> None:
+    """What was woken ended without a place, in a worker that does not know its task."""
+    for task_id in "abcd":
+        broker.publish("q", [outgoing(task_id)])
+    consumer = consumers()
+    deliveries = take(consumer, "q")
+    asked(consumer, deliveries[:3])
+    assert asked(consumer, deliveries[3:], Ticket(place="busy", places=1)) == ["go"]
+    broker.publish("q", [outgoing("waits")])
+    assert asked(consumer, take(consumer, "q"), Ticket(place="busy", places=1)) == ["parked"]
+    (woken,) = consumer.cycle("q", [end(deliveries[0], place=True)], 9).deliveries
+    consumer.cycle("q", [end(woken, Kind.DEAD)], 0)
+    while rung(bell, ["q"], SILENCE):
+        pass
+    assert broker.wake_parked("q") == 1
+    assert rung(bell, ["q"]) == "q"
+    (stranded,) = take(consumer, "q")
+    assert ids([stranded]) == ["c"]
+    assert asked(consumer, [stranded]) == ["go"]
+    assert broker.wake_parked("q") == 0  # the other key is busy
+    assert broker.info("q").parked == 1
+
+
+def test_with_nothing_parked_nobody_is_woken(broker: Broker) -> None:
+    assert broker.wake_parked("q") == 0

@@ -449,6 +449,12 @@ class Broker(Protocol):
     def promote(self, queue: str) -> float | None:
         """Move due delayed messages to ready; return seconds until the next one is due, None without one."""
 
+    def wake_parked(self, queue: str) -> int:
+        """Wake messages that wait for a place though nobody has one; return how many. For who looks after a queue now and then.
+
+        The end of a delivery wakes the next one by itself; this is for when there was none: what was woken was dropped since.
+        """
+
     def purge(self, queue: str) -> int:
         """Drop all messages that wait: ready, delayed or for a place; return how many."""
 

@@ -72,6 +72,11 @@ class Places:
             del self.taken[key]
         return self._unpark(key)
 
+    def stranded(self) -> list[bytes]:
+        """Take the first message of each key of which nobody has a place."""
+        free = [key for key in self._parked if key not in self.taken]
+        return [payload for key in free if (payload := self._unpark(key)) is not None]
+
     def _unpark(self, key: str) -> bytes | None:
         waiting = self._parked.get(key)
         if not waiting:

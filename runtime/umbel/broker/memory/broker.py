@@ -130,6 +130,15 @@ class MemoryBroker:
             store.ring_if_takeable(state)
             return next_due
 
+    def wake_parked(self, queue: str) -> int:
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            woken = [] if state is None else state.places.stranded()
+            if state is not None and woken:
+                state.put_front(woken)
+                store.ring_if_takeable(state)
+            return len(woken)
+
     def purge(self, queue: str) -> int:
         with self._store.locked() as store:
             state = store.queues.get(queue)

@@ -48,6 +48,8 @@ PUBLISH_CHUNK = 1000
 PUBLISH_BYTES = 1_000_000
 #: Dropped messages that are looked at in one go.
 MOST_DROPPED = 256
+#: Keys of concurrency limits that are looked at in one go, for messages that nobody wakes.
+WAKE_KEYS = 100
 #: Seconds after which a producer names its queues to Redis again.
 NAME_AGAIN = 60.0
 #: Milliseconds within which a replica has to have what is sent with ``durability="replicated"``.
@@ -322,6 +324,11 @@ class RedisBroker:
             moved, due = self._pool.run(lambda connection: scripts.promote(connection, names, (256,)), repeat=True)
             if moved < 256:
                 return None if due < 0 else due / 1000.0
+
+    def wake_parked(self, queue: str) -> int:
+        own = keys.queue(self.prefix, queue)
+        names = (own.meta, own.bell, own.hold, own.park, *own.ready, own.fair, own.clocks)
+        return int(self._pool.run(lambda connection: scripts.wake(connection, names, (WAKE_KEYS,)), repeat=True))
 
     def purge(self, queue: str) -> int:
         own = keys.queue(self.prefix, queue)
