@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from umbel.cli.exits import USAGE, Fail
 from umbel.cli.session import Session, pass_session
 from umbel.executors import executor
 from umbel.logs import LEVELS, setup_logging
@@ -78,6 +79,14 @@ def expand_hostname(pattern: str) -> str:
 )
 @click.option("-Q", "--queues", type=Queues(), metavar="A=2,B", help="Queues and weights. [default: the app's]")
 @click.option(
+    "--queue-order",
+    type=click.Choice(["weighted", "round-robin", "strict"]),
+    default="weighted",
+    show_default=True,
+    envvar="UMBEL_QUEUE_ORDER",
+    help="How to choose among the queues; strict: the first of -Q that has a task.",
+)
+@click.option(
     "-l",
     "--loglevel",
     default="INFO",
@@ -110,6 +119,7 @@ def worker(
     session: Session,
     concurrency: int | None,
     queues: tuple[tuple[str, int], ...] | None,
+    queue_order: str,
     loglevel: str,
     hostname: str | None,
     health_port: int | None,
@@ -126,6 +136,8 @@ def worker(
     A second signal ends it at once; what ran goes back to the queue.
     """
     app = session.require_app("worker")
+    if queue_order == "strict" and queues is None:
+        raise Fail("--queue-order strict needs the queues in their order: name them with -Q first,second", USAGE)
     from umbel.worker.main import run
     from umbel.worker.options import WorkerOptions
 
@@ -135,6 +147,7 @@ def worker(
     options = WorkerOptions(
         app=app,
         queues=queues,
+        queue_order=queue_order,
         pool=pool,
         concurrency=concurrency,
         children=children,

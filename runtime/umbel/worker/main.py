@@ -22,6 +22,7 @@ from umbel.worker.about import About
 from umbel.worker.options import WorkerOptions
 from umbel.worker.slots import ROOM, Slots
 from umbel.worker.supervisor import Supervisor
+from umbel.worker.turns import Order, in_order
 from umbel.worker.zygotes import ZygoteHandle
 
 log = logging.getLogger("umbel.worker")
@@ -42,6 +43,7 @@ def run(options: WorkerOptions) -> int:
     built = shape_of(options, app)
     slots.lanes = built.lanes
     queues = options.queues or tuple((name, 1) for name in app["queues"])
+    queues = in_order(queues, Order(options.queue_order))
     hostname = (
         options.hostname or f"{app['name'] or 'umbel'}@{os.environ.get('UMBEL_POD_NAME') or socket.gethostname()}"
     )

@@ -17,6 +17,7 @@ class WorkerOptions:
     Args:
         app: ``module[:attribute]`` of the app; imported by the zygote, never by the supervisor.
         queues: names and weights; None for what the app is configured with.
+        queue_order: in which order they are served, see `umbel.worker.turns.Order`.
         pool: the executor; None for the app's setting.
         concurrency: tasks at once; None for the app's setting, else what suits the executor.
         children: processes of the thread and asyncio executors; None for the app's setting, else 1.
@@ -48,6 +49,7 @@ class WorkerOptions:
     include: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     kill_stopped_after: float | None = None
+    queue_order: str = "weighted"
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> WorkerOptions:

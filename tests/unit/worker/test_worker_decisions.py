@@ -17,7 +17,7 @@ from umbel.worker.prefetch import HORIZON, MOST, Estimate
 from umbel.worker.pulse import verdict_of
 from umbel.worker.seat import Burial, Seat, Sentence, burial_of, pause_before_birth
 from umbel.worker.slots import VOID, Slots
-from umbel.worker.turns import Turns
+from umbel.worker.turns import LOOK_AGAIN, LOOK_AGAIN_STRICT, Order, Turns, in_order
 
 
 def _estimate(runtime: float, round_trip: float = 0.0003) -> Estimate:
@@ -51,6 +51,41 @@ def test_one_long_task_ends_fetching_ahead_at_once() -> None:
 def test_weights_are_the_share_of_turns() -> None:
     turns = Turns([("a", 3), ("b", 1)])
     assert Counter(turns.next() for _ in range(400)) == {"a": 300, "b": 100}
+
+
+def test_in_round_robin_weights_do_not_matter() -> None:
+    turns = Turns(in_order((("a", 9), ("b", 1)), Order.ROUND_ROBIN))
+    assert Counter(turns.next() for _ in range(100)) == {"a": 50, "b": 50}
+
+
+def test_strictly_the_first_that_has_something_is_asked() -> None:
+    turns = Turns(in_order((("b", 1), ("a", 9)), Order.STRICT))
+    assert [turns.next() for _ in range(5)] == ["b"] * 5
+    turns.empty("b")
+    assert turns.next() == "a"
+    turns.promising("b")
+    assert turns.next() == "b"
+
+
+@pytest.mark.parametrize(("order", "pause"), [(Order.WEIGHTED, LOOK_AGAIN), (Order.STRICT, LOOK_AGAIN_STRICT)])
+def test_a_queue_that_was_empty_is_asked_again_while_another_one_gives(order: Order, pause: float) -> None:
+    clock = ManualClock()
+    turns = Turns(in_order((("a", 1), ("b", 1)), order), clock.monotonic)
+    turns.empty("a")
+    turns.promising("b")
+    assert turns.next() == "b"
+    clock.advance(pause * 1.01)
+    turns.promising("b")
+    assert "a" in {turns.next() for _ in range(2)}
+
+
+def test_who_has_nothing_at_all_is_not_asked_again_by_time() -> None:
+    clock = ManualClock()
+    turns = Turns([("a", 1), ("b", 1)], clock.monotonic)
+    turns.empty("a")
+    clock.advance(10.0)
+    turns.empty("b")
+    assert turns.next() is None
 
 
 def test_an_empty_queue_is_not_asked_until_its_bell_rings() -> None:
