@@ -252,3 +252,39 @@ def test_a_worker_includes_modules_and_logs_json(project: Project) -> None:
     assert project.run("result", done, "--wait", "20").stdout == "more\n"
     first = (project.folder / "worker.log").read_text().splitlines()[0]
     assert first.startswith('{"time":')
+
+
+def test_settings_of_a_queue_are_set_and_shown(project: Project) -> None:
+    said = project.run("queues", "set", "mail", "--max-length", "2", "--rate", "100/m", "--weight", "acme=3", "--hold")
+    assert said.stdout == "Set dispatch, group_weights, max_length, rate_limit of mail.\n"
+    assert project.json("queues", "show", "mail") == {
+        "dispatch": "Held",
+        "group_weights": {"acme": 3},
+        "max_length": 2,
+        "rate_limit": "100/m, 1 at once",
+    }
+    project.run("queues", "set", "mail", "--overflow", "drop-oldest", "--burst", "5", "--weight", "beta=2")
+    shown = project.json("queues", "show", "mail")
+    assert (shown["overflow"], shown["rate_limit"]) == ("DropOldest", "100/m, 5 at once")
+    assert shown["group_weights"] == {"acme": 3, "beta": 2}
+    project.run("queues", "set", "mail", "--max-length", "none", "--rate", "none", "--resume")
+    assert project.json("queues", "show", "mail").keys() == {"dispatch", "group_weights", "overflow"}
+    assert "no settings of its own" in project.run("queues", "show", "other").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "nothing to change: name a setting"),
+        (("--max-length", "0"), "'0' is no bound: give a whole number from 1 on, or none"),
+        (("--rate", "often"), "'often' is no rate: give tasks per second"),
+        (("--burst", "3"), "add --rate 100/m"),
+        (("--overflow", "reject"), "add --max-length N"),
+        (("--weight", "acme"), "such as acme=3"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(project: Project, arguments: tuple[str, ...], words: str) -> None:
+    refused = project.try_run("queues", "set", "mail", *arguments)
+    assert refused.returncode == 2
+    assert words in refused.stderr
+    assert project.json("queues", "show", "mail") == {}

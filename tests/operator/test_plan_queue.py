@@ -87,7 +87,7 @@ CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
     ),
     "held": (loaded(queue(dispatch="Held"), pool()), {"Consumed": "Held", "Ready": "Ready"}),
     "a field that is not acted on": (
-        loaded(queue(rateLimit={"tasks": 1})),
+        loaded(queue(taskDefaults={"maxRetries": 1})),
         {"Accepted": "NotYetSupported", "Ready": "Ready"},
     ),
     "forwards to a queue that is not there": (
@@ -125,17 +125,20 @@ def test_conditions(case: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"rateLimit": {"tasks": 1}}, "spec.rateLimit is not acted on yet: tasks leave the queue as fast as"),
-        ({"maxLength": 9, "overflowPolicy": "Reject"}, "spec.maxLength with spec.overflowPolicy is not acted on yet"),
         ({"taskDefaults": {"maxRetries": 1}}, "spec.taskDefaults is not acted on yet"),
         ({"deletionPolicy": "Purge"}, "tasks stay in Redis when this object is deleted, as with Retain"),
     ],
-    ids=["rateLimit", "maxLength", "taskDefaults", "Purge"],
+    ids=["taskDefaults", "Purge"],
 )
 def test_what_is_not_acted_on_is_said_in_a_condition_and_an_event(spec: dict[str, Any], words: str) -> None:
     plan = plan_queue(loaded(queue(**spec)))
     assert words in message(plan.status, "Accepted")
     assert [(event.type, event.reason) for event in plan.events] == [("Warning", "NotYetSupported")]
+
+
+@pytest.mark.parametrize("spec", [{"rateLimit": {"tasks": 1}}, {"maxLength": 9, "overflowPolicy": "DropOldest"}])
+def test_bounds_and_limits_are_acted_on(spec: dict[str, Any]) -> None:
+    assert reasons(plan_queue(loaded(queue(**spec))).status)["Accepted"] == "Accepted"
 
 
 def test_draining_is_absent_from_a_queue_that_stays() -> None:

@@ -24,16 +24,6 @@ GAPS: Final[dict[str, tuple[Gap, ...]]] = {
     "Broker": (),
     "TaskQueue": (
         Gap(
-            "spec.rateLimit",
-            "tasks leave the queue as fast as workers take them",
-            lambda spec: spec.rate_limit is not None,
-        ),
-        Gap(
-            "spec.maxLength with spec.overflowPolicy",
-            "the queue grows without a bound",
-            lambda spec: spec.max_length is not None,
-        ),
-        Gap(
             "spec.taskDefaults",
             "tasks use the options of their own code",
             lambda spec: spec.task_defaults is not None,

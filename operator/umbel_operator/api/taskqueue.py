@@ -39,7 +39,10 @@ class RateLimit(Model):
         ge=1,
         le=1_000_000,
         json_schema_extra=INT32,
-        description="Number of tasks that may start at once after a quiet time; left out, one.",
+        description=(
+            "Number of tasks that may start at once after a quiet time; left out, as many as start in a tenth of a "
+            "second, at least one."
+        ),
     )
 
 
@@ -139,10 +142,14 @@ class TaskQueueSpec(Model):
         default=None,
         ge=1,
         json_schema_extra=INT64,
-        description="Number of waiting tasks at which overflowPolicy sets in; left out, no bound.",
+        description="Number of tasks, ready or delayed, at which overflowPolicy sets in; left out, no bound.",
     )
     overflow_policy: Literal["Reject", "DropOldest"] | None = Field(
-        default=None, description="What a full queue does: refuse new tasks, or drop the oldest. Goes with maxLength."
+        default=None,
+        description=(
+            "What a full queue does: refuse new tasks (senders get the error QueueFull), or drop the oldest, which then "
+            "fail and are dead letters. Goes with maxLength."
+        ),
     )
     max_deliveries: int = Field(
         default=3,

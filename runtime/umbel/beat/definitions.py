@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast, get_args
 from umbel import serialization
 from umbel.beat.entry import Build, Call, ConcurrencyPolicy, Entry, RunIds, Stop, fingerprint_of
 from umbel.message import DEFAULT_PRIORITY, Message
+from umbel.rates import RateLimit
 from umbel.schedules.build import build_trigger, parse_time
 from umbel.schedules.errors import InvalidSchedule, UnknownTimeZone
 from umbel.schedules.jitter import jitter_of
@@ -168,6 +169,11 @@ def read_queue(body: Mapping[str, Any]) -> QueueDefinition:
             "intake": _choice(settings, "intake", ("Accept", "Reject"), "Accept"),
             "dispatch": _choice(settings, "dispatch", ("Enabled", "Held"), "Enabled"),
             "max_concurrency": _number(settings, "maxConcurrency", 1),
+            "max_length": _number(settings, "maxLength", 1),
+            "overflow": _choice(settings, "overflowPolicy", ("Reject", "DropOldest"), "Reject")
+            if settings.get("maxLength") is not None
+            else None,
+            "rate_limit": _rate(_object(settings, "rateLimit")),
             "max_deliveries": _number(settings, "maxDeliveries", 1),
             "dead_policy": policy,
             "dead_forward": _text(dead, "queue") if policy == "Forward" else None,
@@ -232,6 +238,13 @@ def _stop(value: object) -> Stop:
         None if after is None else parse_time(after, "stop.afterTime"),
         _number(value, "maxRuns", 1),
         _number(value, "maxConsecutiveFailures", 1),
+    )
+
+
+def _rate(limit: Mapping[str, Any]) -> RateLimit | None:
+    tasks = _number(limit, "tasks", 1)
+    return (
+        None if tasks is None else RateLimit(tasks, _number(limit, "periodSeconds", 1) or 1, _number(limit, "burst", 1))
     )
 
 

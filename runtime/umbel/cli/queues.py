@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from umbel.cli.exits import USAGE, Fail
+from umbel.cli.queuesettings import set_settings, show
 from umbel.cli.session import Session, json_option, pass_session
 from umbel.cli.table import ago, columns
 
@@ -41,12 +42,18 @@ def _configured(session: Session) -> set[str]:
     return session.app.queue_names()
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("-Q", "--queues", "names", metavar="A,B", help="Only these.")
 @json_option
 @pass_session
-def queues(session: Session, names: str | None, as_json: bool) -> None:
-    """List queues, and what waits in them: those of the app (with -A) and all that the broker has seen."""
+@click.pass_context
+def queues(context: click.Context, session: Session, names: str | None, as_json: bool) -> None:
+    """List queues, and what waits in them: those of the app (with -A) and all that the broker has seen.
+
+    `show` and `set` are about the settings of one queue.
+    """
+    if context.invoked_subcommand is not None:
+        return
     wanted = split(names)
     if wanted:
         warn_of_unknown(session, wanted)
@@ -61,6 +68,10 @@ def queues(session: Session, names: str | None, as_json: bool) -> None:
         return
     for line in columns(HEADER, [_row(info) for info in found]):
         session.out(line)
+
+
+queues.add_command(show)
+queues.add_command(set_settings)
 
 
 def _row(info: QueueInfo) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.redis_server import RedisServer
-from tests.workers import Worker, until
+from tests.workers import Worker, runs, until
 
 from umbel import Umbel
 from umbel.broker.base import Outgoing
@@ -117,3 +117,35 @@ def test_a_batch_names_what_was_not_sent(redis_server: RedisServer, producer: Pr
     with pytest.raises(QueueFull) as raised, app.batch():
         sent += [app.send_task(S + "add", (number, 0)) for number in range(3)]
     assert raised.value.task_ids == tuple(result.id for result in sent)
+
+
+@pytest.mark.parametrize("order", ["weighted", "round-robin", "strict"])
+def test_a_busy_worker_hears_of_its_other_queue(
+    order: str, redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce
+) -> None:
+    app = producer(redis_server)
+    worker = start_worker(redis_server, prefix, "-Q", "first,second", "--queue-order", order, concurrency=1)
+    worker.wait_ready()
+    with app.batch():
+        for number in range(1000):
+            app.send_task(S + "work", (number, 0.02), queue="second")
+    until(lambda: app.broker.info("second").ready < 990, "it works on the second queue")
+    assert app.send_task(S + "add", (2, 3), queue="first").get(timeout=15) == 5
+    assert app.broker.info("second").ready > 100, "the first queue waited until the second was empty"
+    app.broker.purge("second")
+
+
+def test_strictly_the_second_queue_waits_for_the_first(
+    redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce
+) -> None:
+    app = producer(redis_server)
+    with app.batch():
+        for number in range(200):
+            app.send_task(S + "work", (number, 0.0), queue="second")
+        last = [app.send_task(S + "work", (1000 + number, 0.0), queue="first") for number in range(200)][-1]
+    worker = start_worker(redis_server, prefix, "-Q", "first,second", "--queue-order", "strict", concurrency=1)
+    last.get(timeout=20)
+    until(lambda: not app.broker.info("second").ready, "all has run")
+    until(lambda: len(runs(worker.ledger)) == 400, "all has been noted")
+    numbers = [int(number) for number in runs(worker.ledger)]
+    assert all(number >= 1000 for number in numbers[:200])

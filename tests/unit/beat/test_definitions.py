@@ -10,6 +10,7 @@ import pytest
 from umbel import message as messages
 from umbel.beat.definitions import Definitions, read_pool, read_queue, read_schedule
 from umbel.beat.entry import run_ids, slot_ids
+from umbel.rates import RateLimit
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -140,6 +141,9 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
             "dispatch": "Held",
             "maxDeliveries": 5,
             "maxConcurrency": 9,
+            "maxLength": 1000,
+            "overflowPolicy": "DropOldest",
+            "rateLimit": {"tasks": 100, "periodSeconds": 60, "burst": 5},
             "deadLetter": {"policy": "Forward", "queue": "graveyard", "retentionSeconds": 60},
         },
     }
@@ -148,6 +152,9 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
         "dispatch": "Held",
         "max_deliveries": 5,
         "max_concurrency": 9,
+        "max_length": 1000,
+        "overflow": "DropOldest",
+        "rate_limit": RateLimit(100, 60, 5),
         "dead_policy": "Forward",
         "dead_forward": "graveyard",
         "dead_retention": 60,
@@ -157,6 +164,9 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
         "dispatch": "Enabled",
         "max_deliveries": None,
         "max_concurrency": None,
+        "max_length": None,
+        "overflow": None,
+        "rate_limit": None,
         "dead_policy": "Keep",
         "dead_forward": None,
         "dead_retention": None,
