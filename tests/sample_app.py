@@ -59,6 +59,15 @@ def hold(number: int, folder: str, seconds: float = 60.0) -> int:
 
 
 @app.task
+def on_signal(number: int, folder: str) -> str:
+    """Say that it runs by a file; on SIGTERM note it, and go on."""
+    signal.signal(signal.SIGTERM, lambda *_: _note(f"signalled {number}"))
+    Path(folder, f"running-{number}").write_text(str(os.getpid()))
+    time.sleep(60)
+    return "slept"
+
+
+@app.task
 def compute(number: int, folder: str, seconds: float = 60.0) -> int:
     """Say that it runs by a file, and keep the processor busy until a file allows it to end."""
     Path(folder, f"running-{number}").write_text(str(os.getpid()))

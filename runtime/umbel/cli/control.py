@@ -103,3 +103,49 @@ def shutdown(session: Session) -> dict[str, Any]:
     A worker in a Kubernetes pod is started again by its Deployment: scale the WorkerPool to 0 instead.
     """
     return {}
+
+
+_count = click.argument("n", type=click.IntRange(1), default=1, metavar="[N=1]")
+_queue = click.argument("queue", metavar="QUEUE")
+
+
+@order(
+    "time_limit", click.argument("task_name", metavar="TASK"), click.argument("limits", metavar="[SOFT] HARD", nargs=-1)
+)
+def time_limit(session: Session, task_name: str, limits: tuple[str, ...]) -> dict[str, Any]:
+    """Change the time limits of a task, for runs that begin from now on: SOFT and HARD in seconds, 0 for none.
+
+    One number is the hard limit; none at all gives the task its own limits again.
+    """
+    try:
+        seconds = [float(text) or None for text in limits]
+    except ValueError:
+        raise click.UsageError(f"limits are seconds, not {' '.join(limits)!r}") from None
+    if len(seconds) > 2:
+        raise click.UsageError("there are two limits, the soft and the hard one")
+    soft, hard = [None, None, *seconds][-2:]
+    return {"task_name": task_name, "soft": soft, "hard": hard}
+
+
+@order("add_consumer", _queue, click.option("-w", "--weight", type=click.IntRange(1), default=1, show_default=True))
+def add_consumer(session: Session, queue: str, weight: int) -> dict[str, Any]:
+    """Have workers consume one more queue."""
+    return {"queue": queue, "weight": weight}
+
+
+@order("cancel_consumer", _queue)
+def cancel_consumer(session: Session, queue: str) -> dict[str, Any]:
+    """Have workers let go of a queue: what they fetched goes back, what runs is finished."""
+    return {"queue": queue}
+
+
+@order("pool_grow", _count)
+def pool_grow(session: Session, n: int) -> dict[str, Any]:
+    """Start N more processes in each worker."""
+    return {"n": n}
+
+
+@order("pool_shrink", _count)
+def pool_shrink(session: Session, n: int) -> dict[str, Any]:
+    """End N processes of each worker, idle ones first; they finish what they run."""
+    return {"n": n}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from umbel.control.asking import Addressees, ask, tell
 from umbel.control.inspect import TIMEOUT, Inspect
+from umbel.control.signals import number_of
 from umbel.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -111,8 +112,10 @@ class Control:
             how: see `broadcast`.
 
         Raises:
+            ImproperlyConfigured: the signal does not end a process.
             OperationalError: the broker cannot be reached.
         """
+        number_of(signal)
         ids = [task_id] if isinstance(task_id, str) else [str(one) for one in task_id]
         if not ids:
             return [] if how.get("reply") else 0

@@ -23,7 +23,7 @@ from umbel.worker.prefetch import Estimate
 from umbel.worker.quarantine import PATIENCE as ISOLATION_PATIENCE
 from umbel.worker.runner import Limit, Runner
 from umbel.worker.slots import Slots
-from umbel.worker.turns import Turns
+from umbel.worker.standing import Standing
 
 log = logging.getLogger("umbel.worker")
 
@@ -39,7 +39,7 @@ class Child(Errands):
         desk: what it has in hand.
         runner: turns a delivery into an outcome.
         broker: for the bell.
-        queues: names and weights.
+        standing: what it consumes.
         slots: shared with the supervisor.
         link: to the supervisor.
         limit: the alarm of the soft time limit.
@@ -51,7 +51,7 @@ class Child(Errands):
         desk: Desk,
         runner: Runner,
         broker: Broker,
-        queues: tuple[tuple[str, int], ...],
+        standing: Standing,
         slots: Slots,
         link: Link,
         limit: Limit,
@@ -63,9 +63,9 @@ class Child(Errands):
         self.limit = limit
         self._runner = runner
         self._bell: Bell = broker.bell()
-        self._names = [name for name, _ in queues]
-        self._numbers = {name: number for number, name in enumerate(self._names)}
-        self._turns = Turns(queues)
+        self._standing = standing
+        self._names = standing.names()
+        self._turns = standing.turns()
         self._slots = slots
         self._link = link
         self._estimate = Estimate()
@@ -98,6 +98,8 @@ class Child(Errands):
                 self._hold_on()
             if self._paused:
                 self._stand_by()
+            if self._standing.changed:
+                self._change_queues()
             self._turn()
             self._work_off()
 
@@ -130,6 +132,17 @@ class Child(Errands):
         self._turns.empty(asked)
         if self._turns.next() is None and not self._desk.ready and not self._paused:
             self._wait()
+
+    def _change_queues(self) -> None:
+        """Consume what the supervisor has said last."""
+        try:
+            with self._desk.lock:
+                self._standing.take_up(self._desk)
+        except (ConnectionLost, OwnerLost) as error:
+            self._lost(error)
+        self._names = self._standing.names()
+        self._turns = self._standing.turns()
+        self._due.clear()
 
     def _stand_by(self) -> None:
         """Report what is finished, then neither fetch nor wait for a bell, which would be swallowed."""
@@ -167,7 +180,7 @@ class Child(Errands):
         self.busy = False
         try:
             self._bell.ask(self._names, timeout)
-            while not self.draining and not self._paused:
+            while not (self.draining or self._paused or self._standing.changed):
                 heard = readable([self._bell.fileno(), self._wake_main], timeout + self._bell.late)
                 if self._wake_main in heard:
                     self._drain_wake()
@@ -181,7 +194,7 @@ class Child(Errands):
                 else:
                     self._turns.promising(rung)
                 return
-            # Draining or paused: a bell that was taken in this moment is lost; the others look by themselves soon.
+            # Not any more: a bell that was taken in this moment is lost; the others look by themselves soon.
             self._bell.close()
         except ConnectionLost as error:
             self._turns.all_promising()
@@ -236,7 +249,7 @@ class Child(Errands):
         if time_limit:  # counts from now: what went before may have had to wait for the broker or for neighbours
             started = time.monotonic()
             deadline = started + time_limit
-        self._slots.start(self._index, delivery.tag, self._numbers[delivery.queue], started, deadline)
+        self._slots.start(self._index, delivery.tag, self._standing.numbers[delivery.queue], started, deadline)
 
     def isolate(self) -> bool:
         """Have the neighbours stand by while a suspect runs here; False if one of them runs a suspect itself."""
@@ -281,4 +294,7 @@ class Child(Errands):
                 self.send_figures()
             case "revoked":
                 self._desk.revoked.update(message["ids"])
+            case "standing":
+                self._standing.told(message)
+                os.eventfd_write(self._wake_main, 1)
         return False

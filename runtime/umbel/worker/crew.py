@@ -31,7 +31,7 @@ from umbel.worker.link import Link
 from umbel.worker.prefetch import MOST, Estimate
 from umbel.worker.quarantine import PATIENCE as ISOLATION_PATIENCE
 from umbel.worker.slots import Slots
-from umbel.worker.turns import Turns
+from umbel.worker.standing import Standing
 
 log = logging.getLogger("umbel.worker")
 
@@ -49,7 +49,7 @@ class Crew(Errands):
         index: of the child.
         desk: what it has in hand.
         broker: for the bell.
-        queues: names and weights.
+        standing: what it consumes.
         slots: shared with the supervisor.
         link: to the supervisor.
         hands: run the tasks.
@@ -61,7 +61,7 @@ class Crew(Errands):
         index: int,
         desk: Desk,
         broker: Broker,
-        queues: tuple[tuple[str, int], ...],
+        standing: Standing,
         slots: Slots,
         link: Link,
         hands: Hands,
@@ -72,9 +72,9 @@ class Crew(Errands):
         self.lanes = [Lane(self, n, slots, index * slots.lanes + n, alarms) for n in range(slots.lanes)]
         self._bell: Bell = broker.bell()
         self._asked_until = 0.0  # when the bell has to have answered, 0 = it was not asked
-        self._names = [name for name, _ in queues]
-        self._numbers = {name: number for number, name in enumerate(self._names)}
-        self._turns = Turns(queues)
+        self._standing = standing
+        self._names = standing.names()
+        self._turns = standing.turns()
         self._slots = slots
         self._link = link
         self._hands = hands
@@ -102,7 +102,7 @@ class Crew(Errands):
 
     def number_of(self, queue: str) -> int:
         """Return the number by which the supervisor knows a queue."""
-        return self._numbers[queue]
+        return self._standing.numbers[queue]
 
     def take(self, lane: Lane) -> Delivery | None:
         """Take what a lane is to run, None for nothing."""
@@ -191,6 +191,8 @@ class Crew(Errands):
             self._hold_on()
         if not self._desk.certain:
             self._lost(ConnectionLost("the last answer is missing"))
+        if self._standing.changed:
+            self._change_queues()
         want = self._want()
         queue = self._turns.next() if want else None
         if self._desk.ready and (self._closed() or self._is_stuck()):
@@ -199,6 +201,18 @@ class Crew(Errands):
             self._cycle(queue or self._desk.first_to_report() or self._names[0], want)
         else:
             self._wait(want)
+
+    def _change_queues(self) -> None:
+        """Consume what the supervisor has said last."""
+        self._ask_no_more()
+        try:
+            with self._desk.lock:
+                self._standing.take_up(self._desk)
+        except (ConnectionLost, OwnerLost) as error:
+            self._lost(error)
+        self._names = self._standing.names()
+        self._turns = self._standing.turns()
+        self._due.clear()
 
     def _run_errands(self) -> None:
         while self._errands:
@@ -358,6 +372,8 @@ class Crew(Errands):
                 self.send_figures()
             case "revoked":
                 self._desk.revoked.update(message["ids"])
+            case "standing":
+                self._standing.told(message)
             case "terminate":
                 for lane in self.lanes:
                     if lane.tag == message["tag"]:

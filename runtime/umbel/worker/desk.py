@@ -12,8 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from umbel.broker.base import Batch, Broker, Consumer, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
+from umbel.broker.base import Batch, Broker, ConnectionLost, Consumer, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
+from umbel.errors import ImproperlyConfigured, LayoutError
 from umbel.record import Record
 from umbel.worker.revoking import Revoked
 
@@ -81,6 +82,7 @@ class Desk:
             self.ready.clear()
             self.running = {}
         owner = self._new_owner()
+        owner.queues = list(self._queues)
         self._announce(owner.id)
         self._consumer = self._broker.consumer(owner)
         self._consumer.register()
@@ -138,6 +140,56 @@ class Desk:
             assert self._consumer is not None
             self.revoked.update(self._consumer.revocations())
             self._knows_revoked = True
+
+    # Queues that come and go, with the lock held
+
+    def consume(self, queue: str) -> None:
+        """Enter one more queue. May be repeated.
+
+        Raises:
+            ConnectionLost, OwnerLost: find the way back, then call again.
+            LayoutError, ImproperlyConfigured: it cannot be consumed.
+        """
+        assert self._consumer is not None
+        if not self._certain:
+            raise ConnectionLost("the last answer is missing")
+        # A new dict: others look through this one.
+        self._outcomes = {queue: [], **self._outcomes}
+        self.max_deliveries.setdefault(queue, 3)
+        try:
+            self._uncertain(lambda consumer: consumer.consume(queue))
+        except (LayoutError, ImproperlyConfigured):
+            self._certain = True  # it is this queue alone that is refused
+            raise
+        if queue not in self._queues:
+            self._queues = (*self._queues, queue)
+
+    def cancel(self, queue: str) -> None:
+        """Give back what waits of a queue, and consume it no more. What runs of it is reported when it ends.
+
+        Raises:
+            ConnectionLost, OwnerLost: find the way back, then call again.
+        """
+        if not self._certain:
+            raise ConnectionLost("the last answer is missing")
+        self._queues = tuple(name for name in self._queues if name != queue)
+        for delivery in list(self.ready):
+            if delivery.queue == queue:
+                try:
+                    self.ready.remove(delivery)
+                except ValueError:
+                    continue  # it was taken in this moment, and runs
+                self._outcomes[queue].append(Outcome(delivery.tag, Kind.GIVE_BACK))
+        self._uncertain(lambda consumer: consumer.cancel(queue))
+        if queue in self._outcomes:
+            self.flush()
+
+    def _uncertain(self, step: Callable[[Consumer], None]) -> None:
+        """Talk to the broker; nothing is certain until it has answered."""
+        assert self._consumer is not None
+        self._certain = False
+        step(self._consumer)
+        self._certain = True
 
     # Several threads that run tasks
 

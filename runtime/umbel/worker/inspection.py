@@ -17,6 +17,7 @@ from umbel.worker.about import About
 from umbel.worker.remote import Arguments, Handler
 from umbel.worker.roster import Roster
 from umbel.worker.seat import Seat
+from umbel.worker.tally import Tally
 
 #: Delayed tasks and revoked ids that one answer lists at most.
 MOST_SCHEDULED = 1000
@@ -30,13 +31,15 @@ class Inspection:
         roster: who works here.
         broker: whose Redis knows what the children hold.
         about: the app, as the zygote describes it.
+        tally: what the children have done.
     """
 
-    def __init__(self, roster: Roster, broker: Broker, about: About) -> None:
+    def __init__(self, roster: Roster, broker: Broker, about: About, tally: Tally) -> None:
         self._roster = roster
         self._slots = roster.slots
         self._broker = broker
         self._about = about
+        self._tally = tally
         self._liveness: Liveness = broker.liveness()
         self._started = time.monotonic()
 
@@ -174,6 +177,7 @@ class Inspection:
         pids = [seat.pid for seat in seats]
         return {
             "state": self._roster.state,
+            "total": {task: sum(totals.states.values()) for task, totals in self._tally.totals().items()},
             "pid": os.getpid(),
             "uptime": int(time.monotonic() - self._started),
             "slots": slots,

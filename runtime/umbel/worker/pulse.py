@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from umbel import failure, states
 from umbel import message as messages
@@ -99,15 +99,17 @@ class Pulse:
         self._burials.put(burial)
         self._wake.set()
 
-    def running(self, ids: set[str]) -> list[tuple[str, int, int]]:
-        """Return (owner, queue number, tag) of those tasks that this worker's owners hold; [] while the broker is away."""
+    def running(self, ids: Collection[str]) -> list[tuple[str, str, int, int]]:
+        """Return (task id, owner, queue number, tag) of those tasks that this worker's owners hold; [] while the broker is
+        away."""
         found = []
         try:
             for owner in self._owners():
                 for queue, held in self._liveness.held(owner.id).items():
                     for tag, payload in held.items():
-                        if task_id_of(payload) in ids:
-                            found.append((owner.id, self._queues.index(queue), tag))
+                        task_id = task_id_of(payload)
+                        if task_id is not None and task_id in ids:
+                            found.append((task_id, owner.id, self._queues.index(queue), tag))
         except ConnectionLost as error:
             log.warning("broker.away", extra={"error": str(error)})
         return found

@@ -22,6 +22,7 @@ class Roster:
         queues: what they consume: names and weights.
         draining: whether they are about to end.
         executor: what they run tasks with.
+        numbers: all queues that they ever consumed, by the numbers that children and supervisor call them.
         revoked: ids of tasks that must not run.
     """
 
@@ -32,6 +33,7 @@ class Roster:
     queues: dict[str, int]
     draining: Callable[[], bool]
     executor: str = "process"
+    numbers: list[str] = field(default_factory=list)
     revoked: Revoked = field(default_factory=Revoked)
 
     @property

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.awaiting import Steered
     from umbel.context import Request
+    from umbel.worker.standing import Standing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -102,6 +103,7 @@ class Runner:
         self.revoked: Container[str] = ()
         #: Counts the end of a delivery: task, state, seconds that it ran.
         self.counted: Callable[[str, str, float], None] = lambda task, state, seconds: None
+        self.standing: Standing | None = None
         self._app = app
         self._hostname = hostname
         self._ttl = app.conf.result_ttl
@@ -237,12 +239,15 @@ class Runner:
     def _started(self, delivery: Delivery, message: Message, child: Child, traits: Traits) -> Callable[[Request], None]:
         def started(request: Request) -> None:
             given = message.headers.get("timelimit") or (None, None)
-            child.mark(delivery, given[0] or traits.time_limit)
+            hard, soft = given[0] or traits.time_limit, given[1] or traits.soft_time_limit
+            if self.standing is not None and message.headers["task"] in self.standing.limits:
+                soft, hard = self.standing.limits[message.headers["task"]]
+            child.mark(delivery, hard)
             if traits.track_started:
                 meta = {"pid": os.getpid(), "hostname": self._hostname}
                 record = Record(states.STARTED, orjson.dumps(meta), message.attempt, int(child.now() * 1000))
                 child.store(message.headers["id"], record, self._ttl)
-            child.limit.arm(given[1] or traits.soft_time_limit)
+            child.limit.arm(soft)
 
         return started
 

@@ -65,6 +65,8 @@ class Seat:
     sentences: tuple[Sentence, ...] = ()  #: why it is being killed
     condemned: dict[int, Condemned] = field(default_factory=dict)  #: by tag: told to end, killed where they do not
     draining: bool = False
+    leaving: bool = False  #: the child goes when it has finished, and the seat with it
+    serial: int = -1  #: of the orders that the child was told last
     told: int = 0  #: how many revoked ids the child was told
 
     def vacate(self) -> None:

@@ -22,6 +22,7 @@ from umbel.worker.options import WorkerOptions
 from umbel.worker.runner import Runner
 from umbel.worker.slots import Slots
 from umbel.worker.softlimit import SoftLimit
+from umbel.worker.standing import Standing
 
 if TYPE_CHECKING:
     from umbel.worker.crew import Crew
@@ -45,12 +46,12 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     link.send({"what": "hello", "pid": os.getpid()})
     forks.watch()
     slots.lanes = message["lanes"]
-    queues = tuple((str(name), int(weight)) for name, weight in message["queues"])
+    standing = Standing(message["standing"])
 
     def new_owner() -> OwnerInfo:
         return OwnerInfo(
             new_owner_id(),
-            [name for name, _ in queues],
+            standing.names(),
             worker=message["worker"],
             hostname=message["hostname"],
             pid=os.getpid(),
@@ -65,10 +66,11 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
 
     broker = app.broker
     figures = Figures(link, app.tasks)
-    desk = Desk(broker, [name for name, _ in queues], new_owner, announce, figures.cycled)
+    desk = Desk(broker, standing.names(), new_owner, announce, figures.cycled)
     runner = Runner(app, message["hostname"])
     runner.revoked, runner.counted = desk.revoked, figures.ended
-    child = make_child(message["executor"], message["index"], desk, runner, broker, queues, slots, link)
+    runner.standing = standing
+    child = make_child(message["executor"], message["index"], desk, runner, broker, standing, slots, link)
     child.send_figures = figures.send
     app.child_started()
     try:
@@ -86,7 +88,7 @@ def make_child(
     desk: Desk,
     runner: Runner,
     broker: Broker,
-    queues: tuple[tuple[str, int], ...],
+    standing: Standing,
     slots: Slots,
     link: Link,
 ) -> Child | Crew:
@@ -94,7 +96,7 @@ def make_child(
     if executor not in ("thread", "asyncio"):
         limit = SoftLimit()
         limit.install()
-        return Child(index, desk, runner, broker, queues, slots, link, limit)
+        return Child(index, desk, runner, broker, standing, slots, link, limit)
     from umbel.worker.alarms import Alarms
     from umbel.worker.crew import Crew
 
@@ -108,7 +110,7 @@ def make_child(
         from umbel.worker.loop import Loop
 
         hands = Loop(runner, alarms)
-    crew = Crew(index, desk, broker, queues, slots, link, hands, alarms)
+    crew = Crew(index, desk, broker, standing, slots, link, hands, alarms)
     hands.join(crew)
     return crew
 

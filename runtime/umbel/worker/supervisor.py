@@ -10,10 +10,14 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from umbel.broker.base import Broker, OwnerInfo
 from umbel.control.exposition import Sheet
+from umbel.errors import OperationalError
 from umbel.executors import Shape
 from umbel.ids import machine_id
 from umbel.polling import readable
@@ -32,16 +36,22 @@ from umbel.worker.revoking import tell_revoked
 from umbel.worker.roster import Roster
 from umbel.worker.seat import Burial, Condemned, Seat, Sentence, burial_of, pause_before_birth
 from umbel.worker.slots import Slots
+from umbel.worker.staff import Staff
 from umbel.worker.stopped import StoppedChildren, state_of
 from umbel.worker.tally import Tally
 from umbel.worker.zygotes import ZygoteHandle
 
 log = logging.getLogger("umbel.worker")
+T = TypeVar("T")
 
 #: Seconds between two looks at the children's slots.
 LOOK = 0.1
 #: A child that lived shorter than this many seconds died early.
 EARLY = 5.0
+#: Seconds that another thread waits for the main loop.
+STEP_PATIENCE = 3.0
+#: Seconds that a process may take to end after a signal which it may handle.
+SIGNAL_PATIENCE = 1.0
 #: Seconds that a stopped process may take to stop.
 STOP_PATIENCE = 1.0
 #: What the kernel calls a process that does nothing more for now, or for ever.
@@ -83,32 +93,37 @@ class Supervisor:
         self._broker = broker
         self._zygote = zygote
         self._slots = slots
-        self._queues = queues
         self._hostname = hostname
         self._id = f"{machine_id()}:{os.getpid()}:{int(time.time() * 1000):x}"
         self._seats = [Seat(index) for index in range(shape.children)]
         self._quarantine = Quarantine(self._seats, slots)
         self.tally = Tally()
         self.stopped = StoppedChildren(self._seats, options.kill_stopped_after)
+        numbers = [name for name, _ in queues]
         self._pulse = Pulse(
             broker,
             self.owners,
             self._hold,
             self.revoke,
             result_ttl=result_ttl,
-            queues=[name for name, _ in queues],
+            queues=numbers,
             hostname=hostname,
             worker=self._id,
         )
         self._roster = Roster(
-            self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining, shape.executor
+            self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining, shape.executor, numbers
         )
-        handlers = {**Inspection(self._roster, broker, about).handlers(), **Orders(self).handlers()}
+        self._staff = Staff(self._roster)
+        handlers = {
+            **Inspection(self._roster, broker, about, self.tally).handlers(),
+            **Orders(self, self._staff, about).handlers(),
+        }
+        self._steps: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._remote = Remote(broker, self._id, hostname, handlers, Aside(self._roster, about, zygote).start)
         self._draining = False
         self._cold = False
         self._drain_until = 0.0
-        self._terminate: list[str] = []
+        self._terminate: SimpleQueue[tuple[str, int | None]] = SimpleQueue()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ticked = time.monotonic()
 
@@ -138,10 +153,10 @@ class Supervisor:
 
     def owners(self) -> list[OwnerInfo]:
         """Return the living owners of this worker and what they do; called by the pulse."""
-        names = [name for name, _ in self._queues]
+        names = list(self._roster.queues)
         now, wall = time.monotonic(), time.time()
         found = []
-        for seat in self._seats:
+        for seat in list(self._seats):
             if seat.owner and seat.pid:
                 running = self._slots.running(seat.index)
                 info = OwnerInfo(seat.owner, names, worker=self._id, hostname=self._hostname, pid=seat.pid)
@@ -157,10 +172,32 @@ class Supervisor:
         for seat in self._seats:
             tell_revoked(seat, self._roster.revoked)
 
-    def terminate(self, ids: list[str]) -> None:
-        """Have those of these tasks ended that run here; called by the listener's thread."""
-        self._terminate.extend(ids)
+    def terminate(self, ids: Iterable[str], number: int | None = None) -> None:
+        """Have those of these tasks ended that run here; called by the listener's thread.
+
+        Args:
+            ids: of the tasks.
+            number: the signal that their processes get before they are killed; None for none.
+        """
+        for task_id in ids:
+            self._terminate.put((task_id, number))
         self._wake()
+
+    def do(self, step: Callable[[], T]) -> T:
+        """Run a step in the main loop, and return what it returns; called by other threads.
+
+        Raises:
+            OperationalError: the main loop is busy with something else.
+        """
+        done: Future[T] = Future()
+        self._steps.put((step, done))
+        self._wake()
+        try:
+            return done.result(STEP_PATIENCE)
+        except TimeoutError:
+            if done.cancel():
+                raise OperationalError("the worker is busy with its processes: try again in a moment") from None
+            return done.result(STEP_PATIENCE)
 
     # The main loop
 
@@ -172,7 +209,9 @@ class Supervisor:
         listener = self._broker.listen(self._remote.take)
         while not (self._draining and not any(seat.pid or seat.link for seat in self._seats)):
             self._ticked = now = time.monotonic()
+            self._take_steps()
             self._births(now)
+            self._staff.look()
             self._limits(now)
             self._quarantine.look(now)
             self.stopped.look(now)
@@ -213,6 +252,16 @@ class Supervisor:
         except BlockingIOError:
             pass
 
+    def _take_steps(self) -> None:
+        """Run what other threads have asked for."""
+        while not self._steps.empty():
+            step, done = self._steps.get()
+            if done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(step())
+                except Exception as error:
+                    done.set_exception(error)
+
     def _births(self, now: float) -> None:
         if self._zygote.lost and not self._draining:
             self._zygote.begin_anew(self._options, self._slots)
@@ -220,7 +269,9 @@ class Supervisor:
             if self._draining:
                 if seat.link is not None and not seat.draining:
                     seat.draining = seat.link.send({"what": "drain"})
-            elif seat.link is None and not seat.pid and now >= seat.next_birth and not self._zygote.lost:
+            elif seat.link or seat.pid or seat.leaving or self._zygote.lost:
+                continue
+            elif now >= seat.next_birth:
                 self._give_birth(seat, now)
 
     def _give_birth(self, seat: Seat, now: float) -> None:
@@ -233,7 +284,7 @@ class Supervisor:
                 "executor": self._shape.executor,
                 "worker": self._id,
                 "hostname": self._hostname,
-                "queues": self._queues,
+                "standing": self._staff.word(seat),
                 "supervisor": os.getpid(),
             },
             theirs,
@@ -308,13 +359,15 @@ class Supervisor:
     def _vacate(self, seat: Seat, status: int | None) -> None:
         """A child is gone: bury its owner, and note when the next one may be born."""
         tags = [activity.tag for activity in self._slots.running(seat.index)]
+        if not seat.sentences:  # a task that was told to end, or its process, ended the process
+            seat.sentences = tuple(told.sentence for tag, told in seat.condemned.items() if tag in tags)
         code = None if status is None else os.waitstatus_to_exitcode(status)
         burial = burial_of(seat, tags, _hint(code))
         if burial is not None:
             self._pulse.bury(burial)
         self._quarantine.over(seat)
         self.tally.leave(seat.index, cause_of(seat, code) if seat.pid else None)
-        expected = self._draining or bool(seat.sentences)
+        expected = self._draining or seat.leaving or bool(seat.sentences)
         if not expected:
             log.error(
                 "child.died", extra={"pid": seat.pid, "exit": code, "tasks_running": len(tags), "hint": _hint(code)}
@@ -350,8 +403,14 @@ class Supervisor:
         """Whether children can tell one of their tasks to end, and leave the others alone."""
         return self._shape.executor in ("thread", "asyncio")
 
-    def _kill(self, seat: Seat, *sentences: Sentence) -> None:
-        """Stop the child, look again, and kill it only if it is still at one of the tasks that are meant."""
+    def _kill(self, seat: Seat, *sentences: Sentence, number: int | None = None) -> None:
+        """Stop the child, look again, and kill it only if it is still at one of the tasks that are meant.
+
+        Args:
+            seat: of the child.
+            sentences: on its tasks.
+            number: the signal to send in place of SIGKILL, which it may survive.
+        """
         try:
             os.kill(seat.pid, signal.SIGSTOP)
             until = time.monotonic() + STOP_PATIENCE
@@ -361,6 +420,10 @@ class Supervisor:
             if not any(sentence.tag in running or not sentence.tag for sentence in sentences):
                 os.kill(seat.pid, signal.SIGCONT)
                 return
+            if number is not None:
+                os.kill(seat.pid, number)
+                os.kill(seat.pid, signal.SIGCONT)
+                return
             seat.sentences = sentences
             os.kill(seat.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -368,19 +431,23 @@ class Supervisor:
 
     def _terminations(self, now: float) -> None:
         """End the tasks which are to be terminated: have them told so, or kill their children."""
-        if not self._terminate:
+        wanted: dict[str, int | None] = {}
+        while not self._terminate.empty():
+            task_id, number = self._terminate.get()
+            wanted[task_id] = number
+        if not wanted:
             return
-        ids: set[str] = set()
-        while self._terminate:  # the listener's thread adds to it
-            ids.add(self._terminate.pop())
-        for owner, queue, tag in self._pulse.running(ids):
+        for task_id, owner, queue, tag in self._pulse.running(wanted.keys()):
             for seat in self._seats:
                 if seat.owner == owner and any(a.tag == tag for a in self._slots.running(seat.index)):
-                    self._terminate_one(seat, Sentence("revoked", tag, queue), now)
+                    self._terminate_one(seat, Sentence("revoked", tag, queue), wanted[task_id], now)
 
-    def _terminate_one(self, seat: Seat, sentence: Sentence, now: float) -> None:
+    def _terminate_one(self, seat: Seat, sentence: Sentence, number: int | None, now: float) -> None:
         if self._cancels() and seat.link is not None and seat.link.send({"what": "terminate", "tag": sentence.tag}):
             seat.condemned[sentence.tag] = Condemned(sentence, now + self._cancel_timeout)
+        elif number is not None and not self._cancels():
+            seat.condemned[sentence.tag] = Condemned(sentence, now + SIGNAL_PATIENCE)
+            self._kill(seat, sentence, number=number)
         else:
             self._kill(seat, sentence)
 

@@ -18,6 +18,8 @@ from umbel.worker.inspection import Inspection
 from umbel.worker.orders import Orders
 from umbel.worker.roster import Roster
 from umbel.worker.slots import Slots
+from umbel.worker.staff import Staff
+from umbel.worker.tally import Tally
 from umbel.worker.zygotes import ZygoteHandle
 
 
@@ -87,11 +89,11 @@ def test_names_are_taken_once() -> None:
 def test_the_names_that_workers_answer_to_are_known() -> None:
     roster = Roster("id", "w", [], Slots(1), {}, lambda: False)
     broker = MemoryBroker(f"memory://{uuid.uuid4().hex}")
-    asked = Inspection(roster, broker, About()).handlers()
-    told = Orders(None).handlers()  # type: ignore[arg-type]
+    asked = Inspection(roster, broker, About(), Tally()).handlers()
+    told = Orders(None, Staff(roster), About()).handlers()  # type: ignore[arg-type]
     aliases = {"registered_tasks", "dump_tasks", *(f"dump_{name}" for name in asked), "dump_schedule"}
     assert asked.keys() - aliases == set(custom.INSPECT)
-    assert told.keys() <= set(custom.CONTROL)
+    assert told.keys() == set(custom.CONTROL)
 
 
 def test_what_the_app_declares_stands_in_the_shared_memory() -> None:

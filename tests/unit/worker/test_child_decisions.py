@@ -16,6 +16,7 @@ from umbel.worker.desk import Desk
 from umbel.worker.link import Link
 from umbel.worker.slots import Slots
 from umbel.worker.softlimit import SoftLimit
+from umbel.worker.standing import Standing
 
 
 class _Runner:
@@ -31,7 +32,9 @@ def child() -> Iterator[Child]:
     broker = MemoryBroker(f"memory://{uuid.uuid4()}")
     desk = Desk(broker, ["q"], lambda: OwnerInfo("o", ["q"]), lambda owner: None)
     ours, theirs = Link.pair()
-    yield Child(0, desk, _Runner(), broker, (("q", 1),), Slots(1), theirs, SoftLimit())  # type: ignore[arg-type]
+    yield Child(
+        0, desk, _Runner(), broker, Standing({"queues": [["q", 1, 0]], "limits": {}}), Slots(1), theirs, SoftLimit()
+    )  # type: ignore[arg-type]
     ours.close()
     theirs.close()
 
