@@ -32,9 +32,8 @@ def child() -> Iterator[Child]:
     broker = MemoryBroker(f"memory://{uuid.uuid4()}")
     desk = Desk(broker, ["q"], lambda: OwnerInfo("o", ["q"]), lambda owner: None)
     ours, theirs = Link.pair()
-    yield Child(
-        0, desk, _Runner(), broker, Standing({"queues": [["q", 1, 0]], "limits": {}}), Slots(1), theirs, SoftLimit()
-    )  # type: ignore[arg-type]
+    standing = Standing({"queues": [["q", 1, 0]], "limits": {}})
+    yield Child(0, desk, _Runner(), broker, standing, Slots(1), theirs, SoftLimit())  # type: ignore[arg-type]
     ours.close()
     theirs.close()
 
