@@ -52,7 +52,7 @@ class SentinelTrio:
         if password:
             more += ("--requirepass", password, "--masterauth", password)
         self._first = RedisServer(arguments=more, password=password)
-        more += ("--replicaof", f"127.0.0.1 {self._first.port}")
+        more += ("--replicaof", "127.0.0.1", str(self._first.port))
         self.servers = [self._first, *(RedisServer(arguments=more, password=password) for _ in range(2))]
         self.sentinels = [Sentinel(self._first, sentinel_password, password) for _ in range(3)]
 

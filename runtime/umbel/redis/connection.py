@@ -7,6 +7,7 @@ as it is, and the answer is read by a hiredis reader.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 import sys
@@ -41,10 +42,17 @@ class ConnectionBroken(Exception):
         self.sent = sent
 
 
+#: How Redis 6 tells what was refused to a script; later ones say it as they do outside of scripts.
+_IN_SCRIPT = re.compile(r"ERR Error running script .*?: -([A-Z]+ .*)", re.DOTALL)
+
+
 class ServerRefused(OperationalError):
     """Redis answered with an error. ``code`` is its first word (OOM, READONLY, NOSCRIPT, ...)."""
 
     def __init__(self, text: str) -> None:
+        within = _IN_SCRIPT.match(text)
+        if within is not None:
+            text = within[1]
         self.code = text.split(" ", 1)[0]
         hint = HINTS.get(self.code)
         super().__init__(f"Redis refused a command: {text}" + (f". {hint}" if hint else ""))

@@ -13,6 +13,7 @@ from umbel.broker.base import Broker, ConnectionLost, Liveness
 from umbel.config import censor_url
 from umbel.control.taskinfo import TaskInfo, task_info
 from umbel.errors import OperationalError
+from umbel.redis import members
 from umbel.worker.about import About
 from umbel.worker.remote import Arguments, Handler
 from umbel.worker.roster import Roster
@@ -200,6 +201,16 @@ class Inspection:
 
 def _address(url: str) -> dict[str, Any]:
     """Return where the broker is, without credentials."""
+    if members.kind_of(url) != "single":
+        several = members.read(url)
+        (host, port), *others = several.addresses
+        return {
+            "transport": url.partition("://")[0],
+            "hostname": host,
+            "port": port,
+            "alternates": [f"{host}:{port}" for host, port in others],
+            "virtual_host": f"{several.master}/{several.database}".lstrip("/"),
+        }
     parts = urlsplit(url)
     return {
         "transport": parts.scheme,
