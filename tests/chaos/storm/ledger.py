@@ -58,7 +58,8 @@ def read(path: Path) -> Story:
             case "sent" | "uncertain" | "refused":
                 unheard[task_id] -= 1
                 getattr(story, event).add(task_id)
-                story.slowest_send = max(story.slowest_send, float(more[0]))
+                if "." not in task_id:  # a task that sends others may have been frozen meanwhile, the producer never is
+                    story.slowest_send = max(story.slowest_send, float(more[0]))
             case "began":
                 story.began[task_id] += 1
                 story.fresh[task_id] += more[0] == "0"
