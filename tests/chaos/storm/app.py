@@ -57,6 +57,27 @@ def comes_again(self: Any, times: int, pause: float) -> int:
     return times
 
 
+@app.task(bind=True, concurrency_limit=1, key="customer")
+def one_by_one(self: Any, customer: int, seconds: float) -> None:
+    """Wait, put aside, until no other of the customer runs."""
+    _began(self)
+    time.sleep(seconds)
+    _ran(self)
+
+
+@app.task(bind=True, rate_limit="30/s")
+def rated(self: Any) -> None:
+    _began(self)
+    _ran(self)
+
+
+@app.task(bind=True, unique=True)
+def unique(self: Any, key: int) -> None:
+    """Wait once, however often it is asked for."""
+    _began(self)
+    _ran(self)
+
+
 @app.task(bind=True)
 def sends(self: Any, count: int) -> None:
     """Send further tasks."""
@@ -109,6 +130,8 @@ def send(task: Any, args: tuple[Any, ...], options: dict[str, Any], task_id: str
     result, said = None, "sent"
     try:
         result = task.apply_async(args, task_id=task_id, **options)
+        if result.id != task_id:  # a unique one: another is waiting already
+            said = "merged"
     except PublishUncertain:
         said = "uncertain"
     except OperationalError:

@@ -55,6 +55,8 @@ def read(path: Path) -> Story:
         match event:
             case "sending":
                 unheard[task_id] += 1
+            case "merged":
+                unheard[task_id] -= 1
             case "sent" | "uncertain" | "refused":
                 unheard[task_id] -= 1
                 getattr(story, event).add(task_id)

@@ -46,6 +46,22 @@ def _once(chance: random.Random) -> Call:
     return storm.once, (0.001,), {}
 
 
+def _one_by_one(chance: random.Random) -> Call:
+    return storm.one_by_one, (chance.randrange(5), round(chance.uniform(0.0, 0.02), 4)), {}
+
+
+def _rated(chance: random.Random) -> Call:
+    return storm.rated, (), {}
+
+
+def _unique(chance: random.Random) -> Call:
+    return storm.unique, (chance.randrange(10),), {}
+
+
+def _grouped(chance: random.Random) -> Call:
+    return storm.work, (), {"group": f"tenant-{chance.randrange(4)}"}
+
+
 def _sends(chance: random.Random) -> Call:
     return storm.sends, (chance.randint(1, 3),), {}
 
@@ -70,6 +86,10 @@ KINDS: tuple[tuple[str, Callable[[random.Random], Call], float], ...] = (
     ("delayed", _delayed, 10),
     ("again", _again, 6),
     ("once", _once, 3),
+    ("keyed", _one_by_one, 4),
+    ("rated", _rated, 2),
+    ("unique", _unique, 2),
+    ("grouped", _grouped, 5),
     ("sends", _sends, 2),
     ("exits", _exits, 0.03),
     ("hangs", _hangs, 0.1),
