@@ -77,6 +77,12 @@ def compute(number: int, folder: str, seconds: float = 60.0) -> int:
     return number
 
 
+@app.task(exclusive=True)
+def holds_alone(number: int, folder: str) -> int:
+    """As `hold`, and never beside another run of itself."""
+    return hold(number, folder)
+
+
 @app.task(time_limit=1)
 def too_long() -> None:
     time.sleep(60)

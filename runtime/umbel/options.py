@@ -42,6 +42,7 @@ class TaskOptions(TypedDict, total=False):
     store_errors_even_if_ignored: bool | None
     track_started: bool | None
     acks_late: bool | None
+    exclusive: bool
     queue: str | None
     priority: int | None
     expires: float | None
@@ -189,6 +190,7 @@ _TASK: Final[dict[str, Rule]] = {
     "store_errors_even_if_ignored": (_flag, True, "True or False"),
     "track_started": (_flag, True, "True or False"),
     "acks_late": (_flag, True, "True or False"),
+    "exclusive": (_flag, False, "True or False"),
     "queue": (_text, True, "the name of a queue"),
     "priority": (_priority, True, "a whole number from 0 to 9; 9 is served first"),
     "expires": (_limit, True, _LIMIT),

@@ -44,6 +44,7 @@ _OPTIONS = (
     "store_errors_even_if_ignored",
     "track_started",
     "acks_late",
+    "exclusive",
     "queue",
     "priority",
     "expires",
@@ -83,6 +84,7 @@ class Task(Generic[P, R]):
     store_errors_even_if_ignored: bool | None = None
     track_started: bool | None = None
     acks_late: bool | None = None
+    exclusive: bool = False
     queue: str | None = None
     priority: int | None = None
     expires: float | None = None

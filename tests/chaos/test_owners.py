@@ -234,3 +234,54 @@ def test_a_child_that_was_stopped_under_a_living_supervisor_is_killed_on_request
     assert "kill -CONT" in told["hint"]
     (tmp_path / "go").touch()
     assert result.get(timeout=10) == 1
+
+
+def test_an_exclusive_task_is_ended_before_others_may_begin_it(
+    redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce, tmp_path: Path
+) -> None:
+    """Its supervisor has lost Redis, so a neighbour is about to bury it: it ends now, and what is not exclusive goes on."""
+    proxy = ChaosProxy(redis_server.port)
+    proxy.start()
+    app = producer(redis_server)
+    try:
+        cut_off = start_worker(proxy, prefix).wait_ready()
+        exclusive = app.send_task(S + "holds_alone", (1, str(tmp_path)))
+        other = app.send_task(S + "hold", (2, str(tmp_path)))
+        first, second = _running(tmp_path, 1), _running(tmp_path, 2)
+        neighbour = start_worker(redis_server, prefix, concurrency=1).wait_ready()
+        proxy.refuse()
+        until(lambda: not Path(f"/proc/{first}").exists(), "the exclusive task is ended", 12)
+        assert not neighbour.events("owner.buried"), "before anybody may have taken it over"
+        assert cut_off.events("task.ended_exclusive")
+        assert Path(f"/proc/{second}").exists()
+        assert _running(tmp_path, 1, 15) not in (first, second)
+        (tmp_path / "go").touch()
+        assert exclusive.get(timeout=10) == 1
+        proxy.accept()
+        assert other.get(timeout=20) == 2
+        with redis_server.client() as client:
+            stored = record.decode(client.get(keys.result(prefix, exclusive.id)))
+        assert stored.state == "SUCCESS"
+    finally:
+        proxy.stop()
+
+
+def test_an_exclusive_task_of_a_frozen_worker_ends_when_that_wakes_up_buried(
+    redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce, tmp_path: Path
+) -> None:
+    app = producer(redis_server)
+    frozen = start_worker(redis_server, prefix, concurrency=1).wait_ready()
+    result = app.send_task(S + "holds_alone", (1, str(tmp_path)))
+    first = _running(tmp_path, 1)
+    pids = [frozen.pid, *frozen.children()]
+    _signal(pids, signal.SIGSTOP)
+    try:
+        start_worker(redis_server, prefix, concurrency=1).wait_ready()
+        _running(tmp_path, 1)
+    finally:
+        _signal(pids, signal.SIGCONT)
+    until(lambda: not Path(f"/proc/{first}").exists(), "the zombie is ended", 10)
+    assert frozen.events("task.ended_exclusive")
+    (tmp_path / "go").touch()
+    assert result.get(timeout=10) == 1
+    assert runs(frozen.ledger).count("1") == 1

@@ -120,7 +120,7 @@ class InMemoryWorker:
 
     # What the runner asks for
 
-    def mark(self, delivery: Delivery, time_limit: float | None) -> None:
+    def mark(self, delivery: Delivery, time_limit: float | None, exclusive: bool = False) -> None:
         """Nobody watches the time here."""
 
     def isolate(self) -> bool:

@@ -243,13 +243,14 @@ class Child(Errands):
 
     # What the runner asks for
 
-    def mark(self, delivery: Delivery, time_limit: float | None) -> None:
+    def mark(self, delivery: Delivery, time_limit: float | None, exclusive: bool = False) -> None:
         """Tell the supervisor what runs, and how many seconds it may, just before the user's code does."""
         started, deadline = self.started, 0.0
         if time_limit:  # counts from now: what went before may have had to wait for the broker or for neighbours
             started = time.monotonic()
             deadline = started + time_limit
-        self._slots.start(self._index, delivery.tag, self._standing.numbers[delivery.queue], started, deadline)
+        number = self._standing.numbers[delivery.queue]
+        self._slots.start(self._index, delivery.tag, number, started, deadline, exclusive)
 
     def isolate(self) -> bool:
         """Have the neighbours stand by while a suspect runs here; False if one of them runs a suspect itself."""

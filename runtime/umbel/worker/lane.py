@@ -58,11 +58,12 @@ class Lane:
 
     # What the runner asks for
 
-    def mark(self, delivery: Delivery, time_limit: float | None) -> None:
+    def mark(self, delivery: Delivery, time_limit: float | None, exclusive: bool = False) -> None:
         """Tell the supervisor what runs, and how many seconds it may, just before the user's code does."""
         now = time.monotonic()
         deadline = now + time_limit if time_limit else 0.0
-        self._slots.start(self._index, delivery.tag, self._crew.number_of(delivery.queue), now, deadline)
+        number = self._crew.number_of(delivery.queue)
+        self._slots.start(self._index, delivery.tag, number, now, deadline, exclusive)
         self.limit.bound(delivery.tag, time_limit)
 
     def isolate(self) -> bool:

@@ -80,6 +80,9 @@ class Pulse:
         self._last_all = -ALL_REVOKED_EVERY
         self._seen = 0.0  # when the newest known revocation was, by the broker's clock
         self._alive: set[str] = set()
+        self._doubted: set[str] = set()  # missing at the last heartbeat
+        self._told: set[str] = set()
+        self._buried: list[str] = []  # owners that others have buried, until the supervisor asks
         self._thread = threading.Thread(target=self._run, name="umbel-pulse", daemon=True)
         self.connected = False
 
@@ -144,13 +147,23 @@ class Pulse:
             pause = 0.2 if not self.connected else max(0.0, next_beat - self._clock.monotonic())
             self._wake.wait(pause)
 
+    def take_buried(self) -> set[str]:
+        """Return the owners of this worker that were found buried since it was asked for the last time."""
+        found = set()
+        while self._buried:  # the pulse's thread adds to it
+            found.add(self._buried.pop())
+        return found
+
     def _beat(self) -> None:
         owners = self._owners()
         gone = set(self._liveness.beat(owners))
-        # Told once, and only of those that were there: a child announces its owner before it registers it.
-        missing = sorted(gone & self._alive)
+        # Told once. A child announces its owner before it registers it: who is missing for the first time may be about to come.
+        missing = sorted(gone & (self._alive | self._doubted) - self._told)
+        self._doubted = gone
+        self._told = (self._told | set(missing)) & gone
         if missing:
             log.warning("owner.gone", extra={"owners": missing})
+            self._buried.extend(missing)
         self._alive = {owner.id for owner in owners} - gone
         self._reaper.look()
         if self._clock.monotonic() - self._looked_after >= LOOK_EVERY:

@@ -50,6 +50,7 @@ class Traits:
     soft_time_limit: float | None = None
     limits: Limits | None = None
     is_async: bool = False
+    exclusive: bool = False
 
 
 _UNKNOWN = Traits()
@@ -74,7 +75,7 @@ class Child(Protocol):
 
     @property
     def limit(self) -> Limit: ...
-    def mark(self, delivery: Delivery, time_limit: float | None) -> None: ...
+    def mark(self, delivery: Delivery, time_limit: float | None, exclusive: bool = False) -> None: ...
     def isolate(self) -> bool: ...
     def admit(self, delivery: Delivery, ticket: Ticket) -> Admission: ...
     def free(self, delivery: Delivery, outcome: Outcome) -> None: ...
@@ -242,7 +243,7 @@ class Runner:
             hard, soft = given[0] or traits.time_limit, given[1] or traits.soft_time_limit
             if self.standing is not None and message.headers["task"] in self.standing.limits:
                 soft, hard = self.standing.limits[message.headers["task"]]
-            child.mark(delivery, hard)
+            child.mark(delivery, hard, traits.exclusive)
             if traits.track_started:
                 meta = {"pid": os.getpid(), "hostname": self._hostname}
                 record = Record(states.STARTED, orjson.dumps(meta), message.attempt, int(child.now() * 1000))
@@ -277,6 +278,7 @@ class Runner:
                 task.soft_time_limit or conf.task_soft_time_limit,
                 limits_of(task),
                 task.is_async,
+                task.exclusive,
             )
         return traits
 

@@ -21,19 +21,22 @@ _DONE = struct.Struct("<Q")
 _HEAD = 64
 #: Added to the tag of a task whose owner is gone: it is nobody's message any more, though it runs.
 VOID = 1 << 63
+#: Added to the queue's index for a task that is to be ended before others may begin it again.
+EXCLUSIVE = 1 << 63
 #: Slots of a worker at most: its children's, and those of the children that take their places.
 ROOM = 16_384
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What happens in one slot: ``tag`` 0 means nothing."""
+    """What happens in one slot: ``tag`` 0 means nothing; ``exclusive`` as the task's option."""
 
     tag: int
     queue: int
     started: float
     deadline: float
     done: int
+    exclusive: bool = False
 
 
 class Slots:
@@ -54,10 +57,10 @@ class Slots:
         self.fd = fd
         self._memory = mmap.mmap(fd, size)
 
-    def start(self, index: int, tag: int, queue: int, now: float, deadline: float) -> None:
+    def start(self, index: int, tag: int, queue: int, now: float, deadline: float, exclusive: bool = False) -> None:
         """Note that a task starts. The tag is written last: a reader that sees it sees the rest."""
         at = _HEAD + _SIZE * index
-        _BODY.pack_into(self._memory, at + 8, queue, now, deadline)
+        _BODY.pack_into(self._memory, at + 8, queue | EXCLUSIVE if exclusive else queue, now, deadline)
         _TAG.pack_into(self._memory, at, tag)
 
     def end(self, index: int, done: int) -> None:
@@ -68,7 +71,11 @@ class Slots:
 
     def read(self, index: int) -> Activity:
         """Return what happens in a slot."""
-        return Activity(*_SLOT.unpack_from(self._memory, _HEAD + _SIZE * index))
+        return self._at(_HEAD + _SIZE * index)
+
+    def _at(self, offset: int) -> Activity:
+        tag, queue, started, deadline, done = _SLOT.unpack_from(self._memory, offset)
+        return Activity(tag, queue & ~EXCLUSIVE, started, deadline, done, bool(queue & EXCLUSIVE))
 
     def running(self, child: int) -> list[Activity]:
         """Return what a child does, in its slots that do something."""
@@ -76,7 +83,7 @@ class Slots:
         found = []
         for offset in range(at, at + _SIZE * self.lanes, _SIZE):
             if _TAG.unpack_from(self._memory, offset)[0]:
-                activity = Activity(*_SLOT.unpack_from(self._memory, offset))
+                activity = self._at(offset)
                 if activity.tag:
                     found.append(activity)
         return found

@@ -120,6 +120,7 @@ class Supervisor:
         }
         self._steps: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._remote = Remote(broker, self._id, hostname, handlers, Aside(self._roster, about, zygote).start)
+        self._disowned: set[int] = set()  # seats whose child has taken another owner
         self._draining = False
         self._cold = False
         self._drain_until = 0.0
@@ -216,6 +217,7 @@ class Supervisor:
             self._quarantine.look(now)
             self.stopped.look(now)
             self._terminations(now)
+            self._end_exclusive()
             if self._draining and now >= self._drain_until:
                 self._end_of_patience()
             self._listen(LOOK)
@@ -325,6 +327,7 @@ class Supervisor:
                 case "owner":
                     if seat.owner:
                         self._pulse.bury(Burial(seat.owner))
+                        self._disowned.add(seat.index)
                     seat.owner = message["id"]
                     self._pulse.read_revoked()
                     self._quarantine.greet(seat)
@@ -462,6 +465,19 @@ class Supervisor:
                 self._kill(seat, *(ends or [Sentence(why)]))
             elif seat.link is not None and not seat.pid:
                 self._vacate(seat, None)  # still importing the app: it dies with this process, and holds nothing
+
+    def _end_exclusive(self) -> None:
+        """Others may run what runs here, for the broker is out of reach or we were buried: end what must not run beside itself."""
+        held, buried, disowned = self._slots.is_held(), self._pulse.take_buried(), self._disowned
+        if not (held or buried or disowned):
+            return
+        self._disowned = set()
+        for seat in self._seats:
+            if not seat.pid or seat.sentences or not (held or seat.owner in buried or seat.index in disowned):
+                continue
+            if any(one.exclusive for one in self._slots.running(seat.index)):
+                log.warning("task.ended_exclusive", extra={"child": seat.pid, "why": "no broker" if held else "buried"})
+                self._kill(seat, Sentence("cold"))
 
     def _hold(self, hold: bool) -> None:
         if hold != self._slots.is_held():
