@@ -14,6 +14,7 @@ from tests.sample_app import _note
 
 from umbel import Umbel
 from umbel.errors import SoftTimeLimitExceeded
+from umbel.signals import worker_process_init, worker_process_shutdown
 
 app = Umbel("executors", result_expires=600)
 _mine: contextvars.ContextVar[str] = contextvars.ContextVar("mine", default="nobody's")
@@ -221,3 +222,23 @@ async def acknowledged_async(folder: str) -> str:
     _says(folder, "early")
     await _waits_async(folder)
     return "done"
+
+
+@worker_process_init.connect
+def _begins(**kwargs: Any) -> None:
+    _note(f"begins {os.getpid()}")
+
+
+@worker_process_shutdown.connect
+def _ends(pid: int, exitcode: int, **kwargs: Any) -> None:
+    _note(f"ends {pid} {exitcode}")
+
+
+@app.task
+def pid() -> int:
+    return os.getpid()
+
+
+@app.task
+async def pid_async() -> int:
+    return os.getpid()

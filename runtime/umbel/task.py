@@ -230,6 +230,23 @@ class Task(Generic[P, R]):
             return self.apply(args, kwargs, **options)
         return cast(AsyncResult[R], app.send(self.name, args, kwargs, task=self, **options))
 
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """As `delay`, from an event loop, which goes on with other work meanwhile."""
+        import asyncio
+
+        return await asyncio.to_thread(self.delay, *args, **kwargs)
+
+    async def aapply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncResult[R]:
+        """As `apply_async`, from an event loop, which goes on with other work meanwhile."""
+        import asyncio
+
+        return await asyncio.to_thread(self.apply_async, args, kwargs, **options)
+
     def apply(
         self,
         args: Sequence[Any] | None = None,

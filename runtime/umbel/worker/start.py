@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from umbel import signals
 from umbel.broker.base import Broker, OwnerInfo
 from umbel.ids import machine_id, new_owner_id
 from umbel.worker import forks, linux
@@ -73,8 +74,10 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     child = make_child(message["executor"], message["index"], desk, runner, broker, standing, slots, link)
     child.send_figures = figures.send
     app.child_started()
+    signals.worker_process_init.send()
     try:
         child.run()
+        signals.worker_process_shutdown.send(pid=os.getpid(), exitcode=0)
         figures.send()
     finally:
         logging.shutdown()

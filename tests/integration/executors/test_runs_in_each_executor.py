@@ -64,3 +64,10 @@ def test_a_worker_says_how_many_slots_it_has_and_how_many_are_busy(bench: Bench)
     ((active),) = bench.app.control.inspect().active().values()
     assert sorted(info["args"][0] for info in active) == ["a", "b"]
     bench.go()
+
+
+def test_a_process_is_told_of_before_its_first_task_and_after_its_last(bench: Bench) -> None:
+    pid = bench.send("pid").get(timeout=20)
+    assert str(pid) in bench.notes("begins")
+    assert bench.worker.stop() == 0
+    assert f"{pid} 0" in bench.notes("ends")
