@@ -192,6 +192,13 @@ _LIST: Final = [
         "tasks at once per worker; the number of CPUs unless set, 100 with asyncio",
     ),
     Setting("worker_children", optional(integer(1)), None, "child processes with thread and asyncio; 1 unless set"),
+    Setting("worker_max_tasks_per_child", optional(integer(1)), None, "tasks after which a child process is replaced"),
+    Setting(
+        "worker_max_memory_per_child",
+        optional(integer(1)),
+        None,
+        "KiB of resident memory above which a child process is replaced, after its task",
+    ),
     Setting(
         "worker_cancel_timeout",
         seconds(),
@@ -227,8 +234,6 @@ WITHOUT_EFFECT: Final[dict[str, str]] = {
     "worker_hijack_root_logger": "the command line sets up logging, in processes of its own",
     "worker_redirect_stdouts": "output goes where it was written to",
     "worker_deduplicate_successful_tasks": "a delivery is acknowledged with its result, in one step",
-    "worker_max_tasks_per_child": "children are not replaced yet",
-    "worker_max_memory_per_child": "children are not replaced yet",
     "worker_cancel_long_running_tasks_on_connection_loss": "tasks go on while Redis is away",
 }
 

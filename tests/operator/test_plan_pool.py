@@ -176,10 +176,8 @@ def test_conditions(case: str) -> None:
     ("spec", "words"),
     [
         ({"concurrency": {"prefetch": 0}}, "spec.concurrency.prefetch is not acted on yet"),
-        ({"concurrency": {"maxTasksPerProcess": 9}}, "spec.concurrency.maxTasksPerProcess is not acted on yet"),
-        ({"concurrency": {"maxMemory": "1Gi"}}, "spec.concurrency.maxMemory is not acted on yet"),
     ],
-    ids=["prefetch", "maxTasksPerProcess", "maxMemory"],
+    ids=["prefetch"],
 )
 def test_what_is_not_acted_on_is_said_in_a_condition_and_an_event(spec: dict[str, Any], words: str) -> None:
     plan = plan_pool(state(pool(**spec), ready_broker(), queue()))

@@ -40,16 +40,6 @@ GAPS: Final[dict[str, tuple[Gap, ...]]] = {
             "workers choose how many tasks they hold ahead",
             lambda spec: spec.concurrency.prefetch is not None,
         ),
-        Gap(
-            "spec.concurrency.maxTasksPerProcess",
-            "processes are not replaced by count",
-            lambda spec: spec.concurrency.max_tasks_per_process is not None,
-        ),
-        Gap(
-            "spec.concurrency.maxMemory",
-            "processes are not replaced by memory",
-            lambda spec: spec.concurrency.max_memory is not None,
-        ),
     ),
     "Schedule": (),
 }

@@ -17,6 +17,7 @@ from umbel_operator.build.identity import identity_env
 from umbel_operator.build.metadata import child_metadata
 from umbel_operator.build.podtemplate import Enforced, assemble
 from umbel_operator.build.probes import probes
+from umbel_operator.build.quantities import bytes_of
 from umbel_operator.build.security import container_security_context, pod_security_context
 
 #: Seconds that a pod gets beyond its drain time, to hand back what it holds and to leave.
@@ -76,7 +77,12 @@ def worker_args(pool: WorkerPool, shares: Sequence[tuple[str, int]]) -> list[str
 def executor_args(concurrency: Concurrency) -> list[str]:
     """Return the arguments that say how a worker runs several tasks at once."""
     pool = [] if concurrency.model == "Process" else ["--pool", EXECUTORS[concurrency.model]]
-    return [*pool, "--concurrency", str(concurrency.slots)]
+    bounds = []
+    if concurrency.max_tasks_per_process is not None:
+        bounds += ["--max-tasks-per-child", str(concurrency.max_tasks_per_process)]
+    if concurrency.max_memory is not None:
+        bounds += ["--max-memory-per-child", str(max(1, bytes_of(concurrency.max_memory) // 1024))]
+    return [*pool, "--concurrency", str(concurrency.slots), *bounds]
 
 
 def worker_env(pool: WorkerPool, broker: Broker) -> dict[str, str]:

@@ -77,6 +77,10 @@ def expand_hostname(pattern: str) -> str:
 @click.option(
     "--children", type=click.IntRange(1), help="Processes with thread and asyncio. [default: the app's, or 1]"
 )
+@click.option("--max-tasks-per-child", type=click.IntRange(1), metavar="N", help="Replace a process after N tasks.")
+@click.option(
+    "--max-memory-per-child", type=click.IntRange(1), metavar="KIB", help="Replace a process that holds more memory."
+)
 @click.option("-Q", "--queues", type=Queues(), metavar="A=2,B", help="Queues and weights. [default: the app's]")
 @click.option(
     "--queue-order",
@@ -129,6 +133,8 @@ def worker(
     include: tuple[str, ...],
     pool: str | None,
     children: int | None,
+    max_tasks_per_child: int | None,
+    max_memory_per_child: int | None,
 ) -> None:
     """Start a worker, which runs the tasks of some queues.
 
@@ -151,6 +157,8 @@ def worker(
         pool=pool,
         concurrency=concurrency,
         children=children,
+        max_tasks_per_child=max_tasks_per_child,
+        max_memory_per_child=max_memory_per_child,
         hostname=expand_hostname(hostname) if hostname else None,
         loglevel=loglevel.upper(),
         health_port=health_port,

@@ -21,6 +21,7 @@ from umbel.worker.helper import Helper
 from umbel.worker.link import Link
 from umbel.worker.prefetch import Estimate
 from umbel.worker.quarantine import PATIENCE as ISOLATION_PATIENCE
+from umbel.worker.retirement import Retirement
 from umbel.worker.runner import Limit, Runner
 from umbel.worker.slots import Slots
 from umbel.worker.standing import Standing
@@ -43,6 +44,7 @@ class Child(Errands):
         slots: shared with the supervisor.
         link: to the supervisor.
         limit: the alarm of the soft time limit.
+        retirement: tells when it has done enough; None for never.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Child(Errands):
         slots: Slots,
         link: Link,
         limit: Limit,
+        retirement: Retirement | None = None,
     ) -> None:
         self._wake_main = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wake_helper = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -77,6 +80,7 @@ class Child(Errands):
         self.busy = True  #: not waiting for a bell
         self._due: dict[str, float | None] = {}  # queue -> when something of it is due, or may start; monotonic
         self._done = 0
+        self._retirement = retirement
         self._helper = Helper(self, desk, link, self._wake_helper)
 
     # Main thread
@@ -240,6 +244,10 @@ class Child(Errands):
             self._put_aside = False  # says nothing about how long tasks run
         else:
             self._estimate.ran(time.monotonic() - began)
+
+        if self._retirement is not None and (self._retirement.has_run(self._done) or self._retirement.is_large()):
+            self.draining = True
+            self._link.send({"what": "retires"})
 
     # What the runner asks for
 

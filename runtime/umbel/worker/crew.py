@@ -30,6 +30,7 @@ from umbel.worker.lane import Lane
 from umbel.worker.link import Link
 from umbel.worker.prefetch import MOST, Estimate
 from umbel.worker.quarantine import PATIENCE as ISOLATION_PATIENCE
+from umbel.worker.retirement import Retirement
 from umbel.worker.slots import Slots
 from umbel.worker.standing import Standing
 
@@ -54,6 +55,7 @@ class Crew(Errands):
         link: to the supervisor.
         hands: run the tasks.
         alarms: for their limits.
+        retirement: tells when it has done enough; None for never.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Crew(Errands):
         link: Link,
         hands: Hands,
         alarms: Alarms,
+        retirement: Retirement | None = None,
     ) -> None:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         super().__init__(desk, Descriptors([link.fileno(), self._wake]))
@@ -81,6 +84,8 @@ class Crew(Errands):
         self._estimate = Estimate()
         self._due: dict[str, float | None] = {}  # queue -> when its next delayed message is due, monotonic
         self._errands: deque[Callable[[], object]] = deque()
+        self._retirement = retirement
+        self._begun = 0  # deliveries that were taken to be run
         self._busy = 0  # lanes with a delivery in hand
         self._counting = threading.Lock()
         self._asleep = False  # the crew's thread
@@ -109,15 +114,21 @@ class Crew(Errands):
         with self._counting:
             if self._closed() or self._slots.is_held():
                 return None
+            if self._retirement is not None and self._retirement.has_run(self._begun):
+                return None
             self._busy += 1
+            self._begun += 1
         taken = self._desk.take(lane.number)
         if taken is None:
             with self._counting:
                 self._busy -= 1
+                self._begun -= 1
                 self._changed.notify_all()
             return None
         self._moved = time.monotonic()
         lane.take(*taken)
+        if self._retirement is not None and self._retirement.has_run(self._begun):
+            self._retire()
         return taken[0]
 
     def end(self, lane: Lane, delivery: Delivery, outcome: Outcome | None) -> None:
@@ -131,12 +142,21 @@ class Crew(Errands):
         if not lane.put_aside:
             self._estimate.ran(seconds)
         self._stuck = False
+        if self._retirement is not None and not self.draining and self._retirement.is_large():
+            self._retire()
         if self._suspect is lane:
             self._suspect = None
             self._link.send({"what": "together"})
         if self._asleep:
             self._asleep = False
             os.eventfd_write(self._wake, 1)
+
+    def _retire(self) -> None:
+        """Begin nothing more; another child takes over while what runs here ends."""
+        if not self.draining:
+            self.draining = True
+            self._link.send({"what": "retires"})
+            self._rouse()
 
     def later(self, errand: Callable[[], object]) -> None:
         """Have an errand run before the next outcomes are reported."""

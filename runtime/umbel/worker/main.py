@@ -20,6 +20,7 @@ from umbel.ids import machine_id, new_owner_id
 from umbel.transport import make_broker
 from umbel.worker.about import About
 from umbel.worker.options import WorkerOptions
+from umbel.worker.retirement import Bounds
 from umbel.worker.slots import ROOM, Slots
 from umbel.worker.supervisor import Supervisor
 from umbel.worker.turns import Order, in_order
@@ -59,7 +60,17 @@ def run(options: WorkerOptions) -> int:
         )
     bury_predecessors(broker)
     supervisor = Supervisor(
-        options, broker, zygote, slots, queues, hostname, app["result_ttl"], about, built, app["cancel_timeout"]
+        options,
+        broker,
+        zygote,
+        slots,
+        queues,
+        hostname,
+        app["result_ttl"],
+        about,
+        built,
+        app["cancel_timeout"],
+        bounds_of(options, app),
     )
     health = start_health(supervisor, options.health_port)
     log.info(
@@ -109,6 +120,12 @@ def shape_of(options: WorkerOptions, app: dict[str, Any]) -> Shape:
             },
         )
     return built
+
+
+def bounds_of(options: WorkerOptions, app: dict[str, Any]) -> Bounds:
+    """Return what a child may do before it is replaced, as the command line says, else the app."""
+    tasks, memory = app["bounds"]
+    return Bounds(options.max_tasks_per_child or tasks, options.max_memory_per_child or memory)
 
 
 def _leave(number: int, frame: object) -> None:

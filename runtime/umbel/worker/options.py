@@ -21,6 +21,8 @@ class WorkerOptions:
         pool: the executor; None for the app's setting.
         concurrency: tasks at once; None for the app's setting, else what suits the executor.
         children: processes of the thread and asyncio executors; None for the app's setting, else 1.
+        max_tasks_per_child: after which a child is replaced; None for the app's setting.
+        max_memory_per_child: KiB of resident memory above which a child is replaced; None for the app's setting.
         hostname: shown as the worker's name.
         loglevel: of the standard logging module.
         health_port: of ``/livez`` and ``/readyz``; None for no server, 0 for any free port.
@@ -38,6 +40,8 @@ class WorkerOptions:
     pool: str | None = None
     concurrency: int | None = None
     children: int | None = None
+    max_tasks_per_child: int | None = None
+    max_memory_per_child: int | None = None
     hostname: str | None = None
     loglevel: str = "INFO"
     health_port: int | None = None

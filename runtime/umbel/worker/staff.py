@@ -55,13 +55,23 @@ class Staff:
     def grow(self, count: int) -> None:
         """Add seats; children are born there."""
         self._check_processes()
+        self._add(count)
+        log.warning("worker.grows", extra={"by": count, "children": len(self._staying())})
+
+    def replace(self, seat: Seat) -> None:
+        """Have a child born in the place of one that finishes what it runs, and goes."""
+        if not seat.leaving:
+            seat.leaving = True
+            self._add(1)
+            log.info("child.replaced", extra={"pid": seat.pid})
+
+    def _add(self, count: int) -> None:
         taken = {seat.index for seat in self._roster.seats}
         room = self._roster.slots.count // self._roster.slots.lanes
         if len(taken) + count > room:
             raise ImproperlyConfigured(f"a worker has at most {room} processes, not {len(taken) + count}")
         free = (index for index in range(room) if index not in taken)
         self._roster.seats.extend(Seat(next(free)) for _ in range(count))
-        log.warning("worker.grows", extra={"by": count, "children": len(self._staying())})
 
     def shrink(self, count: int) -> None:
         """Have children end once they have finished what they run: those who run nothing first."""

@@ -20,6 +20,7 @@ from umbel.worker.desk import Desk
 from umbel.worker.figures import Figures
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
+from umbel.worker.retirement import Bounds, Retirement
 from umbel.worker.runner import Runner
 from umbel.worker.slots import Slots
 from umbel.worker.softlimit import SoftLimit
@@ -71,7 +72,9 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     runner = Runner(app, message["hostname"])
     runner.revoked, runner.counted = desk.revoked, figures.ended
     runner.standing = standing
-    child = make_child(message["executor"], message["index"], desk, runner, broker, standing, slots, link)
+    bounds = Bounds(*message["bounds"])
+    retirement = Retirement(bounds) if bounds else None
+    child = make_child(message["executor"], message["index"], desk, runner, broker, standing, slots, link, retirement)
     child.send_figures = figures.send
     app.child_started()
     signals.worker_process_init.send()
@@ -94,12 +97,13 @@ def make_child(
     standing: Standing,
     slots: Slots,
     link: Link,
+    retirement: Retirement | None,
 ) -> Child | Crew:
     """Return the child that an executor needs, ready to run."""
     if executor not in ("thread", "asyncio"):
         limit = SoftLimit()
         limit.install()
-        return Child(index, desk, runner, broker, standing, slots, link, limit)
+        return Child(index, desk, runner, broker, standing, slots, link, limit, retirement)
     from umbel.worker.alarms import Alarms
     from umbel.worker.crew import Crew
 
@@ -113,7 +117,7 @@ def make_child(
         from umbel.worker.loop import Loop
 
         hands = Loop(runner, alarms)
-    crew = Crew(index, desk, broker, standing, slots, link, hands, alarms)
+    crew = Crew(index, desk, broker, standing, slots, link, hands, alarms, retirement)
     hands.join(crew)
     return crew
 

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import astuple
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ from umbel.worker.orders import Orders
 from umbel.worker.pulse import Pulse
 from umbel.worker.quarantine import Quarantine
 from umbel.worker.remote import Remote
+from umbel.worker.retirement import Bounds
 from umbel.worker.revoking import tell_revoked
 from umbel.worker.roster import Roster
 from umbel.worker.seat import Burial, Condemned, Seat, Sentence, burial_of, pause_before_birth
@@ -71,6 +73,7 @@ class Supervisor:
         result_ttl: seconds to keep records.
         about: what the zygote tells of the app.
         shape: how many children, and what they run tasks with.
+        bounds: of what a child does before it is replaced.
         cancel_timeout: seconds for tasks that were told to end, where their children can tell them.
     """
 
@@ -86,7 +89,9 @@ class Supervisor:
         about: About,
         shape: Shape,
         cancel_timeout: float,
+        bounds: Bounds,
     ) -> None:
+        self._bounds = bounds
         self._shape = shape
         self._cancel_timeout = cancel_timeout
         self._options = options
@@ -267,7 +272,7 @@ class Supervisor:
     def _births(self, now: float) -> None:
         if self._zygote.lost and not self._draining:
             self._zygote.begin_anew(self._options, self._slots)
-        for seat in self._seats:
+        for seat in list(self._seats):
             if self._draining:
                 if seat.link is not None and not seat.draining:
                     seat.draining = seat.link.send({"what": "drain"})
@@ -284,6 +289,7 @@ class Supervisor:
                 "index": seat.index,
                 "lanes": self._slots.lanes,
                 "executor": self._shape.executor,
+                "bounds": astuple(self._bounds),
                 "worker": self._id,
                 "hostname": self._hostname,
                 "standing": self._staff.word(seat),
@@ -335,6 +341,8 @@ class Supervisor:
                     self.tally.take(seat.index, message)
                 case "alone":
                     self._quarantine.ask(seat, time.monotonic())
+                case "retires":
+                    self._staff.replace(seat)
                 case "together":
                     self._quarantine.over(seat)
                 case "failed":
@@ -353,7 +361,7 @@ class Supervisor:
                 log.error("zygote.died", extra={"status": status})
                 continue
             # Heard first: who it was, if it died before that was read, and an owner that it announced last.
-            for seat in self._seats:
+            for seat in list(self._seats):
                 if seat.link is not None and seat.pid in (0, pid):
                     self._hear(seat)
                 if seat.pid == pid:
@@ -457,7 +465,7 @@ class Supervisor:
     def _end_of_patience(self) -> None:
         """The time to drain is over: hand back what runs (or fail it, where that is asked for)."""
         why = "drain-fail" if self._options.drain_on_timeout == "fail" and not self._cold else "cold"
-        for seat in self._seats:
+        for seat in list(self._seats):
             if seat.pid and not seat.sentences:
                 running = self._slots.running(seat.index)
                 log.warning("worker.hands_back", extra={"pid": seat.pid, "tasks_running": len(running), "how": why})

@@ -15,6 +15,7 @@ from umbel.worker.about import About
 from umbel.worker.link import PACKET, Link
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pulse import Pulse
+from umbel.worker.retirement import Bounds
 from umbel.worker.seat import Burial, Seat
 from umbel.worker.slots import Slots
 from umbel.worker.supervisor import Supervisor
@@ -26,7 +27,9 @@ def supervisor() -> Supervisor:
     broker = MemoryBroker(f"memory://{uuid.uuid4()}")
     two = Shape("process", 2, 1)
     about = About()
-    return Supervisor(WorkerOptions("x"), broker, ZygoteHandle(about), Slots(), (("q", 1),), "w", 60.0, about, two, 5.0)
+    return Supervisor(
+        WorkerOptions("x"), broker, ZygoteHandle(about), Slots(), (("q", 1),), "w", 60.0, about, two, 5.0, Bounds()
+    )
 
 
 @pytest.fixture
