@@ -40,7 +40,7 @@ def machine_id() -> str:
     if pod:
         return pod
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             boot = file.read().strip().replace("-", "")[:12]
     except OSError:
         boot = "noboot"

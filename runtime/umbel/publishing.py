@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -242,6 +241,8 @@ def seconds_until(when: float | datetime, now: float, zone: str) -> float:
     if not isinstance(when, datetime):
         return max(0.0, float(when))
     if when.tzinfo is None:
+        from zoneinfo import ZoneInfo
+
         when = when.replace(tzinfo=ZoneInfo(zone))
     return max(0.0, when.timestamp() - now)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from umbel.control.calls import Call, Handler, Response
 from umbel.control.exposition import Sheet, serve
-from umbel.control.health import Call, Handler, Response
 
 JSON = "application/json"
 #: Pods in one hint at the most.

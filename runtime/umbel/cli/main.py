@@ -6,7 +6,6 @@ import importlib
 import os
 import signal
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +74,8 @@ class Commands(click.Group):
             raise
 
     def _added(self) -> list[Any]:
+        from importlib.metadata import entry_points  # a worker, which lives long, has no use for it
+
         return list(entry_points(group=ENTRY_POINTS))
 
 

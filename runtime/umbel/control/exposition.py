@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from umbel.control.health import Call, Handler, Response
+from umbel.control.calls import Call, Handler, Response
 from umbel.meters import Meter
 
 if TYPE_CHECKING:

@@ -7,33 +7,13 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from umbel.control.calls import Call, Handler, Response
 
 log = logging.getLogger("umbel.http")
 
-
-@dataclass(frozen=True)
-class Response:
-    """What a path answers."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "text/plain; charset=utf-8"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Call:
-    """What was asked: the path without its query, the headers in lower case, the body."""
-
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-Handler = Callable[[Call], Response]
 #: Longest request body that is read.
 BODY_LIMIT = 1 << 20
 

@@ -53,7 +53,7 @@ def connect(place: Place, timeout: float) -> socket.socket:
 
 def _open(place: Place, timeout: float) -> socket.socket:
     if place.path is None:
-        plain = _first_of(socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM), timeout)
+        plain = _first_of(socket.getaddrinfo(_name(place.host), place.port, type=socket.SOCK_STREAM), timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return plain
@@ -65,6 +65,11 @@ def _open(place: Place, timeout: float) -> socket.socket:
         plain.close()
         raise
     return plain
+
+
+def _name(host: str) -> str | bytes:
+    """Return a host as it is best asked for: text would bring the tables of international names into each process."""
+    return host.encode() if host.isascii() else host
 
 
 def _first_of(addresses: Sequence[tuple[Any, ...]], timeout: float) -> socket.socket:

@@ -9,7 +9,7 @@ import hashlib
 import re
 import time
 from collections.abc import Sequence
-from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 import hiredis
@@ -17,7 +17,8 @@ import hiredis
 from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, ServerRefused, pack, seconds_left
 
 _INCLUDE: Final = re.compile(rb"^ *-- include (\w+)$", re.M)
-_FOLDER: Final = resources.files("umbel.redis").joinpath("lua")
+#: Not by importlib.resources, which brings archives and temporary files into each process of a worker.
+_FOLDER: Final = Path(__file__).with_name("lua")
 
 
 def _read(name: str) -> bytes:

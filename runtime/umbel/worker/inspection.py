@@ -228,7 +228,7 @@ def _rusage() -> dict[str, float]:
 def _resident(pid: int) -> int | None:
     """Return the resident memory of a process in bytes, None if it is gone."""
     try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        with open(f"/proc/{pid}/statm", encoding="utf-8") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
     except OSError:
         return None

@@ -8,11 +8,11 @@ import logging
 import os
 import signal
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from umbel.broker.base import Broker, ConnectionLost, OwnerInfo, OwnerLost
+from umbel.control.calls import Call, Response
 from umbel.control.exposition import serve
-from umbel.control.health import Call, HealthServer, Response
 from umbel.control.reaper import bury_worker
 from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
 from umbel.executors import Shape, shape
@@ -25,6 +25,9 @@ from umbel.worker.slots import ROOM, Slots
 from umbel.worker.supervisor import Supervisor
 from umbel.worker.turns import Order, in_order
 from umbel.worker.zygotes import ZygoteHandle
+
+if TYPE_CHECKING:
+    from umbel.control.health import HealthServer
 
 log = logging.getLogger("umbel.worker")
 
@@ -134,7 +137,10 @@ def _leave(number: int, frame: object) -> None:
 
 
 def share_with_children() -> None:
-    """Import before the first fork what every process of the worker needs, so that they share its memory."""
+    """Import before the first fork what every process of the worker needs, so that they share its memory.
+
+    An import after it, however small, makes copies of more than a MiB of what is shared.
+    """
     for module in ("umbel.app", "umbel.broker.redis", "umbel.results.redis", "umbel.execution", "umbel.worker.start"):
         importlib.import_module(module)
     gc.collect()
@@ -223,6 +229,7 @@ def start_health(supervisor: Supervisor, port: int | None) -> HealthServer | Non
     """
     if port is None:
         return None
+    from umbel.control.health import HealthServer
 
     def livez(call: Call) -> Response:
         return Response(200, b"ok\n") if supervisor.live() else Response(503, b"the supervisor's loop stands still\n")

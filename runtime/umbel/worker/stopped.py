@@ -71,7 +71,7 @@ class StoppedChildren:
 def state_of(pid: int) -> str:
     """Return the state of a process as the kernel tells it, "X" for one that is gone."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[0]
     except OSError:
         return "X"

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from umbel.control.health import BODY_LIMIT, Call, HealthServer, Response
+from umbel.control.calls import Call, Response
+from umbel.control.health import BODY_LIMIT, HealthServer
 
 
 def _echo(call: Call) -> Response:
