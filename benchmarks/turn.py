@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.adapter import Peer, Place
+from benchmarks.counter import CounterReader
 from benchmarks.environment import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import Process
@@ -64,6 +65,10 @@ class Turn:
         finally:
             process.stop()
 
+    def ran(self) -> int:
+        """Return how many tasks have run so far."""
+        return sum(CounterReader(self.place.counters).read().values())
+
     def produce(self, job: str, *, worker: Process | None = None, **arguments: Any) -> dict[str, Any]:
         """Run one job of `benchmarks.producer` in the peer's environment and return its figures.
 
@@ -107,13 +112,14 @@ def new_turn(
     peer: Peer,
     bin_dir: Path,
     *,
-    waits_for_results: bool,
+    waits_for_results: bool = False,
     must_recover: bool = False,
     processes: int = _PROCESSES,
+    payload: int = 0,
 ) -> Iterator[Turn]:
     """Make a temporary folder and a fresh Redis for one measurement of one peer."""
     with tempfile.TemporaryDirectory(prefix="umbel-bench-") as path, fresh_server(Path(path)) as server:
         counters = Path(path) / "counters"
         counters.mkdir()
-        place = Place(server.url, counters, processes, waits_for_results, must_recover)
+        place = Place(server.url, counters, processes, waits_for_results, must_recover, payload)
         yield Turn(name, peer, bin_dir, place, server, Path(path))

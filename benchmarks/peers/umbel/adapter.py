@@ -13,11 +13,12 @@ from benchmarks.adapter import Peer, Place, Producer, Role, TaskName
 class UmbelProducer(Producer):
     """`delay`, `get`, and `app.batch()` for many."""
 
-    def __init__(self) -> None:
+    def __init__(self, payload: int = 0) -> None:
         from benchmarks.peers.umbel import tasks
 
         self._tasks: dict[str, Any] = tasks.TASKS
         self._app: Any = tasks.app
+        self._payload = "x" * payload
 
     def send(self, task: TaskName, number: int) -> str:
         """Enqueue by `delay`."""
@@ -48,8 +49,10 @@ class UmbelProducer(Producer):
         return asyncio.run(gather())
 
     def _send_many(self, task: TaskName, numbers: Sequence[int]) -> list[Any]:
-        delay = self._tasks[task].delay
         with self._app.batch():
+            if self._payload:
+                return [self._tasks["carry"].delay(number, self._payload) for number in numbers]
+            delay = self._tasks[task].delay
             return [delay(number) for number in numbers]
 
 
@@ -72,7 +75,7 @@ class UmbelPeer(Peer):
 
     def producer(self, place: Place) -> UmbelProducer:
         """Return the sending side."""
-        return UmbelProducer()
+        return UmbelProducer(place.payload)
 
 
 PEER = UmbelPeer()

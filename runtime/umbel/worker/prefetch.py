@@ -11,8 +11,9 @@ HORIZON = 0.005
 MOST = 128
 #: Tasks longer than this many round trips are fetched one by one.
 LONG = 10.0
-#: Weight of the newest measurement.
+#: Weight of the newest measurement; a task that is longer than those before counts more.
 _NEW = 0.2
+_NEW_AND_LONGER = 0.3
 
 
 class Estimate:
@@ -23,11 +24,15 @@ class Estimate:
         self.round_trip = 0.0005
 
     def ran(self, seconds: float) -> None:
-        """Take in one task's run time; a longer one counts at once, shorter ones bit by bit."""
-        if self.runtime is None or seconds > self.runtime:
+        """Take in one task's run time.
+
+        A longer one does not count as a whole: it may be a short one that had to wait for the processor, after which it would
+        take many turns to fetch ahead again. What waits behind one that is really long is given back, see `Helper`.
+        """
+        if self.runtime is None:
             self.runtime = seconds
         else:
-            self.runtime += (seconds - self.runtime) * _NEW
+            self.runtime += (seconds - self.runtime) * (_NEW_AND_LONGER if seconds > self.runtime else _NEW)
 
     def travelled(self, seconds: float) -> None:
         """Take in one round trip."""

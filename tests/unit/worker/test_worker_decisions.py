@@ -48,6 +48,18 @@ def test_one_long_task_ends_fetching_ahead_at_once() -> None:
     assert estimate.want() == 1
 
 
+def test_a_short_task_that_waited_for_the_processor_does_not_end_fetching_ahead() -> None:
+    estimate = _estimate(0.000_010)
+    estimate.ran(0.004)
+    assert 1 < estimate.want() < 10
+    fetches = 0
+    while estimate.want() < MOST / 2:
+        for _ in range(estimate.want()):
+            estimate.ran(0.000_010)
+        fetches += 1
+    assert fetches <= 5
+
+
 def test_weights_are_the_share_of_turns() -> None:
     turns = Turns([("a", 3), ("b", 1)])
     assert Counter(turns.next() for _ in range(400)) == {"a": 300, "b": 100}
