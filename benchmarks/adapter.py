@@ -36,6 +36,8 @@ class Place:
     waits_for_results: bool
     #: Whether the peer's options against the loss of tasks are on: where a worker is killed.
     must_recover: bool = False
+    #: Bytes of text that each message carries besides; ours only.
+    payload: int = 0
 
     def environment(self) -> dict[str, str]:
         """Return the variables from which `from_environment` makes the same place."""
@@ -45,6 +47,7 @@ class Place:
             "BENCH_PROCESSES": str(self.processes),
             "BENCH_WAITS_FOR_RESULTS": "1" if self.waits_for_results else "0",
             "BENCH_MUST_RECOVER": "1" if self.must_recover else "0",
+            "BENCH_PAYLOAD": str(self.payload),
         }
 
     @classmethod
@@ -56,6 +59,7 @@ class Place:
             processes=int(os.environ["BENCH_PROCESSES"]),
             waits_for_results=os.environ["BENCH_WAITS_FOR_RESULTS"] == "1",
             must_recover=os.environ["BENCH_MUST_RECOVER"] == "1",
+            payload=int(os.environ["BENCH_PAYLOAD"]),
         )
 
 

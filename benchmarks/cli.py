@@ -1,4 +1,4 @@
-"""The command line: which peers, which measures, how much, where the figures go."""
+"""The command line: which parts, which peers, which measures, how much, where the figures go."""
 
 from __future__ import annotations
 
@@ -8,24 +8,32 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from benchmarks import machine
 from benchmarks.adapter import Role
+from benchmarks.anatomy import take_apart
 from benchmarks.environment import HERE, PEERS, ensure_environment, installed_versions
 from benchmarks.errors import BenchmarkError
 from benchmarks.goals import judge
+from benchmarks.growth import grow
 from benchmarks.measures import MEASURES, Sizes
+from benchmarks.mixed import mix
 from benchmarks.processes import no_orphans
 from benchmarks.producer import load_peer
 from benchmarks.report import build_document, build_goal_table, build_table
-from benchmarks.rounds import Entrant, take_rounds
+from benchmarks.rounds import Entrant, Record, take_rounds
 
 _RESULTS = HERE / "results"
 _INTERRUPTED = 130
 #: To which the table compares, unless other peers are asked for.
 _FIRST = "celery"
+_OURS = "umbel"
+_ANATOMY_TASKS = 400_000
+#: What a run consists of: the comparison, and some looks at ours alone.
+PARTS = ("peers", "anatomy", "growth", "mixed")
 #: Columns of the tables where there is no terminal to ask.
 _PLAIN_WIDTH = 190
 
@@ -61,6 +69,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="how long a killed worker's tasks are awaited",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--parts", type=_some_of(PARTS), default=list(PARTS), metavar="A,B", help=", ".join(PARTS))
     parser.add_argument("--check", action="store_true", help="exit with 2 if a goal is missed")
     return parser.parse_args(arguments)
 
@@ -86,25 +95,44 @@ def _run(options: argparse.Namespace) -> int:
     about = machine.describe()
     entrants = [_enter(name) for name in options.peers]
     with Console(stderr=True).status("…") as status:
-        record = take_rounds(entrants, measures, sizes, options.rounds, status.update)
+        peers = "peers" in options.parts
+        record = take_rounds(entrants, measures, sizes, options.rounds, status.update) if peers else Record()
+        ours = _take_ours(options.parts, status.update)
+    about["load_after"] = machine.load()
     verdicts = judge(record, entrants)
-    console.print(build_table(record, entrants, measures, options.rounds))
+    if record.figures:
+        console.print(build_table(record, entrants, measures, options.rounds))
     if verdicts:
         console.print(build_goal_table(verdicts, MEASURES))
     console.print(" · ".join(f"{key} {value}" for key, value in about.items()))
     now = datetime.datetime.now(datetime.UTC)
-    document = json.dumps(
-        build_document(record, entrants, verdicts, sizes, about, now.isoformat(timespec="seconds")), indent=1
-    )
-    _RESULTS.mkdir(exist_ok=True)
-    for path in (_RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json", options.json):
-        if path is not None:
-            path.write_text(document + "\n")
+    document = build_document(record, entrants, verdicts, sizes, about, now.isoformat(timespec="seconds"))
     for sentence in (*record.notes, *record.failures):
         print(sentence, file=sys.stderr)
+    _write(document | ours, _RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json", options.json)
     if record.failures:
         return 1
     return 2 if options.check and not all(verdict.met for verdict in verdicts) else 0
+
+
+def _take_ours(parts: Sequence[str], tell: Callable[[str], None]) -> dict[str, Any]:
+    """Return what was found out about ours alone, as far as asked for."""
+    found: dict[str, Any] = {}
+    if "anatomy" in parts:
+        tell("where the time of a task goes")
+        found["anatomy"] = take_apart(_enter(_OURS), _ANATOMY_TASKS)
+    if "growth" in parts:
+        found["growth"] = grow(_enter(_OURS), tell)
+    if "mixed" in parts:
+        found["mixed"] = mix(_enter(_OURS), tell)
+    return found
+
+
+def _write(document: dict[str, Any], *paths: Path | None) -> None:
+    _RESULTS.mkdir(exist_ok=True)
+    for path in paths:
+        if path is not None:
+            path.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def _enter(name: str) -> Entrant:

@@ -11,7 +11,7 @@ from benchmarks.server import find_binary
 
 
 def describe() -> dict[str, object]:
-    """Return the machine, kernel, Python, Redis and the load before the run."""
+    """Return the machine, kernel, Python, Redis and the load now."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -20,8 +20,13 @@ def describe() -> dict[str, object]:
         "system": platform.system(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "redis": _redis_version(),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": load(),
     }
+
+
+def load() -> float:
+    """Return how many processes ran or wanted to, on the average of the last minute."""
+    return round(os.getloadavg()[0], 2)
 
 
 def _processor() -> str:

@@ -30,8 +30,8 @@ class Sizes:
     seconds in which a killed worker's tasks are expected back."""
 
     tasks: int = 2000
-    seconds: float = 1.5
-    trips: int = 300
+    seconds: float = 1.0
+    trips: int = 200
     waiters: int = 10_000
     recovery: float = 90.0
 
@@ -69,14 +69,15 @@ def _send_in_bulk(turn: Turn, sizes: Sizes) -> Figures:
     return {"rate": figures["rate"]}
 
 
-def _preload(turn: Turn, task: str, tasks: int) -> dict[str, Any]:
+def preload(turn: Turn, task: str, tasks: int) -> dict[str, Any]:
+    """Send so many tasks, in bulk where the peer can."""
     if turn.peer.bulk:
         return turn.produce("bulk", task=task, tasks=tasks, seconds=0.0, size=turn.peer.bulk_size)
     return turn.produce("enqueue", task=task, tasks=tasks, seconds=0.0, warm_up=0)
 
 
 def _drain(turn: Turn, task: str, tasks: int) -> Figures:
-    preloaded = _preload(turn, task, tasks)
+    preloaded = preload(turn, task, tasks)
     with turn.worker() as worker:
         samples = drain.watch(turn.place.counters, tasks, worker, turn.server.process)
         result = drain.evaluate(samples, tasks)
@@ -92,7 +93,7 @@ def _drain_noop(turn: Turn, sizes: Sizes) -> Figures:
 
 
 def _drain_work(turn: Turn, sizes: Sizes) -> Figures:
-    return _drain(turn, "work", sizes.tasks)
+    return _drain(turn, "work", sizes.tasks // 2)
 
 
 def _round_trip(turn: Turn, sizes: Sizes) -> Figures:
@@ -139,7 +140,13 @@ MEASURES = {
             {"p50": ("idle round trip, median", "ms", False), "p99": ("idle round trip, p99", "ms", False)},
             waits_for_results=True,
         ),
-        Measure("memory", _idle_memory, {"pss": ("idle worker, proportional", "MiB", False)}, waits_for_results=True),
+        Measure(
+            "memory",
+            _idle_memory,
+            {"pss": ("idle worker, proportional", "MiB", False)},
+            waits_for_results=True,
+            once=True,
+        ),
         Measure(
             "waiters",
             _wait_for_many,

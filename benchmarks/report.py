@@ -93,13 +93,14 @@ def _heading(entrant: Entrant) -> str:
 def _cell(value: Spread | None, times: float | None) -> str:
     if value is None:
         return "–"
-    text = _number(value.median)
+    text = show_number(value.median)
     if value.lowest != value.highest:
-        text += f"\n[dim]({_number(value.lowest)}–{_number(value.highest)})[/dim]"
+        text += f"\n[dim]({show_number(value.lowest)}–{show_number(value.highest)})[/dim]"
     return text if times is None else f"{text}\n{times:.2f}×"
 
 
-def _number(value: float) -> str:
+def show_number(value: float) -> str:
+    """Return a figure with the digits that mean something."""
     if value < 0:
         return "never"
     whole = value >= 100 or value == int(value)

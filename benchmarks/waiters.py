@@ -11,7 +11,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.proctree import memory
 from benchmarks.turn import Job, Turn
 
-_TIMEOUT = 120.0
+_TIMEOUT = 60.0
 _POLL_SECONDS = 0.02
 _LOOK_SECONDS = 0.2
 
@@ -45,7 +45,9 @@ def _watch(turn: Turn, job: Job) -> tuple[float, int, float]:
     reader = CounterReader(turn.place.counters)
     first, connections, pss, look = 0.0, 0, 0.0, 0.0
     end = time.monotonic() + _TIMEOUT
-    while job.process.runs() and time.monotonic() < end:
+    while job.process.runs():
+        if time.monotonic() > end:
+            raise BenchmarkError(f"{job.process.title} had not all results after {_TIMEOUT:.0f} s")
         now = time.perf_counter()
         if not first and any(count > 0 for count in reader.read().values()):
             first = now

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from benchmarks.adapter import Place
+from benchmarks.anatomy import OTHER, STEPS, take_apart
 from benchmarks.measures import MEASURES, Sizes
 from benchmarks.peers.barest.adapter import BarestPeer
+from benchmarks.producer import load_peer
 from benchmarks.rounds import Entrant, Record, take_rounds
 
-SMALL = Sizes(tasks=600, seconds=0.1, trips=20, waiters=200, recovery=30.0)
+SMALL = Sizes(tasks=1200, seconds=0.1, trips=20, waiters=200, recovery=30.0)
 
 
 class Broken(BarestPeer):
@@ -36,6 +38,30 @@ def test_a_measure_gives_its_figures(measure: str) -> None:
     (figures,) = record.figures[measure]["barest"]
     assert figures.keys() >= MEASURES[measure].figures.keys()
     assert all(figures[name] > 0 for name in MEASURES[measure].figures)
+
+
+def ours() -> Entrant:
+    return Entrant("umbel", load_peer("umbel"), Path(sys.executable).parent, {})
+
+
+def test_many_waiters_of_ours_have_all_their_results() -> None:
+    record = take_rounds([ours()], [MEASURES["waiters"]], SMALL, 1, lambda _: None)
+
+    assert record.failures == []
+    (figures,) = record.figures["waiters"]["umbel"]
+    assert 0 < figures["connections"] < SMALL.waiters
+
+
+def test_a_task_is_taken_apart() -> None:
+    parts = take_apart(ours(), tasks=60_000)
+
+    assert parts["samples"] > 0
+    assert sum(step["share"] for step in parts["steps"]) == pytest.approx(1.0)
+    assert [step["step"] for step in parts["steps"]] == [*(step for step, _ in STEPS), OTHER]
+    # Samples of a child that find no place mean that the list of places is out of date.
+    assert parts["steps"][-1]["share"] < 0.2
+    assert {"evalsha", "set", "hdel"} <= {cost["what"] for cost in parts["redis"]}
+    assert parts["publish"]["in bulk"]["us"] < parts["publish"]["one by one"]["us"]
 
 
 def test_two_processors_cannot_do_more_than_2000_milliseconds_a_second() -> None:

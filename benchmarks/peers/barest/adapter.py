@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.adapter import Peer, Place, Producer, Role, TaskName
 
@@ -69,7 +70,7 @@ class BarestPeer(Peer):
     role = Role.YARDSTICK
     speed = 100
     bulk = True
-    cannot = {"recovery": "it recovers nothing"}  # noqa: RUF012
+    cannot = MappingProxyType({"recovery": "it recovers nothing"})
 
     def worker(self, place: Place, bin_dir: Path) -> list[str]:
         """Return the command of the loop's processes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -44,11 +43,11 @@ class DocketProducer(AsyncProducer):
     async def wait_for_many_soon(
         self, numbers: Sequence[int], waiting: Callable[[], None], seconds: float
     ) -> Sequence[object]:
-        """All at the same time."""
+        """Wait for one after the other: with all at the same time it ran out of connections."""
         executions = await self._send_many("noop", numbers)
         waiting()
         limit = timedelta(seconds=seconds)
-        return list(await asyncio.gather(*[execution.get_result(timeout=limit) for execution in executions]))
+        return [await execution.get_result(timeout=limit) for execution in executions]
 
     async def _send_many(self, task: TaskName, numbers: Sequence[int]) -> list[Any]:
         function = self._tasks[task]

@@ -20,8 +20,8 @@ class DramatiqProducer(Producer):
         self._sent: dict[str, Any] = {}
 
     def send(self, task: TaskName, number: int) -> str:
-        """Enqueue by `send`."""
-        return str(self._tasks[task].send(number).message_id)
+        """Enqueue by `send`. The id names the task too: a result's key is made of queue, actor and id."""
+        return f"{task}:{self._tasks[task].send(number).message_id}"
 
     def round_trip(self, number: int, timeout: float) -> object:
         """`send`, and `get_result` that blocks."""
@@ -30,8 +30,9 @@ class DramatiqProducer(Producer):
         return result
 
     def stored(self, task_id: str) -> object:
-        """Read what the backend holds, by a message of the same id: its key is made of queue, actor and id."""
-        message = self._tasks["noop"].message(0).copy(message_id=task_id)
+        """Read what the backend holds, by a message of the same task and id."""
+        task, _, message_id = task_id.partition(":")
+        message = self._tasks[task].message(0).copy(message_id=message_id)
         result: object = self._backend.get_result(message)
         return result
 
