@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
+from umbel.steering import here
+
 _local = threading.local()
-#: By thread: the coroutine that `run_coroutine` runs there.
-_here: dict[int, Steered] = {}
 
 
 class Steered(Coroutine[Any, Any, Any]):
@@ -103,11 +103,6 @@ def _is_cancellation(error: Any) -> bool:
     return isinstance(error, asyncio.CancelledError) or error is asyncio.CancelledError
 
 
-def steered_in(thread: int) -> Steered | None:
-    """Return the coroutine that `run_coroutine` runs in a thread, by the thread's ident."""
-    return _here.get(thread)
-
-
 def run_coroutine(coroutine: Coroutine[Any, Any, Any], *, keep_loop: bool) -> Any:
     """Return what the coroutine returns.
 
@@ -129,11 +124,11 @@ def _run_here(coroutine: Coroutine[Any, Any, Any]) -> Any:
     runner = _runner()
     steered = Steered()
     thread = threading.get_ident()
-    _here[thread] = steered
+    here[thread] = steered
     try:
         return runner.run(steered.drive(coroutine), context=copy_context())
     finally:
-        _here.pop(thread, None)
+        here.pop(thread, None)
         if asyncio.all_tasks(runner.get_loop()):
             # Somebody was left behind: the loop ends with them, the next task gets a fresh one.
             _local.runner = None

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from umbel.awaiting import Steered, steered_in
+from umbel.awaiting import Steered
 from umbel.errors import SoftTimeLimitExceeded, TaskCancelled, TimeLimitExceeded
 from umbel.interrupting import Condemned, soft_limit
 from umbel.states import FAILURE
+from umbel.steering import steered_in
 from umbel.worker.alarms import Alarm, Alarms
 
 

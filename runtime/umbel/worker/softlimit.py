@@ -10,8 +10,8 @@ import signal
 import threading
 from types import FrameType
 
-from umbel.awaiting import steered_in
 from umbel.interrupting import soft_limit
+from umbel.steering import steered_in
 
 
 class SoftLimit:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 from tests.redis_server import RedisServer
 from tests.workers import Worker, runs, until
 
 from umbel import Umbel
+
+SPARED = {
+    "asyncio",
+    "email",
+    "http.server",
+    "importlib.metadata",
+    "prometheus_client",
+    "redis",
+    "ssl",
+    "zipfile",
+    "zoneinfo",
+}
 
 
 def test_nothing_is_imported_after_the_start(
@@ -25,3 +39,13 @@ def test_nothing_is_imported_after_the_start(
     late = [line.rpartition("|")[2].strip() for line in after.splitlines() if line.startswith("import time:")]
 
     assert [name for name in late if name.startswith(("umbel", "encodings"))] == []
+
+
+def test_a_worker_does_without_what_few_tasks_need() -> None:
+    program = (
+        "import sys, umbel.cli.main, umbel.cli.worker, umbel.worker.main as main; main.share_with_children(); "
+        f"print(*{SPARED} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []
