@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from umbel import Umbel
+from umbel import Task, Umbel
 
 app = Umbel("sample", result_expires=600)
 
@@ -248,3 +248,36 @@ def only_one(name: str, folder: str) -> str:
         time.sleep(0.02)
     _note(f"ran {name}")
     return name
+
+
+class _Mourned(Task[Any, Any]):
+    """Notes how it ends."""
+
+    abstract = True
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        _note(f"failed {type(exc).__name__} {args} {self.request.id == task_id}")
+        if args[1:] == ["die"]:
+            os._exit(3)
+        if args[1:] == ["hang"]:
+            time.sleep(60)
+
+    def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        _note(f"returned {status}")
+
+
+@app.task(base=_Mourned, time_limit=1)
+def mourned(number: int, how: str = "") -> None:
+    _note(f"ran {number}")
+    time.sleep(60)
+
+
+@app.task(base=_Mourned)
+def mourned_crash(number: int, how: str = "") -> None:
+    _note(f"ran {number}")
+    os._exit(7)
+
+
+@app.task(time_limit=0.5, ignore_result=True, store_errors_even_if_ignored=True)
+def overdue_ignored() -> None:
+    time.sleep(60)

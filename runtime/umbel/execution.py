@@ -301,6 +301,23 @@ def _retried(app: Umbel, task: Task[..., Any], message: Message, again: Retry, n
     return Execution(message, states.RETRY, Kind.RETRY, record, following, again.when, cause)
 
 
+def notify(app: Umbel, ended: Execution, *, hostname: str, queue: str) -> None:
+    """Call the handlers of a task class for an end that its code did not see: what ran it was killed, or died too often."""
+    message = ended.message
+    task = app.tasks[message.headers["task"]]
+    try:
+        codec = serialization.by_content_type(message.headers.get("content_type"))
+        args, kwargs = _arguments(codec.decode(message.body))
+    except (DecodeError, InvalidTaskError):
+        return  # it has no arguments to hand over
+    request = Request(app, task, message, args, kwargs, hostname, queue, False)
+    token = enter(request)
+    try:
+        _notify(task, request, ended)
+    finally:
+        leave(token)
+
+
 def _notify(task: Task[..., Any], request: Request, ended: Execution) -> None:
     """Call the handlers of a task class. What they raise is logged; it changes nothing any more."""
     from umbel.logs import get_logger

@@ -389,6 +389,12 @@ class Liveness(Protocol):
             charged: the messages, by queue.
         """
 
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
+        """Write a record in the stead of an owner that is dead; see `Consumer.store`."""
+
+    def sentence(self, owner: str, queue: str, tag: int, flag: int) -> bool:
+        """Mark a message that a dead owner holds with a flag; False if it does not hold it any more. Before the burial."""
+
     def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
         """Write one outcome in the owner's stead (a time limit, a revoke with terminate); False if it was not its own any more."""
 

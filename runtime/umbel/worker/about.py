@@ -69,6 +69,7 @@ def _description(app: Umbel) -> dict[str, Any]:
         "defaults": _options(_task_class()),
         "settings": {name: censor(name, conf[name]) for name in conf},
         "changed": sorted(changed),
+        "posthumous": [name for name in sorted(app.tasks) if _is_posthumous(app.tasks[name], conf)],
         "commands": {
             name: {"kind": command.kind, "default_timeout": command.default_timeout}
             for command in custom.commands()
@@ -76,6 +77,12 @@ def _description(app: Umbel) -> dict[str, Any]:
             if name
         },
     }
+
+
+def _is_posthumous(task: Any, conf: Any) -> bool:
+    """Whether something of a task is to be done even where the process that ran it is gone: its code's handlers, its error."""
+    keep = task.store_errors_even_if_ignored
+    return bool(task.has_handlers or (conf.task_store_errors_even_if_ignored if keep is None else keep))
 
 
 def _task_class() -> Any:

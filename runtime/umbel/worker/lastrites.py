@@ -29,6 +29,8 @@ TRACEBACK: Final = 4_000
 TEXT: Final = 1_000
 #: Header of a forwarded message, among the user's own: ``self.request.headers["dead_letter"]``.
 HEADER: Final = "dead_letter"
+#: Headers that a forwarded message leaves behind: its delay, the run of a schedule and the lock of a unique task, which ended.
+_LEFT: Final = ("delay", "schedule", "run", "lock")
 
 
 def prepare(app: Umbel, delivery: Delivery, ended: Execution, *, now: float) -> Execution:
@@ -94,7 +96,7 @@ def _forwarded(app: Umbel, delivery: Delivery, ended: Execution, target: str, no
 
 def _message(message: Message, reason: dict[str, Any], path: list[str], now: float) -> Message:
     """Return the message for the queue that receives: as if never delivered, with the reason among its headers."""
-    headers = {name: value for name, value in message.headers.items() if name not in ("delay", "schedule", "run")}
+    headers = {name: value for name, value in message.headers.items() if name not in _LEFT}
     told = {"reason": reason.get("reason"), "message": reason.get("message"), "died": now, "path": path}
     headers["headers"] = {**(headers.get("headers") or {}), HEADER: told}
     return replace(

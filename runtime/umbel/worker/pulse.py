@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 
 from umbel import failure, states
 from umbel import message as messages
@@ -16,9 +17,10 @@ from umbel.clock import SYSTEM_CLOCK, Clock
 from umbel.control import obituaries
 from umbel.control.reaper import Reaper
 from umbel.dropping import LOOK_EVERY, look_after
-from umbel.errors import DecodeError, TaskError, TaskRevokedError, TimeLimitExceeded, UmbelError, WorkerLostError
-from umbel.message import Message
+from umbel.errors import DecodeError, TaskError, TaskRevokedError, UmbelError
+from umbel.message import OVERDUE, UNFINISHED, Message
 from umbel.record import Record
+from umbel.worker.lateends import overdue, unfinished
 from umbel.worker.seat import Burial, Sentence
 
 log = logging.getLogger("umbel.worker")
@@ -30,6 +32,10 @@ HOLD_AFTER = 8.0
 #: Seconds between two readings of all that is revoked, and that the others read again.
 ALL_REVOKED_EVERY = 600.0
 OVERLAP = 5.0
+#: Sentences whose task a child may tell the end of, and how its message is marked for that.
+FLAGS = {"time-limit": OVERDUE, "drain-fail": UNFINISHED}
+#: Cause of a death, for the story of a dead letter.
+TOLD = "it was killed in a handler of the task's end (on_failure or after_return)"
 
 
 class Pulse:
@@ -44,6 +50,7 @@ class Pulse:
         queues: names, in the order of the children's queue numbers.
         hostname: for the records.
         worker: id of the supervisor.
+        posthumous: tells whether something of a task, by its name, is to be done where its process is gone.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class Pulse:
         queues: list[str],
         hostname: str,
         worker: str = "",
+        posthumous: Callable[[str], bool] = lambda task: False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._broker = broker
@@ -67,6 +75,7 @@ class Pulse:
         self._queues = queues
         self._hostname = hostname
         self._worker = worker
+        self._posthumous = posthumous
         self._clock = clock
         self._liveness = broker.liveness()
         self._reaper = Reaper(self._liveness, clock)
@@ -191,8 +200,8 @@ class Pulse:
         while self._pending:
             burial = self._pending[0]
             for sentence in burial.sentences:
-                if sentence.why != "cold":
-                    self._carry_out(burial.owner, sentence)
+                if sentence.why != "cold" and not self._carry_out(burial.owner, sentence):
+                    burial = replace(burial, charge=Charge.LOST, guilty=sentence.tag, cause=TOLD)
             if burial.charge in (Charge.LOST, Charge.SUSPECT):
                 self._note(burial, self._liveness.held(burial.owner))
             moved = self._liveness.bury(
@@ -218,28 +227,47 @@ class Pulse:
         messages = obituaries.charged(held, burial.charge, burial.guilty, burial.suspects)
         obituaries.note(self._liveness, owner, messages, burial.charge, burial.cause)
 
-    def _carry_out(self, owner: str, sentence: Sentence) -> None:
-        """Write the end of the task for which the child was killed. Done twice, the second finds the tag gone."""
+    def _carry_out(self, owner: str, sentence: Sentence) -> bool:
+        """Write the end of the task for which the child was killed. Done twice, the second finds the tag gone.
+
+        Where the task has handlers, or its error is stored though its results are not, a child tells its end: this process
+        runs no code of the user's. Who waits is told here already.
+
+        Returns: False if that is what the child was at, so that it is charged: handlers too may hang.
+        """
         name = self._queues[sentence.queue]
         payload = self._liveness.held(owner).get(name, {}).get(sentence.tag)
         if payload is None:
-            return
+            return True
         try:
             message = messages.decode(payload)
         except DecodeError:
-            return
+            return True
+        if message.flags & (OVERDUE | UNFINISHED):
+            return False
         error, state = verdict_of(sentence)
-        self._liveness.settle(owner, name, self._outcome(sentence.tag, message, error, state))
+        outcome = self._outcome(sentence.tag, message, error, state)
+        if sentence.why in FLAGS and self._posthumous(message.headers["task"]):
+            if not message.headers.get("ignore_result"):
+                record = self._record(message, error, state)
+                self._liveness.store(outcome.task_id, record, self._ttl, outcome.reply_to)
+            self._liveness.sentence(owner, name, sentence.tag, FLAGS[sentence.why])
+        else:
+            self._liveness.settle(owner, name, outcome)
         log.error(
             "task.killed",
             extra={"task": message.headers["task"], "task_id": message.headers["id"], "error": str(error)},
         )
+        return True
+
+    def _record(self, message: Message, error: TaskError, state: str) -> Record:
+        return Record(
+            state, failure.encode(error), message.attempt, int(time.time() * 1000), {"worker": self._hostname}
+        )
 
     def _outcome(self, tag: int, message: Message, error: TaskError, state: str) -> Outcome:
         headers = message.headers
-        record = Record(
-            state, failure.encode(error), message.attempt, int(time.time() * 1000), {"worker": self._hostname}
-        )
+        record = self._record(message, error, state)
         run = (headers["schedule"], headers.get("run", ""), state) if "schedule" in headers else None
         stored = None if headers.get("ignore_result") else record.encode()
         lock = (headers["lock"][0], 0.0) if "lock" in headers else None
@@ -257,10 +285,7 @@ def task_id_of(payload: bytes) -> str | None:
 def verdict_of(sentence: Sentence) -> tuple[TaskError, str]:
     """Return the error and the state of a task that was killed on purpose. Pure."""
     if sentence.why == "time-limit":
-        error = TimeLimitExceeded(f"the time limit of {sentence.seconds:g} s is over: the task's process was killed")
-        return error, states.FAILURE
+        return overdue(sentence.seconds), states.FAILURE
     if sentence.why == "revoked":
         return TaskRevokedError("terminated"), states.REVOKED
-    return WorkerLostError(
-        "the worker was told to end and the task did not finish in time (drain.onTimeout is Fail)"
-    ), states.FAILURE
+    return unfinished(), states.FAILURE

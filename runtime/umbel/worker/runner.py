@@ -18,10 +18,10 @@ from umbel.dropping import end_dropped
 from umbel.errors import DecodeError, UmbelError, WorkerLostError
 from umbel.execution import run, run_async
 from umbel.limits import Limits, limits_of
-from umbel.message import Message
+from umbel.message import OVERDUE, UNFINISHED, Message
 from umbel.record import Record
 from umbel.verdict import Execution
-from umbel.worker import forks, gate, lastrites
+from umbel.worker import forks, gate, lastrites, lateends
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -130,6 +130,8 @@ class Runner:
                     self._finish_early(delivery, self._execute(delivery, message, child, traits), child, has_place)
                 return None
             ended = self._execute(delivery, message, child, traits)
+        elif self._has_mourners(message, ended, child, delivery):
+            self._mourn(delivery, ended, traits, child)
         return self._report(delivery, ended, child, has_place)
 
     async def run_async(
@@ -164,6 +166,8 @@ class Runner:
                     await aside(self._finish_early, delivery, ended, child, has_place)
                 return None
             ended = await self._execute_async(delivery, message, child, traits, begin())
+        elif self._has_mourners(message, ended, child, delivery):
+            await aside(self._mourn, delivery, ended, traits, child)
         if ended.kind is Kind.DEAD:
             return await aside(self._report, delivery, ended, child, has_place)
         return self._report(delivery, ended, child, has_place)
@@ -181,6 +185,9 @@ class Runner:
     def _sentence(self, delivery: Delivery, message: Message, child: Child) -> Execution | None:
         """Return the end of a message that is not to run, None if it may."""
         bound = child.max_deliveries(delivery.queue)
+        if message.flags & (OVERDUE | UNFINISHED):
+            limit = self._traits_of(message).time_limit
+            return lateends.end_of(self._app, message, limit, now=child.now(), hostname=self._hostname)
         if message.lost and message.lost >= bound:
             why = lost_too_often(message.lost, bound)
             return verdict.dead(self._app, message, why, "MaxDeliveries", now=child.now(), hostname=self._hostname)
@@ -202,6 +209,16 @@ class Runner:
             ended = verdict.revoked(self._app, message, "replaced", now=child.now(), hostname=self._hostname)
             return True, ended, has_place
         return admission is Admission.GO, ended, has_place
+
+    def _has_mourners(self, message: Message, ended: Execution, child: Child, delivery: Delivery) -> bool:
+        """Whether the task has handlers that hear of its end though its code did not run now: it was killed, or died too often."""
+        told = bool(message.flags & (OVERDUE | UNFINISHED)) or ended.kind is Kind.DEAD
+        return told and lateends.has_handlers(self._app, message, child.max_deliveries(delivery.queue))
+
+    def _mourn(self, delivery: Delivery, ended: Execution, traits: Traits, child: Child) -> None:
+        """Call these handlers, under the eye of the supervisor: they are the user's code."""
+        child.mark(delivery, traits.time_limit or lateends.HANDLERS_LIMIT)
+        lateends.call_handlers(self._app, ended, self._hostname, delivery.queue)
 
     # The run
 

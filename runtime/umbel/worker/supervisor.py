@@ -114,6 +114,7 @@ class Supervisor:
             queues=numbers,
             hostname=hostname,
             worker=self._id,
+            posthumous=lambda task: task in about.read().get("posthumous", ()),
         )
         self._roster = Roster(
             self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining, shape.executor, numbers

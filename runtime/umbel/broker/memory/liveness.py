@@ -12,6 +12,7 @@ from umbel.memory import outcomes as memory_outcomes
 from umbel.memory.queue import MemoryQueue
 from umbel.memory.store import Store
 from umbel.message import nonce_of
+from umbel.record import Record
 
 
 class MemoryLiveness:
@@ -90,6 +91,19 @@ class MemoryLiveness:
             for queue, payloads in charged.items():
                 nonces = frozenset(nonce for nonce in map(nonce_of, payloads) if nonce is not None)
                 store.queue(queue).deaths.append((dated, nonces))
+
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
+        with self._store.locked() as store:
+            return store.records.store(task_id, record.encode(), ttl, self._clock.time(), guarded=True)
+
+    def sentence(self, owner: str, queue: str, tag: int, flag: int) -> bool:
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            holding = state.holdings.get(owner) if state is not None else None
+            if holding is None or tag not in holding.messages:
+                return False
+            holding.messages[tag] = head.flag(holding.messages[tag], flag)
+            return True
 
     def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
         now = self._clock.time()

@@ -120,7 +120,7 @@ class DeadLetters:
         """Send a letter to another queue, once; see `umbel.broker.base.Broker.forward`."""
         own = keys.queue(self._prefix, queue)
         mark = keys.forwarded(self._prefix, queue, (messages.nonce_of(original) or b"").hex())
-        names = (own.meta, own.bell, mark, *own.ready)
+        names = (own.meta, own.bell, mark, *own.ready, own.fair, own.clocks)
         arguments = (keys.LAYOUT, payload, int(REMEMBER * 1000))
 
         def send(connection: RedisConnection) -> Any:

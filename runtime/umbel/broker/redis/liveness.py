@@ -13,7 +13,9 @@ from umbel.broker.base import Charge, ConnectionLost, Death, Outcome, OwnerInfo
 from umbel.broker.redis import deaths
 from umbel.broker.redis.apart import store_record
 from umbel.broker.redis.burial import bury_all
+from umbel.broker.redis.consumer import store
 from umbel.broker.redis.packing import cycle_keys, pack_outcomes
+from umbel.record import Record
 from umbel.redis import keys, scripts
 from umbel.redis.connection import AWAY, Argument, RedisConnection
 from umbel.redis.endpoint import Endpoint
@@ -114,6 +116,13 @@ class RedisLiveness:
                 deaths.note(connection, self._prefix, queue, dated, payloads)
 
         self._run(work)
+
+    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
+        return self._run(lambda connection: store(connection, self._prefix, task_id, record, ttl, reply_to))
+
+    def sentence(self, owner: str, queue: str, tag: int, flag: int) -> bool:
+        names = (keys.owned(self._prefix, queue, owner),)
+        return bool(self._run(lambda connection: scripts.sentence(connection, names, (tag, flag))) == 1)
 
     def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
         fixed = cycle_keys(self._prefix, queue, owner)
