@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -15,7 +16,7 @@ from umbel.context import current_request
 from umbel.dropping import end_dropped
 from umbel.errors import EncodeError
 from umbel.ids import new_nonce, new_task_id
-from umbel.message import HEAD, VERSION, Message
+from umbel.message import GROUPED, HEAD, VERSION, Message, group_digest
 from umbel.options import check_call_options
 from umbel.result import AsyncResult
 from umbel.routing import is_static, route
@@ -35,6 +36,12 @@ def _quoted(text: str) -> bytes:
     return orjson.dumps(text)
 
 
+@lru_cache(maxsize=4096)
+def _group_headers(group: str) -> bytes:
+    """Return how the headers of a group's messages begin, as `Message.encode` has them."""
+    return b'{"g":"' + group_digest(group).encode() + b'","group":' + _quoted(group) + b","
+
+
 class Plan:
     """How calls of one task are sent without options: queue, priority and the constant part of the headers.
 
@@ -44,6 +51,7 @@ class Plan:
     __slots__ = (
         "_arguments",
         "_encode",
+        "_grouping",
         "_head",
         "_inbox",
         "_last_inbox",
@@ -63,7 +71,7 @@ class Plan:
         self.app = app
         self.serial = conf.serial
         self.usable = is_static(conf.task_routes) and not conf.task_always_eager and task.expires is None
-        special = task.group is not None or task.durability is not None or task.uniqueness is not None
+        special = task.durability is not None or task.uniqueness is not None
         self.usable = self.usable and not special
         if not self.usable:
             return
@@ -74,6 +82,7 @@ class Plan:
         self._head = orjson.dumps(headers)[:-1] + b',"id":"'
         self._name = task.name
         self._arguments: Arguments | None = task.arguments
+        self._grouping = task.grouping
         self._encode = codec.encode
         self._publish = app.broker.publish
         self._inbox: Callable[[], str | None] = app.results.inbox if not self.ignore_result else lambda: None
@@ -103,7 +112,12 @@ class Plan:
         if parent is not None and parent.id is not None:
             headers += b',"root_id":' + _quoted(parent.root_id or parent.id) + b',"parent_id":' + _quoted(parent.id)
         headers += b"}"
-        head = _pack(VERSION, 0, self._priority, 0, 0, 0, 0, 0, _nonce(), len(headers))
+        flags = 0
+        if self._grouping is not None:
+            group = self._grouping(args, kwargs)
+            if group is not None:
+                flags, headers = GROUPED, _group_headers(group) + headers[1:]
+        head = _pack(VERSION, flags, self._priority, 0, 0, 0, 0, 0, _nonce(), len(headers))
         outgoing = Outgoing(head + headers + body, task_id)
         batch = _batch()
         if batch is not None:

@@ -54,6 +54,18 @@ def test_a_task_names_the_parameter(app: Umbel) -> None:
     assert sorted(message.headers["group"] for message in sent_to(app)) == ["7", "8", "9", "other"]
 
 
+def test_both_ways_of_sending_write_the_same_headers(app: Umbel) -> None:
+    @app.task(group="customer")
+    def bill(order: int, customer: str) -> None: ...
+
+    bill.delay(1, 'O"Brien & Søn')
+    bill.apply_async((1, 'O"Brien & Søn'))
+    first, second = sent_to(app)
+    assert {**first.headers, "id": ""} == {**second.headers, "id": ""}
+    assert first.flags == second.flags == GROUPED
+    assert next(iter(first.headers)) == next(iter(second.headers)) == "g"
+
+
 def test_a_task_has_a_function_that_finds_it(app: Umbel) -> None:
     @app.task(bind=True, group=lambda order, **_: order["tenant"])
     def bill(self: Any, order: dict[str, str | None], urgent: bool = False) -> None: ...
