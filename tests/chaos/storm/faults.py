@@ -169,7 +169,7 @@ class Faults:
         place.start = None
 
         def begin() -> None:
-            place.worker = self._fleet.new_worker()
+            place.worker = self._fleet.new_worker(place.executor)
             place.leaving = True  # until it is ready
             self._after(0.5, look)
 

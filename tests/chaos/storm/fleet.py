@@ -18,7 +18,9 @@ from tests.redis_server import RedisServer
 from tests.workers import ROOT, Worker, until
 
 APP = "tests.chaos.storm.app:app"
-WORKERS = 3
+#: How each worker runs its tasks. Those of threads do not take the queue of tasks that use up their process's memory.
+EXECUTORS = ("process", "process", "thread")
+FILLED = "bulk"
 CHILDREN = 2
 #: Seconds that a worker which has to end waits for what it runs.
 DRAIN = 3.0
@@ -29,6 +31,7 @@ class Place:
     """A place for a worker: who is there now, and what is being done to it."""
 
     worker: Worker
+    executor: str
     frozen: list[int] = field(default_factory=list)  #: processes that were stopped
     leaving: bool = False
     absent: bool = False
@@ -65,22 +68,25 @@ class Fleet:
     def start(self) -> None:
         """Start all of it and wait until it works."""
         self.redis.start()
-        self.places = [Place(self.new_worker()) for _ in range(WORKERS)]
+        self.places = [Place(self.new_worker(executor), executor) for executor in EXECUTORS]
         self.start_beat()
         for place in self.places:
             place.worker.wait_ready(60)
             place.start = size_of(place.worker.pid)
         self._start_producer()
 
-    def new_worker(self) -> Worker:
+    def new_worker(self, executor: str) -> Worker:
         """Start one more worker."""
-        queues = ",".join(f"{queue}={weight}" for weight, queue in enumerate(QUEUES, 1))
+        served = [queue for queue in QUEUES if executor == "process" or queue != FILLED]
+        queues = ",".join(f"{queue}={weight}" for weight, queue in enumerate(served, 1))
         return Worker(
             self.redis.url,
             self.prefix,
             self.folder,
             "--queues",
             queues,
+            "--pool",
+            executor,
             "--drain-timeout",
             str(DRAIN),
             app=APP,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.chaos.storm import app as storm
+from tests.chaos.storm.fleet import FILLED
 from tests.chaos.storm.ledger import note
 
 from umbel.errors import OperationalError
@@ -106,6 +107,8 @@ def _produce(seed: int, number: int, rate: float, ended: threading.Event) -> Non
         ((kind, make, _),) = chance.choices(KINDS, weights)
         task, args, options = make(chance)
         options |= {"queue": chance.choice(storm.QUEUES), "priority": chance.randrange(10)}
+        if kind == "fills":
+            options["queue"] = FILLED
         task_id = f"{kind}-{number}-{count}"
         result = storm.send(task, args, options, task_id)
         # One thread asks for what comes of it now and then.
