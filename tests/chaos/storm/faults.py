@@ -107,6 +107,7 @@ class Faults:
         worker = place.worker
         owned = [key for held in self._owners().get(worker.hostname, {}).values() for key in held]
         self._recoveries.void(worker.hostname)
+        place.absent = True  # first: nobody is to be asked any more whether it lives
         for pid in pids(place):
             _send(pid, signal.SIGKILL)
         worker.process.wait(10)
@@ -143,6 +144,7 @@ class Faults:
         if place is None:
             return ""
         self._recoveries.void(place.worker.hostname)
+        place.absent = True
         place.worker.send(signal.SIGTERM)
         hostname = place.worker.hostname
         self._replace(place, 0.0)
