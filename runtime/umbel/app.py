@@ -23,9 +23,11 @@ from umbel.record import Record
 from umbel.registry import TaskRegistry
 from umbel.result import AsyncResult
 from umbel.routing import queues_in
+from umbel.shards import pick, shard_names
 from umbel.sharing import share_with
 from umbel.task import Task
 from umbel.transport import make_broker, make_results
+from umbel.unique import lock_of
 
 if TYPE_CHECKING:
     from umbel.broker.base import Broker
@@ -208,7 +210,8 @@ class Umbel:
         """Return the queues that settings and tasks name: the default one, those of tasks, those of fixed routes."""
         names = {self.conf.task_default_queue}
         names |= {task.queue for task in self.tasks.values() if task.queue}
-        return names | queues_in(self.conf.task_routes)
+        names |= queues_in(self.conf.task_routes)
+        return {shard for name in names for shard in shard_names(name, self.conf.queue_shards)}
 
     def _import_discovered(self) -> None:
         for packages, related in self._discover:
@@ -248,6 +251,9 @@ class Umbel:
         queue, message, delay = publishing.build(self, name, args, kwargs, task=task, now=time.time(), **options)
         if task is not None and task.uniqueness is not None:
             task.uniqueness.mark(message, args, kwargs)
+        if queue in self.conf.queue_shards:
+            lock = lock_of(message)  # equal tasks have to meet, and so have those of a group
+            queue = pick(queue, self.conf.queue_shards, message.headers.get("group") if lock is None else lock.name)
         durability = options.get("durability") or (task and task.durability)
         return publishing.publish(self, queue, message, delay, replicated=durability == REPLICATED)
 

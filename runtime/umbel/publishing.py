@@ -20,6 +20,7 @@ from umbel.message import GROUPED, HEAD, VERSION, Message, group_digest
 from umbel.options import check_call_options
 from umbel.result import AsyncResult
 from umbel.routing import is_static, route
+from umbel.shards import pick
 from umbel.unique import duplicate, lock_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Plan:
         "_priority",
         "_publish",
         "_reply",
+        "_shards",
         "app",
         "ignore_result",
         "queue",
@@ -76,6 +78,7 @@ class Plan:
         if not self.usable:
             return
         self.queue, self._priority = _destination(app, task.name, task)
+        self._shards = conf.queue_shards if self.queue in conf.queue_shards else None
         codec = serialization.by_name(task.serializer or conf.task_serializer)
         headers = static_headers(task, conf, codec)
         self.ignore_result = bool(headers.get("ignore_result"))
@@ -113,21 +116,23 @@ class Plan:
             headers += b',"root_id":' + _quoted(parent.root_id or parent.id) + b',"parent_id":' + _quoted(parent.id)
         headers += b"}"
         flags = 0
+        group = None
         if self._grouping is not None:
             group = self._grouping(args, kwargs)
             if group is not None:
                 flags, headers = GROUPED, _group_headers(group) + headers[1:]
         head = _pack(VERSION, flags, self._priority, 0, 0, 0, 0, 0, _nonce(), len(headers))
         outgoing = Outgoing(head + headers + body, task_id)
+        queue = self.queue if self._shards is None else pick(self.queue, self._shards, group)
         batch = _batch()
         if batch is not None:
             batch = batch.of(self.app)
         if batch is None:
-            dropped = self._publish(self.queue, (outgoing,))
+            dropped = self._publish(queue, (outgoing,))
             if dropped:
                 end_dropped(self.app.broker, dropped, self.app.conf.result_ttl)
         else:
-            batch.add(self.queue, outgoing)
+            batch.add(queue, outgoing)
         return task_id, inbox
 
 

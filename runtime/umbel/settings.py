@@ -117,6 +117,15 @@ def routes(value: Any) -> Any:
     raise ValueError("a dict {task name or pattern: queue}, a list of such pairs, or a callable")
 
 
+def shards(value: Any) -> dict[str, int]:
+    """Accept how many queues in Redis stand behind a queue, by its name."""
+    given = mapping(value)
+    for size in given.values():
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST_SHARDS:
+            raise ValueError(f"a dict {{queue: how many shards, from 1 to {MOST_SHARDS}}}")
+    return given
+
+
 def only_json(value: Any) -> tuple[str, ...]:
     given = names(value)
     if not set(given) & {"json", "application/json"}:
@@ -150,6 +159,8 @@ def zone(value: Any) -> str:
 
 
 ONE_DAY: Final = 86400.0
+#: Shards of one queue at most; a worker has a line to each.
+MOST_SHARDS: Final = 32
 
 _LIST: Final = [
     Setting("broker_url", optional(text), None, "where tasks are sent; redis://host:port/db"),
@@ -158,6 +169,7 @@ _LIST: Final = [
     Setting("publish_timeout", seconds(), 5.0, "seconds after which delay() gives up on an unreachable broker"),
     Setting("task_default_queue", text, "default", "queue of tasks that name none"),
     Setting("task_default_priority", integer(0, 9), 5, "0-9, 9 is served first"),
+    Setting("queue_shards", shards, {}, "queues that are split over several: {queue: how many}"),
     Setting("task_routes", optional(routes), None, "queues by task name: {name or pattern: queue}"),
     Setting("task_serializer", text, "json", "name of the codec of arguments"),
     Setting("result_serializer", text, "json", "name of the codec of results"),

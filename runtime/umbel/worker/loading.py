@@ -47,6 +47,7 @@ def describe(app: Any) -> dict[str, Any]:
         "name": app.main,
         "broker_url": app.broker_url(),
         "key_prefix": conf.key_prefix,
+        "queue_shards": conf.queue_shards,
         "executor": conf.worker_pool,
         "concurrency": conf.worker_concurrency,
         "children": conf.worker_children,

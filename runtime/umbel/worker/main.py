@@ -17,6 +17,7 @@ from umbel.control.reaper import bury_worker
 from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
 from umbel.executors import Shape, shape
 from umbel.ids import machine_id, new_owner_id
+from umbel.shards import spread
 from umbel.transport import make_broker
 from umbel.worker.about import About
 from umbel.worker.options import WorkerOptions
@@ -47,6 +48,7 @@ def run(options: WorkerOptions) -> int:
     built = shape_of(options, app)
     slots.lanes = built.lanes
     queues = options.queues or tuple((name, 1) for name in app["queues"])
+    queues = spread(queues, app["queue_shards"])
     queues = in_order(queues, Order(options.queue_order))
     hostname = (
         options.hostname or f"{app['name'] or 'umbel'}@{os.environ.get('UMBEL_POD_NAME') or socket.gethostname()}"
@@ -169,7 +171,8 @@ def check_queues(
     Raises:
         QueueNotFound: as said.
     """
-    known = set(app["queues"]) | set(broker.queues())
+    shards = app["queue_shards"]
+    known = {*app["queues"], *broker.queues(), *(name for name, _ in spread(((queue, 1) for queue in shards), shards))}
     strange = [name for name, _ in queues if name not in known]
     if not strange:
         return

@@ -14,6 +14,8 @@ from tests.workers import Worker, runs, until
 
 from umbel import Umbel
 from umbel.errors import TaskRevokedError, TimeLimitExceeded
+from umbel.redis import keys
+from umbel.shards import shard_names
 
 S = "tests.sample_app."
 QUEUES = "default,mail,reports"
@@ -40,6 +42,20 @@ def test_tasks_of_all_queues_end(app: Umbel, worker: Worker) -> None:
     with pytest.raises(TimeLimitExceeded):
         app.send_task(S + "too_long").get(timeout=30)
     until(lambda: not any(app.broker.info(queue).in_flight for queue in QUEUES.split(",")), "nothing is held any more")
+
+
+def test_a_queue_is_split_over_several_masters(
+    redis_cluster: RedisCluster, prefix: str, start_worker: Callable[..., Worker], producer: Callable[..., Umbel]
+) -> None:
+    app = producer(redis_cluster, queue_shards={"mail": 6})
+    names = shard_names("mail", {"mail": 6})
+    results = [app.send_task(S + "work", (number,), queue="mail") for number in range(60)]
+    assert [app.broker.info(name).ready for name in names] == [10] * 6
+    assert len({redis_cluster.master_of(keys.queue(prefix, name).meta).port for name in names}) > 1
+    environment = {"UMBEL_QUEUE_SHARDS": '{"mail": 6}'}
+    worker = start_worker(redis_cluster, prefix, "--queues", "mail=2", environment=environment)
+    assert [result.get(timeout=30) for result in results] == list(range(60))
+    assert not worker.events("worker.unknown_queue")
 
 
 def test_a_dead_child_gives_back_what_it_held(app: Umbel, worker: Worker, tmp_path: Path) -> None:
