@@ -26,7 +26,7 @@ def find_leaks(client: Any, prefix: str, broker: Broker) -> list[str]:
     for raw in client.scan_iter(f"{prefix}:*", count=1000):
         key = raw.decode()
         bounded = key.endswith(":dead") or (key.endswith(":bell") and client.zcard(key) == 1)
-        if not keys.is_permanent(key) and not bounded and client.ttl(key) < 0:
+        if not keys.is_permanent(key) and not bounded and client.ttl(key) == -1:  # -2: it has ended meanwhile
             leaks.append(f"{key} ({client.type(key).decode()}) has neither owner nor TTL")
     return leaks
 
