@@ -242,3 +242,18 @@ def pid() -> int:
 @app.task
 async def pid_async() -> int:
     return os.getpid()
+
+
+@app.task
+def sets_variable(name: str) -> str:
+    """Return what an earlier task has set here."""
+    before = _mine.get()
+    _mine.set(name)
+    return before
+
+
+@app.task
+async def sets_variable_async(name: str) -> str:
+    before = _mine.get()
+    _mine.set(name)
+    return before

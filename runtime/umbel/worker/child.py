@@ -285,6 +285,10 @@ class Child(Errands):
         """Return how many seconds tasks took so far, 0 if that is unknown."""
         return self._estimate.runtime or 0.0
 
+    def deserted(self) -> None:
+        """The supervisor is gone; whatever runs here has been given to others, or will be."""
+        os._exit(1)
+
     def told(self, message: dict[str, Any]) -> bool:
         """Take in what the supervisor said; return whether what waits behind the running task is to be given back."""
         match message["what"]:

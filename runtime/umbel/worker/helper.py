@@ -136,6 +136,7 @@ class Helper:
             if not something:
                 return
             if message is None:
-                os._exit(1)  # the supervisor is gone; whatever runs here has been given to others, or will be
+                self._child.deserted()
+                return
             if self._child.told(message) and self._child.started:
                 self._take_over(give_back=True)

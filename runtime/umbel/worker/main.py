@@ -44,7 +44,16 @@ def run(options: WorkerOptions) -> int:
     slots = Slots()
     about = About()
     zygote = ZygoteHandle(about)
-    app = zygote.begin(options, slots)
+    make = Supervisor
+    solo = options.pool == "solo"
+    app = {} if solo else zygote.begin(options, slots)
+    if solo or (options.pool is None and app["executor"] == "solo"):
+        from umbel.worker.solo import SoloSupervisor, SoloZygote
+
+        make = SoloSupervisor
+        zygote.dismiss()
+        zygote = SoloZygote(about)
+        app = zygote.begin(options, slots)
     built = shape_of(options, app)
     slots.lanes = built.lanes
     queues = options.queues or tuple((name, 1) for name in app["queues"])
@@ -64,7 +73,7 @@ def run(options: WorkerOptions) -> int:
             extra={"entries": app["beat_schedule"], "hint": "umbel beat runs them, once for all workers"},
         )
     bury_predecessors(broker)
-    supervisor = Supervisor(
+    supervisor = make(
         options,
         broker,
         zygote,

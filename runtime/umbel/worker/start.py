@@ -100,7 +100,14 @@ def make_child(
     retirement: Retirement | None,
 ) -> Child | Crew:
     """Return the child that an executor needs, ready to run."""
-    if executor not in ("thread", "asyncio"):
+    if executor == "solo":
+        from umbel.worker.solochild import SoloChild
+        from umbel.worker.sololimit import SoloLimit
+
+        alone = SoloLimit()
+        alone.install()
+        return SoloChild(index, desk, runner, broker, standing, slots, link, alone)
+    if executor == "process":
         limit = SoftLimit()
         limit.install()
         return Child(index, desk, runner, broker, standing, slots, link, limit, retirement)

@@ -210,8 +210,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Work until told to end; return the exit code."""
-        self._take_signals()
-        linux.become_subreaper()
+        self._prepare()
         self._pulse.start()
         listener = self._broker.listen(self._remote.take)
         while not (self._draining and not any(seat.pid or seat.link for seat in self._seats)):
@@ -234,6 +233,11 @@ class Supervisor:
         listener.join(2.0)
         log.info("worker.stopped", extra={"worker": self._hostname})
         return 0
+
+    def _prepare(self) -> None:
+        """Be the parent of all processes of the worker."""
+        self._take_signals()
+        linux.become_subreaper()
 
     def _take_signals(self) -> None:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)

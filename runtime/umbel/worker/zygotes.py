@@ -77,6 +77,12 @@ class ZygoteHandle:
             )
         return message
 
+    def dismiss(self) -> None:
+        """Have the zygote end, if there is one, and wait for that."""
+        if self._link is not None:
+            self.died()
+            os.waitpid(self.pid, 0)
+
     def spawn(self, order: dict[str, Any], end: Link) -> bool:
         """Have a child made, or a process for a command; False if the zygote is gone. Any thread may ask."""
         link = self._link

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.executor_claims import claims
 from tests.redis_server import RedisServer
 from tests.workers import Worker, until
 
@@ -56,7 +57,11 @@ class Bench:
     @property
     def shares_child(self) -> bool:
         """Whether several tasks run in one process."""
-        return self.executor in ("thread", "asyncio")
+        return self.claim("Tasks in one process") == "several"
+
+    def claim(self, row: str) -> str:
+        """Return what the documents say of this executor."""
+        return claims()[self.executor][row]
 
     def send(self, name: str, *args: Any, **options: Any) -> AsyncResult[Any]:
         """Send a task, in the kind that is tested."""

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from tests.integration.executors.conftest import SLOTS, Bench
 from tests.workers import until
+
+
+@pytest.fixture
+def kind(executor: str) -> str:
+    """The kind that an executor is there for: what becomes of its process has nothing to do with the other one."""
+    return "async" if executor == "asyncio" else "sync"
 
 
 def _restarted(bench: Bench, *arguments: str) -> Bench:
@@ -15,6 +22,7 @@ def _restarted(bench: Bench, *arguments: str) -> Bench:
 
 
 def test_after_so_many_tasks_a_child_is_replaced_and_nothing_is_charged(bench: Bench) -> None:
+    assert bench.claim("`--max-tasks-per-child`, `--max-memory-per-child`") == "yes"
     _restarted(bench, "--max-tasks-per-child", "10")
     results = [bench.send("pid") for _ in range(60)]
     ran = Counter(result.get(timeout=60) for result in results)

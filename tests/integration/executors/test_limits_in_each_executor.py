@@ -12,6 +12,7 @@ UNCHARGED = {"lost": 0, "suspect": 0, "requeues": 0}
 
 
 def test_a_soft_limit_is_raised_in_the_task(bench: Bench) -> None:
+    assert bench.claim("Soft limit: `SoftTimeLimitExceeded` is raised in the task") == "yes"
     assert (
         bench.send("asked_to_end", str(bench.folder)).get(timeout=20) == "asked: the soft time limit of 0.3 s is over"
     )
@@ -29,18 +30,21 @@ def test_a_hard_limit_ends_the_task_and_leaves_the_one_beside_it_alone(bench: Be
     bench.go()
     assert beside.get(timeout=20) == {"attempt": 0, **UNCHARGED}
     # And where the process lives on, the task had the time to tidy up
-    assert (bench.notes("left") == ["doomed"]) is bench.shares_child
+    tidied_up = bench.claim("Hard limit and `revoke(terminate=True)`: `finally` blocks run") == "yes"
+    assert (bench.notes("left") == ["doomed"]) is tidied_up
     assert bench.notes("ran") == []
 
 
 def test_a_hard_limit_also_ends_what_cannot_be_interrupted(bench: Bench) -> None:
+    assert bench.claim("Hard limit and `revoke(terminate=True)`: end what blocks in C code") == "yes"
     beside = bench.hold("beside")
     doomed = bench.hold("doomed", "block", time_limit=0.5)
     with pytest.raises(TimeLimitExceeded, match=r"0\.5 s"):
         doomed.get(timeout=20)
     # Then what ran in the same process runs again, without a charge
     bench.go()
-    assert beside.get(timeout=20) == {"attempt": int(bench.shares_child), **UNCHARGED}
+    again = bench.claim("What runs beside a task that had to be killed") == "runs again"
+    assert beside.get(timeout=20) == {"attempt": int(again), **UNCHARGED}
     assert bench.notes("began") == ["doomed"]
 
 
@@ -63,7 +67,8 @@ def test_what_cannot_be_interrupted_can_be_terminated(bench: Bench) -> None:
     with pytest.raises(TaskRevokedError, match="terminated"):
         doomed.get(timeout=20)
     bench.go()
-    assert beside.get(timeout=20) == {"attempt": int(bench.shares_child), **UNCHARGED}
+    again = bench.claim("What runs beside a task that had to be killed") == "runs again"
+    assert beside.get(timeout=20) == {"attempt": int(again), **UNCHARGED}
 
 
 def test_a_revoked_task_does_not_start(bench: Bench) -> None:

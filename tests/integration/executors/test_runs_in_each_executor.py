@@ -13,6 +13,7 @@ def test_many_results_come_back(bench: Bench) -> None:
 
 
 def test_each_of_those_that_run_together_sees_its_own_request(bench: Bench) -> None:
+    assert bench.claim("A task sees its own `self.request`") == "yes"
     # Given as many tasks as there are slots, each of which goes on only when all run
     results = {name: bench.send("who", name, str(bench.folder), SLOTS) for name in "abc"}
     # Then each has seen its own id, its own arguments, and its own context variable, also in what it began itself
@@ -71,3 +72,9 @@ def test_a_process_is_told_of_before_its_first_task_and_after_its_last(bench: Be
     assert str(pid) in bench.notes("begins")
     assert bench.worker.stop() == 0
     assert f"{pid} 0" in bench.notes("ends")
+
+
+def test_what_a_task_sets_for_itself_may_be_seen_by_later_ones(bench: Bench) -> None:
+    before = {bench.send("sets_variable", f"task {number}").get(timeout=20) for number in range(3 * SLOTS)}
+    seen = bench.claim("Context variables that a `def` task sets are seen by later tasks") == "yes"
+    assert (before != {"nobody's"}) is (seen and bench.kind == "sync")
