@@ -81,6 +81,7 @@ def expand_hostname(pattern: str) -> str:
 @click.option(
     "--max-memory-per-child", type=click.IntRange(1), metavar="KIB", help="Replace a process that holds more memory."
 )
+@click.option("--autoreload", is_flag=True, help="For development: new processes when a .py file here changes.")
 @click.option("-Q", "--queues", type=Queues(), metavar="A=2,B", help="Queues and weights. [default: the app's]")
 @click.option(
     "--queue-order",
@@ -135,6 +136,7 @@ def worker(
     children: int | None,
     max_tasks_per_child: int | None,
     max_memory_per_child: int | None,
+    autoreload: bool,
 ) -> None:
     """Start a worker, which runs the tasks of some queues.
 
@@ -159,6 +161,7 @@ def worker(
         children=children,
         max_tasks_per_child=max_tasks_per_child,
         max_memory_per_child=max_memory_per_child,
+        autoreload=autoreload,
         hostname=expand_hostname(hostname) if hostname else None,
         loglevel=loglevel.upper(),
         health_port=health_port,

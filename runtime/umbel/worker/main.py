@@ -55,6 +55,10 @@ def run(options: WorkerOptions) -> int:
         zygote = SoloZygote(about)
         app = zygote.begin(options, slots)
     built = shape_of(options, app)
+    if options.autoreload and built.executor == "solo":
+        raise ImproperlyConfigured(
+            "--autoreload replaces processes, of which --pool solo has one: leave one of them out"
+        )
     slots.lanes = built.lanes
     queues = options.queues or tuple((name, 1) for name in app["queues"])
     queues = spread(queues, app["queue_shards"])

@@ -23,6 +23,7 @@ class WorkerOptions:
         children: processes of the thread and asyncio executors; None for the app's setting, else 1.
         max_tasks_per_child: after which a child is replaced; None for the app's setting.
         max_memory_per_child: KiB of resident memory above which a child is replaced; None for the app's setting.
+        autoreload: replace the children when a source file changes.
         hostname: shown as the worker's name.
         loglevel: of the standard logging module.
         health_port: of ``/livez`` and ``/readyz``; None for no server, 0 for any free port.
@@ -42,6 +43,7 @@ class WorkerOptions:
     children: int | None = None
     max_tasks_per_child: int | None = None
     max_memory_per_child: int | None = None
+    autoreload: bool = False
     hostname: str | None = None
     loglevel: str = "INFO"
     health_port: int | None = None

@@ -65,6 +65,12 @@ class Staff:
             self._add(1)
             log.info("child.replaced", extra={"pid": seat.pid})
 
+    def replace_all(self) -> None:
+        """Have children born in the places of all."""
+        for seat in self._staying():
+            if seat.pid or seat.link:
+                self.replace(seat)
+
     def _add(self, count: int) -> None:
         taken = {seat.index for seat in self._roster.seats}
         room = self._roster.slots.count // self._roster.slots.lanes

@@ -32,6 +32,7 @@ from umbel.worker.options import WorkerOptions
 from umbel.worker.orders import Orders
 from umbel.worker.pulse import Pulse
 from umbel.worker.quarantine import Quarantine
+from umbel.worker.reloading import Reloader
 from umbel.worker.remote import Remote
 from umbel.worker.retirement import Bounds
 from umbel.worker.revoking import tell_revoked
@@ -127,6 +128,7 @@ class Supervisor:
         self._steps: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._remote = Remote(broker, self._id, hostname, handlers, Aside(self._roster, about, zygote).start)
         self._disowned: set[int] = set()  # seats whose child has taken another owner
+        self._renewing = False  # the app is imported anew
         self._draining = False
         self._cold = False
         self._drain_until = 0.0
@@ -190,6 +192,13 @@ class Supervisor:
             self._terminate.put((task_id, number))
         self._wake()
 
+    def renew(self) -> None:
+        """Import the app anew, and then have all children replaced; main loop only."""
+        self._renewing = True
+        self._zygote.died()
+        self._zygote.pid, self._zygote.imported = 0, False  # its end is expected
+        self._zygote.begin_anew(self._options, self._slots)
+
     def do(self, step: Callable[[], T]) -> T:
         """Run a step in the main loop, and return what it returns; called by other threads.
 
@@ -213,10 +222,17 @@ class Supervisor:
         self._prepare()
         self._pulse.start()
         listener = self._broker.listen(self._remote.take)
+        reloader = None
+        if self._options.autoreload:
+            reloader = Reloader(self._options.workdir or os.getcwd(), lambda: self.do(self.renew))
+            reloader.start()
         while not (self._draining and not any(seat.pid or seat.link for seat in self._seats)):
             self._ticked = now = time.monotonic()
             self._take_steps()
             self._births(now)
+            if self._renewing and self._zygote.imported and not self._zygote.lost:
+                self._renewing = False
+                self._staff.replace_all()
             self._staff.look()
             self._limits(now)
             self._quarantine.look(now)
@@ -227,6 +243,8 @@ class Supervisor:
                 self._end_of_patience()
             self._listen(LOOK)
             self._deaths()
+        if reloader is not None:
+            reloader.stop()
         listener.stop()
         self._pulse.stop()
         self._pulse.join(15.0)

@@ -35,6 +35,7 @@ class ZygoteHandle:
         self._about = about
         self.pid = 0
         self.threads = 1
+        self.imported = True  #: the present one has imported the app
         self._link: Link | None = None
         self._begun = 0.0
 
@@ -105,6 +106,8 @@ class ZygoteHandle:
             something, message = self._link.receive_waiting()
             if something and message is None:
                 self.died()
+            elif message is not None and message["what"] == "hello":
+                self.imported = True
             elif message is not None and message["what"] == "failed":
                 log.error("zygote.failed", extra={"error": message["error"]})
 
@@ -119,6 +122,7 @@ class ZygoteHandle:
         if time.monotonic() - self._begun < PAUSE:
             return
         self._begun = time.monotonic()
+        self.imported = False
         ours, theirs = Link.pair()
         fds = (theirs.fileno(), slots.fd, self._about.fd)
         handed = orjson.dumps(
