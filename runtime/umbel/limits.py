@@ -8,7 +8,7 @@ from umbel import serialization
 from umbel.broker.tickets import Ticket
 from umbel.keying import CallKey
 from umbel.message import REPLACEABLE
-from umbel.options import rate_interval
+from umbel.pace import rate_interval
 
 if TYPE_CHECKING:
     from umbel.message import Message
@@ -20,14 +20,15 @@ class Limits:
 
     Args:
         task: with ``concurrency_limit`` or ``rate_limit``, and perhaps ``key``.
-        rate: in place of the task's ``rate_limit``.
+        rate: in place of the task's ``rate_limit``; 0 for none.
     """
 
     def __init__(self, task: Task[..., Any], rate: str | float | None = None) -> None:
         self.name = task.name
         self.places = task.concurrency_limit
-        rate = task.rate_limit if rate is None else rate
-        self.interval = None if rate is None else rate_interval(rate)
+        if rate is None:
+            rate = task.app.conf.task_default_rate_limit if task.rate_limit is None else task.rate_limit
+        self.interval = None if rate in (None, 0, "0") else rate_interval(rate or 0)
         self._key = None if task.key is None else CallKey(task.name, task.run, task.key, "key")
 
     def ticket(self, message: Message) -> Ticket | None:
@@ -55,9 +56,10 @@ class Limits:
         )
 
 
-def limits_of(task: Task[..., Any]) -> Limits | None:
-    """Return the limits of a task, None if it has none."""
-    return Limits(task) if task.concurrency_limit is not None or task.rate_limit is not None else None
+def limits_of(task: Task[..., Any], rate: str | float | None = None) -> Limits | None:
+    """Return the limits of a task, None if it has none; see `Limits`."""
+    limits = Limits(task, rate)
+    return limits if limits.places is not None or limits.interval is not None else None
 
 
 def lock_of(message: Message) -> Ticket | None:

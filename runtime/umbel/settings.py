@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from umbel.errors import ImproperlyConfigured
 from umbel.executors import executor
+from umbel.pace import rate_interval
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
@@ -62,6 +63,13 @@ def integer(least: int, most: int | None = None) -> Check:
         return number
 
     return check
+
+
+def rate(value: Any) -> str | float:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError("a rate such as '100/m', or a number a second")
+    rate_interval(value)
+    return value
 
 
 def seconds(*, above_zero: bool = True) -> Check:
@@ -170,6 +178,7 @@ _LIST: Final = [
     Setting("task_default_queue", text, "default", "queue of tasks that name none"),
     Setting("task_default_priority", integer(0, 9), 5, "0-9, 9 is served first"),
     Setting("queue_shards", shards, {}, "queues that are split over several: {queue: how many}"),
+    Setting("task_default_rate_limit", optional(rate), None, "rate limit of tasks that name none, as '100/m'"),
     Setting("task_routes", optional(routes), None, "queues by task name: {name or pattern: queue}"),
     Setting("task_serializer", text, "json", "name of the codec of arguments"),
     Setting("result_serializer", text, "json", "name of the codec of results"),
@@ -255,7 +264,6 @@ REFUSED: Final[dict[str, str]] = {
     "result_backend_transport_options": "use key_prefix for global_keyprefix",
     "task_queues": "list queues with `umbel worker --queues`, or declare TaskQueue resources",
     "task_annotations": "give the options to @app.task",
-    "task_default_rate_limit": "rate limits are not there yet",
     "task_compression": "compression is not there yet",
     "result_compression": "compression is not there yet",
     "task_default_exchange": "there are no exchanges; use task_default_queue and task_routes",

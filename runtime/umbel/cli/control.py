@@ -11,6 +11,7 @@ from umbel.cli.asking import Asking, asked, asking_options, fail_of, is_error, p
 from umbel.cli.custom import AppCommands, begin, show_plainly
 from umbel.cli.session import Session
 from umbel.control.commands import Control
+from umbel.pace import rate_interval
 
 
 @click.group(cls=AppCommands, kind="control", show=show_plainly, invoke_without_command=True)
@@ -125,6 +126,24 @@ def time_limit(session: Session, task_name: str, limits: tuple[str, ...]) -> dic
         raise click.UsageError("there are two limits, the soft and the hard one")
     soft, hard = [None, None, *seconds][-2:]
     return {"task_name": task_name, "soft": soft, "hard": hard}
+
+
+@order(
+    "rate_limit",
+    click.argument("task_name", metavar="TASK"),
+    click.argument("rate", metavar="[RATE]", required=False),
+)
+def rate_limit(session: Session, task_name: str, rate: str | None) -> dict[str, Any]:
+    """Change how many runs of a task begin in a time, over all workers told so: RATE as 100/m, 0 for no limit.
+
+    Without RATE the task has its own one again. Tasks that wait for their slot keep it.
+    """
+    if rate not in (None, "0"):
+        try:
+            rate_interval(rate or "")
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    return {"task_name": task_name, "rate_limit": rate}
 
 
 @order("add_consumer", _queue, click.option("-w", "--weight", type=click.IntRange(1), default=1, show_default=True))

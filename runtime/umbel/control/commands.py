@@ -9,6 +9,7 @@ from umbel.control.asking import Addressees, ask, tell
 from umbel.control.inspect import TIMEOUT, Inspect
 from umbel.control.signals import number_of
 from umbel.errors import ImproperlyConfigured
+from umbel.pace import rate_interval
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -174,6 +175,27 @@ class Control:
             if value is not None and not value > 0:
                 raise ImproperlyConfigured(f"{name}={value!r}: a time limit is seconds above 0, or None for no change")
         return self.broadcast("time_limit", {"task_name": task_name, "soft": soft, "hard": hard}, destination, **how)
+
+    def rate_limit(
+        self,
+        task_name: str,
+        rate_limit: str | float | None,
+        destination: str | Iterable[str] | None = None,
+        **how: Any,
+    ) -> Replies:
+        """Change how many runs of a task may begin in a time, over all workers that are told so.
+
+        Tasks that wait for their slot already keep it. A new process of the worker keeps the rate, a new worker does not.
+
+        Args:
+            task_name: of the task.
+            rate_limit: as ``"100/m"``; 0 for none, None for the task's own again.
+            destination: names of workers; all unless given.
+            how: see `broadcast`.
+        """
+        if rate_limit not in (None, 0, "0"):
+            rate_interval(rate_limit or 0)
+        return self.broadcast("rate_limit", {"task_name": task_name, "rate_limit": rate_limit}, destination, **how)
 
     def pool_grow(self, n: int = 1, destination: str | Iterable[str] | None = None, **how: Any) -> Replies:
         """Have workers start ``n`` more children each."""

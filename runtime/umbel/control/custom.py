@@ -34,6 +34,7 @@ INSPECT: Final = (
 CONTROL: Final = (
     "revoke",
     "terminate",
+    "rate_limit",
     "time_limit",
     "add_consumer",
     "cancel_consumer",

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from umbel.control.signals import number_of
 from umbel.errors import ImproperlyConfigured
+from umbel.pace import rate_interval
 from umbel.worker.about import About
 from umbel.worker.remote import Arguments, Handler
 from umbel.worker.staff import Staff
@@ -49,6 +50,7 @@ class Orders:
             "revoke": self._revoke,
             "terminate": self._terminate,
             "time_limit": self._time_limit,
+            "rate_limit": self._rate_limit,
             "add_consumer": self._add_consumer,
             "cancel_consumer": self._cancel_consumer,
             "pool_grow": self._pool_grow,
@@ -69,11 +71,29 @@ class Orders:
     def _terminate(self, arguments: Arguments) -> dict[str, Any]:
         return self._revoke({**arguments, "terminate": True})
 
-    def _time_limit(self, arguments: Arguments) -> dict[str, Any]:
-        task = str(arguments["task_name"])
+    def _stranger(self, task: str) -> dict[str, Any] | None:
         known = self._about.read().get("tasks", {})
         if known and task not in known:
             return {"error": f"this worker knows no task {task!r}: umbel inspect registered lists those that it knows"}
+        return None
+
+    def _rate_limit(self, arguments: Arguments) -> dict[str, Any]:
+        task, rate = str(arguments["task_name"]), arguments.get("rate_limit")
+        if rate not in (None, 0, "0"):
+            rate_interval(rate)  # refuses what is no rate
+        stranger = self._stranger(task)
+        if stranger is not None:
+            return stranger
+        self._worker.do(lambda: self._staff.rate(task, rate))
+        if rate is None:
+            return {"ok": f"{task} has its own rate limit again"}
+        return {"ok": "new rate limit set successfully" if rate not in (0, "0") else "rate limit disabled successfully"}
+
+    def _time_limit(self, arguments: Arguments) -> dict[str, Any]:
+        task = str(arguments["task_name"])
+        stranger = self._stranger(task)
+        if stranger is not None:
+            return stranger
         soft, hard = seconds_of(arguments, "soft"), seconds_of(arguments, "hard")
         self._worker.do(lambda: self._staff.limit(task, soft, hard))
         if soft is None and hard is None:

@@ -109,6 +109,7 @@ class Runner:
         self._hostname = hostname
         self._ttl = app.conf.result_ttl
         self._traits: dict[str, Traits] = {}
+        self._told_rates: dict[str, tuple[str | float, Limits | None]] = {}
 
     def run(self, delivery: Delivery, child: Child) -> Outcome | None:
         """Return how the delivery ended; None if it was acknowledged before it ran, or is no longer this child's."""
@@ -119,9 +120,10 @@ class Runner:
             return Outcome(delivery.tag, Kind.GIVE_BACK)
         ended = self._sentence(delivery, message, child)
         traits = self._traits_of(message)
+        limits = self._limits_of(message, traits)
         has_place = False
-        if gate.has_gate(message, traits.limits, ended):
-            may_go, ended, has_place = self._pass(delivery, message, traits, ended, child)
+        if gate.has_gate(message, limits, ended):
+            may_go, ended, has_place = self._pass(delivery, message, limits, ended, child)
             if not may_go:
                 return None
         if ended is None:
@@ -154,9 +156,10 @@ class Runner:
         if message.suspect >= ISOLATE_FROM and not await aside(child.isolate):
             return Outcome(delivery.tag, Kind.GIVE_BACK)
         ended = self._sentence(delivery, message, child)
+        limits = self._limits_of(message, traits)
         has_place = False
-        if gate.has_gate(message, traits.limits, ended):
-            may_go, ended, has_place = await aside(self._pass, delivery, message, traits, ended, child)
+        if gate.has_gate(message, limits, ended):
+            may_go, ended, has_place = await aside(self._pass, delivery, message, limits, ended, child)
             if not may_go:
                 return None
         if ended is None:
@@ -196,11 +199,11 @@ class Runner:
         return None
 
     def _pass(
-        self, delivery: Delivery, message: Message, traits: Traits, ended: Execution | None, child: Child
+        self, delivery: Delivery, message: Message, limits: Limits | None, ended: Execution | None, child: Child
     ) -> tuple[bool, Execution | None, bool]:
         """Ask at the gate; return whether this child goes on with it, how it has ended if it has, and whether it has a place."""
         try:
-            admission, has_place = gate.ask(message, traits.limits, delivery, child)
+            admission, has_place = gate.ask(message, limits, delivery, child)
         except Exception as error:
             trace = failure.traceback_of(error)
             ended = verdict.failed(self._app, message, error, now=child.now(), hostname=self._hostname, trace=trace)
@@ -219,6 +222,20 @@ class Runner:
         """Call these handlers, under the eye of the supervisor: they are the user's code."""
         child.mark(delivery, traits.time_limit or lateends.HANDLERS_LIMIT)
         lateends.call_handlers(self._app, ended, self._hostname, delivery.queue)
+
+    def _limits_of(self, message: Message, traits: Traits) -> Limits | None:
+        """Return the limits of the message's task, with the rate that the worker was told to keep."""
+        standing = self.standing
+        if standing is None or not standing.rates:
+            return traits.limits
+        name = message.headers["task"]
+        rate, task = standing.rates.get(name), self._app.tasks.get(name)
+        if rate is None or task is None:
+            return traits.limits
+        known = self._told_rates.get(name)
+        if known is None or known[0] != rate:
+            known = self._told_rates[name] = (rate, limits_of(task, rate))
+        return known[1]
 
     # The run
 

@@ -29,6 +29,7 @@ class Staff:
         self._roster = roster
         self._serial = 0  # of what children are told
         self._limits: dict[str, list[float | None]] = {}
+        self._rates: dict[str, str | float] = {}
 
     # What children are told
 
@@ -37,7 +38,7 @@ class Staff:
         seat.serial = self._serial
         roster = self._roster
         queues = [[name, weight, roster.numbers.index(name)] for name, weight in roster.queues.items()]
-        return {"what": "standing", "queues": queues, "limits": self._limits}
+        return {"what": "standing", "queues": queues, "limits": self._limits, "rates": self._rates}
 
     def look(self) -> None:
         """Tell children what has changed since they were told; have those go that are too many; take their seats away."""
@@ -147,3 +148,12 @@ class Staff:
             self._limits[task] = [soft, hard]
         self._serial += 1
         log.warning("worker.time_limit", extra={"task": task, "soft": soft, "hard": hard})
+
+    def rate(self, task: str, rate: str | float | None) -> None:
+        """Let a rate limit win over that of the task, 0 for no limit; None for its own again."""
+        if rate is None:
+            self._rates.pop(task, None)
+        else:
+            self._rates[task] = rate
+        self._serial += 1
+        log.warning("worker.rate_limit", extra={"task": task, "rate": rate})

@@ -31,6 +31,7 @@ class Standing:
         self.queues: dict[str, int] = {}  #: consumed now: names and weights
         self.numbers: dict[str, int] = {}  #: by which the supervisor knows queues, also those that are consumed no more
         self.limits: dict[str, Limits] = {}  #: by task
+        self.rates: dict[str, str | float] = {}  #: by task
         self._wanted: dict[str, int] = {}
         self.told(told)
         self.queues = self._wanted
@@ -41,6 +42,7 @@ class Standing:
         for name, _, number in message["queues"]:
             self.numbers[str(name)] = int(number)
         self.limits = {task: (soft, hard) for task, (soft, hard) in message["limits"].items()}
+        self.rates = dict(message.get("rates", {}))
         self._wanted = {str(name): int(weight) for name, weight, _ in message["queues"]}
         self.changed = self._wanted != self.queues
 

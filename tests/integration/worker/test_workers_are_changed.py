@@ -221,3 +221,19 @@ def test_commands_that_change_workers_on_the_command_line(
     assert control("-t", "20", "pool_shrink") == f"{name}: OK, 1 process less\n"
     assert "of which one has to stay" in control("-t", "20", "pool_shrink", "9", code=1)
     assert "does not end a process" in control("terminate", "x", "-s", "STOP", code=2)
+
+
+def test_a_rate_limit_is_changed_and_given_back(
+    redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce, executor: str
+) -> None:
+    worker = start(start_worker, redis_server, prefix, executor)
+    app = producer(redis_server)
+    told = app.control.rate_limit(S + "add", "1/h", reply=True, timeout=20)
+    assert told == [{worker.hostname: {"ok": "new rate limit set successfully"}}]
+    # Children hear of it in their own time: from some task on the rate holds
+    until(lambda: app.send_task(S + "add", (1, 1)) and app.broker.info("default").delayed, "one has to wait")
+    assert tell(app, "rate_limit", task_name=S + "add") == {"ok": f"{S}add has its own rate limit again"}
+    until(lambda: app.send_task(S + "add", (2, 2)).get(timeout=0.5, propagate=False) == 4, "none has to wait")
+    assert "knows no task" in tell(app, "rate_limit", task_name="stranger", rate_limit="1/s")["error"]
+    with pytest.raises(ValueError, match="no rate"):
+        app.control.rate_limit(S + "add", "often")
