@@ -233,13 +233,17 @@ class AsyncResult(Generic[R]):
         self._final = None
         self.app.results.forget(self.id)
 
-    def revoke(self, terminate: bool = False) -> None:
+    def revoke(self, terminate: bool = False, signal: str | int | None = None) -> None:
         """Keep the task from running.
 
         Args:
             terminate: also end it if it runs already, by killing its process.
+            signal: with ``terminate``, what the process gets a second before it is killed, as ``"SIGTERM"``.
         """
-        self.app.broker.revoke([self.id], terminate=terminate)
+        if signal is None:
+            self.app.broker.revoke([self.id], terminate=terminate)
+        else:
+            self.app.control.revoke(self.id, terminate=terminate, signal=signal)
 
     def as_tuple(self) -> tuple[tuple[str, None], None]:
         """Return Celery's form of a result: ``((id, parent), children)``."""
@@ -329,7 +333,7 @@ class EagerResult(AsyncResult[R]):
     def forget(self) -> None:
         """Do nothing: no result is stored."""
 
-    def revoke(self, terminate: bool = False) -> None:
+    def revoke(self, terminate: bool = False, signal: str | int | None = None) -> None:
         """Refuse: the task has run.
 
         Raises:

@@ -129,8 +129,8 @@ def test_queues_and_purge(busy: Project) -> None:
     names = {queue["name"] for queue in busy.json("queues")}
     assert {"default", "mail", "nobody"} <= names
     header, *lines = busy.run("queues").stdout.splitlines()
-    assert header.split() == ["QUEUE", "READY", "DELAYED", "RUNNING", "DEAD", "OLDEST", "STATE"]
-    assert ["default", "0", "0", "1", "0", "-", "open"] in [line.split() for line in lines]
+    assert header.split() == ["QUEUE", "READY", "DELAYED", "PARKED", "RUNNING", "DEAD", "OLDEST", "STATE"]
+    assert ["default", "0", "0", "0", "1", "0", "-", "open"] in [line.split() for line in lines]
     assert busy.json("purge", "-f", "-Q", "nobody") == {"purged": 4, "queues": {"nobody": 4}}
     assert busy.run("purge", "-f", "-Q", "nobody").stdout == "Dropped 0 tasks from nobody.\n"
 

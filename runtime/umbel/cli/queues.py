@@ -16,7 +16,7 @@ from umbel.cli.table import ago, columns
 if TYPE_CHECKING:
     from umbel.broker.base import QueueInfo
 
-HEADER = ("queue", "ready", "delayed", "running", "dead", "oldest", "state")
+HEADER = ("queue", "ready", "delayed", "parked", "running", "dead", "oldest", "state")
 
 
 def split(names: str | None) -> list[str]:
@@ -77,7 +77,16 @@ queues.add_command(set_settings)
 def _row(info: QueueInfo) -> tuple[object, ...]:
     state = [word for word, true in (("held", info.held), ("closed", not info.intake_open)) if true]
     oldest = ago(info.oldest_age) if info.ready else None
-    return info.name, info.ready, info.delayed, info.in_flight, info.dead, oldest, ",".join(state) or "open"
+    return (
+        info.name,
+        info.ready,
+        info.delayed,
+        info.parked,
+        info.in_flight,
+        info.dead,
+        oldest,
+        ",".join(state) or "open",
+    )
 
 
 @click.command()
@@ -95,7 +104,7 @@ def purge(session: Session, names: str | None, force: bool, as_json: bool) -> No
     else:
         wanted = sorted(_configured(session))
     broker = session.app.broker
-    waiting = sum(info.ready + info.delayed for info in map(broker.info, wanted))
+    waiting = sum(info.ready + info.delayed + info.parked for info in map(broker.info, wanted))
     if not force:
         if not sys.stdin.isatty():
             raise Fail("purge asks before it drops tasks, and there is no terminal to ask at: give --force", USAGE)

@@ -87,3 +87,16 @@ def test_what_runs_ends_at_once_and_what_waits_never_begins(
         with pytest.raises(TaskRevokedError):
             result.get(timeout=20)
     assert runs(worker.ledger, "began") == ["0"]
+
+
+def test_a_result_revokes_its_task_with_a_signal(
+    redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce, tmp_path: Path
+) -> None:
+    app = producer(redis_server)
+    worker = start_worker(redis_server, prefix, concurrency=1).wait_ready()
+    result = app.send_task(S + "hold", (1, str(tmp_path)))
+    until(lambda: runs(worker.ledger, "began") == ["1"], "it runs")
+    result.revoke(terminate=True, signal="SIGTERM")
+    with pytest.raises(TaskRevokedError, match="terminated"):
+        result.get(timeout=20)
+    assert result.state == "REVOKED"
