@@ -33,7 +33,7 @@ def test_the_place_of_a_killed_worker_is_free_within_the_recovery_time(
     holder = runs(first.ledger, "began")
     first.kill()
     # Nobody else gets the place before the owner was buried, and one does then.
-    until(lambda: len(runs(second.ledger, "began")) == 2, "the place is taken again", seconds=20.0)
+    until(lambda: len(runs(second.ledger, "began")) == 2, "the place is taken again", seconds=40.0)
     assert runs(second.ledger, "began")[0] == holder[0]
     (tmp_path / "go").touch()
     assert sorted(result.get(timeout=20) for result in sent) == [0, 1, 2]
@@ -104,7 +104,7 @@ def test_the_lock_of_a_unique_task_survives_its_worker_and_ends_with_the_task(
     sender.kill()
     assert only_one.delay("ann", str(tmp_path)).id == first.id
     second = start_worker(redis_server, prefix, concurrency=1)
-    until(lambda: runs(second.ledger, "began") == ["ann", "ann"], "it runs again", seconds=30.0)
+    until(lambda: runs(second.ledger, "began") == ["ann", "ann"], "it runs again", seconds=40.0)
     assert only_one.delay("ann", str(tmp_path)).id == first.id
     (tmp_path / "go").touch()
     assert first.get(timeout=20) == "ann"

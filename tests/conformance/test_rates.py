@@ -64,7 +64,7 @@ def test_each_waits_once_and_starts_keep_their_distance(broker: Broker, consumer
     until(work)
     # A start is early by the tolerance at most, so the whole takes its time.
     assert starts[-1] - began >= (count - 1) * QUICK.interval - QUICK.tolerance - 0.002
-    assert asked <= 3 * count  # nothing spins: fetched, delayed, fetched again; late ones may get a second slot
+    assert asked <= 6 * count  # nothing spins: fetched, delayed, fetched again; late ones may get a second slot
     assert broker.info("q").in_flight == 0
 
 
