@@ -78,7 +78,7 @@ def test_a_task_that_nobody_knows(project: Project) -> None:
         (("worker", "-Q", "a,a"), "the queue 'a' is named twice"),
         (("worker", "-l", "LOUD"), "'LOUD' is not one of"),
         (("worker", "-c", "0"), "0 is not in the range"),
-        (("worker", "-P", "gevent"), "there is no pool 'gevent'"),
+        (("worker", "-P", "gevent"), "there is no executor 'gevent'"),
         (("stauts",), "There is no command 'stauts'; did you mean 'status'?"),
         (("purge",), "there is no terminal to ask at: give --force"),
     ],

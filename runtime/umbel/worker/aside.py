@@ -72,7 +72,6 @@ class Aside:
         seconds = max(left, known["default_timeout"] or 0.0) or PATIENCE
         order: dict[str, Any] = {"what": "command", "command": command, "arguments": arguments, "state": self._state()}
         order["supervisor"] = os.getpid()
-        order["supervisor"] = os.getpid()
         threading.Thread(
             target=self._run, args=(order, seconds, done), name=f"umbel-command-{command}", daemon=True
         ).start()
@@ -108,10 +107,11 @@ class Aside:
             except ProcessLookupError:
                 process = -1  # it has ended; what it said can still be read
             try:
+                until = time.monotonic() + seconds
                 answer = _next(ours, seconds)
                 if answer is not None:
                     return answer["answer"]
-                return {"error": _why(process, order["command"], seconds)}
+                return {"error": _why(process, order["command"], seconds, time.monotonic() < until)}
             finally:
                 if process >= 0:
                     os.close(process)
@@ -128,9 +128,10 @@ def _next(link: Link, seconds: float) -> dict[str, Any] | None:
     return None
 
 
-def _why(process: int, command: str, seconds: float) -> str:
+def _why(process: int, command: str, seconds: float, hung_up: bool) -> str:
     """Return why there is no answer; a process that still runs is killed."""
-    if process < 0 or readable([process], 0.0):
+    # One that ends hangs up first, and is dead a moment later.
+    if process < 0 or readable([process], 1.0 if hung_up else 0.0):
         return f"the process of {command!r} ended without an answer: see the worker's log"
     signal.pidfd_send_signal(process, signal.SIGKILL)
     return f"{command!r} took longer than {seconds:g} s and was ended: give it more time with a longer timeout"
