@@ -63,7 +63,7 @@ class Tally:
             for name, totals in self._living.pop(seat, {}).items():
                 self._dead.setdefault(name, Totals()).add(totals)
             self._cycled.pop(seat, None)
-            self._answers.pop(seat, None)
+            self._answers[seat] = self._answers.get(seat, 0) + 1  # nobody waits for it any more
             if cause is not None:
                 self.deaths[cause] = self.deaths.get(cause, 0) + 1
             self._changed.notify_all()
@@ -75,7 +75,7 @@ class Tally:
             before = {seat.index: self._answers.get(seat.index, 0) for seat in seats}
             asked = {seat.index for seat in seats if seat.link is not None and seat.link.send({"what": "figures"})}
             while asked:
-                asked = {index for index in asked if self._answers.get(index, 1 << 62) <= before[index]}
+                asked = {index for index in asked if self._answers.get(index, 0) <= before[index]}
                 left = until - time.monotonic()
                 if not asked or left <= 0:
                     return

@@ -169,6 +169,8 @@ def test_who_asks_waits_for_the_answer_but_not_for_one_that_never_comes(links: t
     asker.start()
     message, _ = theirs.receive()
     assert message == {"what": "figures"}
+    asker.join(0.2)
+    assert asker.is_alive()  # also where the child has never told anything
     figures.send()
     answer, _ = ours.receive()
     assert answer is not None
