@@ -168,7 +168,9 @@ def test_a_time_limit_of_30_seconds_ends_a_longer_task(project: Beginner) -> Non
     assert shown.strip() == "FAILURE: TimeLimitExceeded: the time limit of 30 s is over: the task's process was killed"
     assert took >= 29
     # And the worker has four slots again
-    wait_until(lambda: len(project.json("inspect", "stats")[project.json("status")[0]["name"]]["pool"]["processes"]) == 4)
+    wait_until(
+        lambda: len(project.json("inspect", "stats")[project.json("status")[0]["name"]]["pool"]["processes"]) == 4
+    )
 
 
 def test_config_from_object(project: Beginner) -> None:
