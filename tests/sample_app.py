@@ -281,3 +281,13 @@ def mourned_crash(number: int, how: str = "") -> None:
 @app.task(time_limit=0.5, ignore_result=True, store_errors_even_if_ignored=True)
 def overdue_ignored() -> None:
     time.sleep(60)
+
+
+@app.task(bind=True)
+def times(self: Any) -> dict[str, Any]:
+    """Tell when this was to begin and to expire, as the task sees it."""
+    request = self.request
+    return {
+        "eta": request.eta and request.eta.timestamp(),
+        "expires": request.expires and request.expires.timestamp(),
+    }

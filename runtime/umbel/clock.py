@@ -15,6 +15,11 @@ def full_milliseconds(seconds: float) -> int:
     return max(0, math.ceil(round(seconds * 1000.0, 3)))
 
 
+def wall_ms() -> int:
+    """Return this machine's wall clock in milliseconds since the Unix epoch: for people to read, never to be compared."""
+    return int(time.time() * 1000)
+
+
 class Clock(Protocol):
     """A source of time."""
 

@@ -23,7 +23,7 @@ class Request:
     Outside of a task all fields are empty and ``called_directly`` is true.
     """
 
-    __slots__ = ("_message", "app", "args", "hostname", "is_eager", "kwargs", "pending_retry", "queue", "task")
+    __slots__ = ("_message", "ahead", "app", "args", "hostname", "is_eager", "kwargs", "pending_retry", "queue", "task")
 
     def __init__(
         self,
@@ -45,6 +45,9 @@ class Request:
         self.queue = queue
         self.is_eager = is_eager
         self.pending_retry: Retry | None = None
+        self.ahead = (
+            0.0  #: seconds by which the broker's clock is ahead of this machine's, where something depends on it
+        )
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a field or a header of the message, or ``default``."""
@@ -125,7 +128,8 @@ class Request:
         after = self._header(header)
         if after is None or self._message is None:
             return None
-        return datetime.fromtimestamp(self._message.enqueued_ms / 1000 + after, timezone.utc)  # noqa: UP017 - cheaper
+        when = self._message.enqueued_ms / 1000 + after - self.ahead
+        return datetime.fromtimestamp(when, timezone.utc)  # noqa: UP017 - cheaper
 
     @property
     def timelimit(self) -> tuple[float | None, float | None]:

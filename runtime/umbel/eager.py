@@ -67,5 +67,5 @@ def _record(task: Task[..., Any], ended: execution.Execution) -> Record:
     if ended.exception is None:
         return Record(ended.state, b"null")
     loud = Message({**ended.message.headers, "ignore_result": False}, b"")
-    record = failure_record(task.app, loud, ended.state, ended.exception, now=time.time(), hostname=_HOSTNAME)
+    record = failure_record(task.app, loud, ended.state, ended.exception, hostname=_HOSTNAME)
     return record or Record(ended.state, b"null")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from umbel import failure, retrying, serialization, states, verdict
 from umbel.broker.base import Kind
+from umbel.clock import wall_ms
 from umbel.context import Request, enter, leave
 from umbel.errors import DecodeError, EncodeError, Ignore, InvalidTaskError, Reject, Retry
 from umbel.interrupting import Condemned
@@ -63,7 +64,7 @@ def run(
         finally:
             leave(token)
     except Exception as error:
-        return _unreadable(app, message, error, now, hostname)
+        return _unreadable(app, message, error, hostname)
 
 
 async def run_async(
@@ -92,12 +93,12 @@ async def run_async(
         finally:
             leave(token)
     except Exception as error:
-        return _unreadable(app, message, error, now, hostname)
+        return _unreadable(app, message, error, hostname)
 
 
-def _unreadable(app: Umbel, message: Message, error: Exception, now: float, hostname: str) -> Execution:
+def _unreadable(app: Umbel, message: Message, error: Exception, hostname: str) -> Execution:
     trace = failure.traceback_of(error)
-    return verdict.dead(app, message, error, "Unreadable", now=now, hostname=hostname, trace=trace)
+    return verdict.dead(app, message, error, "Unreadable", hostname=hostname, trace=trace)
 
 
 def _request_of(
@@ -110,13 +111,16 @@ def _request_of(
         return verdict.unknown_task(app, message, now=now, hostname=hostname)
     expires = headers.get("expires")
     if expires is not None and now > message.enqueued_ms / 1000 + expires:
-        return verdict.revoked(app, message, "expired", now=now, hostname=hostname)
+        return verdict.revoked(app, message, "expired", hostname=hostname)
     try:
         codec = _json if "content_type" not in headers else serialization.by_content_type(headers["content_type"])
         args, kwargs = _arguments(codec.decode(message.body))
     except (DecodeError, InvalidTaskError) as error:
-        return verdict.dead(app, message, error, "Unreadable", now=now, hostname=hostname)
-    return Request(app, task, message, args, kwargs, hostname, queue, is_eager)
+        return verdict.dead(app, message, error, "Unreadable", hostname=hostname)
+    request = Request(app, task, message, args, kwargs, hostname, queue, is_eager)
+    if expires is not None or "delay" in headers:
+        request.ahead = now - time.time()
+    return request
 
 
 def _arguments(body: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -155,7 +159,7 @@ def _attempt(
                 on_ended()
         if request.pending_retry is not None:
             raise request.pending_retry
-        ended = _success(app, task, request, message, value, now + _perf() - begun, hostname)
+        ended = _success(app, task, request, message, value, hostname)
     except BaseException as error:
         # What would end a program (exit, a cancelled coroutine) ends only the task; but Ctrl-C stays with the caller.
         if request.is_eager and isinstance(error, KeyboardInterrupt):
@@ -188,7 +192,7 @@ async def _attempt_async(
             on_ended()
         if request.pending_retry is not None:
             raise request.pending_retry
-        ended = _success(app, task, request, message, value, now + _perf() - begun, hostname)
+        ended = _success(app, task, request, message, value, hostname)
     except BaseException as error:
         ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
     ended.runtime = _perf() - begun
@@ -223,7 +227,7 @@ def _storing_of(conf: Settings) -> _Storing:
 
 
 def _success(
-    app: Umbel, task: Task[..., Any], request: Request, message: Message, value: Any, now: float, hostname: str
+    app: Umbel, task: Task[..., Any], request: Request, message: Message, value: Any, hostname: str
 ) -> Execution:
     if message.headers.get("ignore_result"):
         return Execution(message, states.SUCCESS, Kind.ACK, value=value)
@@ -247,7 +251,7 @@ def _success(
         message,
         states.SUCCESS,
         Kind.ACK,
-        Record(states.SUCCESS, raw, message.attempt, int(now * 1000), meta),
+        Record(states.SUCCESS, raw, message.attempt, wall_ms(), meta),
         value=value,
     )
 
@@ -263,7 +267,7 @@ def _raised(
 ) -> Execution:
     """Say how a run ended that raised."""
     if isinstance(error, Condemned):
-        return _condemned(app, message, error, now, hostname)
+        return _condemned(app, message, error, hostname)
     if not isinstance(error, (Retry, Ignore, Reject)):
         error = retrying.automatic(task, error, request.retries)
     if isinstance(error, Retry):
@@ -273,31 +277,31 @@ def _raised(
     if isinstance(error, Reject):
         if error.requeue:
             return Execution(message, states.REJECTED, Kind.GIVE_BACK, delay=verdict.REQUEUE_PAUSE, exception=error)
-        return verdict.dead(app, message, error, "Rejected", now=now, hostname=hostname)
+        return verdict.dead(app, message, error, "Rejected", hostname=hostname)
     trace = failure.traceback_of(error, skip=__file__)
-    ended = verdict.failed(app, message, error, now=now, hostname=hostname, trace=trace)
+    ended = verdict.failed(app, message, error, hostname=hostname, trace=trace)
     ended.expected = isinstance(error, retrying.tuple_of(task.throws))
     return ended
 
 
-def _condemned(app: Umbel, message: Message, sentence: Condemned, now: float, hostname: str) -> Execution:
+def _condemned(app: Umbel, message: Message, sentence: Condemned, hostname: str) -> Execution:
     """Say how a run ended that was told to end: what the task made of that does not count."""
     if sentence.state == states.REVOKED:
-        return verdict.revoked(app, message, str(sentence.error), now=now, hostname=hostname)
+        return verdict.revoked(app, message, str(sentence.error), hostname=hostname)
     if sentence.state == states.PENDING:
         return Execution(message, states.PENDING, Kind.REQUEUE, exception=sentence.error)
     trace = "" if sentence.__context__ is None else failure.traceback_of(sentence.__context__, skip=__file__)
-    return verdict.failed(app, message, sentence.error, now=now, hostname=hostname, trace=trace)
+    return verdict.failed(app, message, sentence.error, hostname=hostname, trace=trace)
 
 
 def _retried(app: Umbel, task: Task[..., Any], message: Message, again: Retry, now: float, hostname: str) -> Execution:
     try:
         following = retrying.next_message(task, message, again, now=now)
     except EncodeError as error:
-        return verdict.failed(app, message, error, now=now, hostname=hostname, trace=failure.traceback_of(error))
+        return verdict.failed(app, message, error, hostname=hostname, trace=failure.traceback_of(error))
     cause = again.exc if again.exc is not None else again
     trace = failure.traceback_of(cause, skip=__file__)
-    record = verdict.failure_record(app, message, states.RETRY, cause, now=now, hostname=hostname, trace=trace)
+    record = verdict.failure_record(app, message, states.RETRY, cause, hostname=hostname, trace=trace)
     return Execution(message, states.RETRY, Kind.RETRY, record, following, again.when, cause)
 
 

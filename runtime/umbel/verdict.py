@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from umbel import failure, serialization, states
 from umbel.broker.base import Kind, Outcome
+from umbel.clock import wall_ms
 from umbel.errors import TaskRevokedError
 from umbel.message import LOCKED
 from umbel.record import Record
@@ -85,7 +86,7 @@ class Execution:
 
 
 def failure_record(
-    app: Umbel, message: Message, state: str, error: BaseException, *, now: float, hostname: str, trace: str = ""
+    app: Umbel, message: Message, state: str, error: BaseException, *, hostname: str, trace: str = ""
 ) -> Record | None:
     """Return the record of a failure, None where failures are not stored."""
     headers = message.headers
@@ -99,7 +100,7 @@ def failure_record(
         meta["traceback"] = trace
     if app.conf.result_extended:
         meta.update(extended(message, hostname, None))
-    return Record(state, failure.encode(error), message.attempt, int(now * 1000), meta)
+    return Record(state, failure.encode(error), message.attempt, wall_ms(), meta)
 
 
 def extended(message: Message, hostname: str, queue: str | None) -> dict[str, Any]:
@@ -118,31 +119,27 @@ def extended(message: Message, hostname: str, queue: str | None) -> dict[str, An
     return meta
 
 
-def failed(
-    app: Umbel, message: Message, error: BaseException, *, now: float, hostname: str, trace: str = ""
-) -> Execution:
+def failed(app: Umbel, message: Message, error: BaseException, *, hostname: str, trace: str = "") -> Execution:
     """Return the end of a run that failed: acknowledged, the failure stored."""
-    record = failure_record(app, message, states.FAILURE, error, now=now, hostname=hostname, trace=trace)
+    record = failure_record(app, message, states.FAILURE, error, hostname=hostname, trace=trace)
     return Execution(message, states.FAILURE, Kind.ACK, record, exception=error)
 
 
-def revoked(app: Umbel, message: Message, why: str, *, now: float, hostname: str) -> Execution:
+def revoked(app: Umbel, message: Message, why: str, *, hostname: str) -> Execution:
     """Return the end of a message that was revoked or has expired (``why``)."""
     error = TaskRevokedError(why)
-    record = failure_record(app, message, states.REVOKED, error, now=now, hostname=hostname)
+    record = failure_record(app, message, states.REVOKED, error, hostname=hostname)
     return Execution(message, states.REVOKED, Kind.ACK, record, exception=error)
 
 
-def dead(
-    app: Umbel, message: Message, error: BaseException, word: str, *, now: float, hostname: str, trace: str = ""
-) -> Execution:
+def dead(app: Umbel, message: Message, error: BaseException, word: str, *, hostname: str, trace: str = "") -> Execution:
     """Return the end of a message that goes to the dead letters: the failure is stored, so that nobody waits for ever.
 
     Args:
         error: what a waiting caller gets.
         word: why, in one word: UnknownTask, Unreadable, Rejected, MaxDeliveries.
     """
-    record = failure_record(app, message, states.FAILURE, error, now=now, hostname=hostname, trace=trace)
+    record = failure_record(app, message, states.FAILURE, error, hostname=hostname, trace=trace)
     reason = {
         "reason": word,
         "message": failure.text_of(error),
@@ -166,4 +163,4 @@ def unknown_task(app: Umbel, message: Message, *, now: float, hostname: str) -> 
     error = NotRegistered(
         f"{not_registered(message.headers['task'], list(app.tasks))}. No worker knew it for {grace:g} s."
     )
-    return dead(app, message, error, "UnknownTask", now=now, hostname=hostname)
+    return dead(app, message, error, "UnknownTask", hostname=hostname)

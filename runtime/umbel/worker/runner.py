@@ -14,6 +14,7 @@ from umbel import failure, states, verdict
 from umbel import message as messages
 from umbel.broker.base import Delivery, Kind, Outcome, Outgoing
 from umbel.broker.tickets import Admission, Ticket
+from umbel.clock import wall_ms
 from umbel.dropping import end_dropped
 from umbel.errors import DecodeError, UmbelError, WorkerLostError
 from umbel.execution import run, run_async
@@ -193,9 +194,9 @@ class Runner:
             return lateends.end_of(self._app, message, limit, now=child.now(), hostname=self._hostname)
         if message.lost and message.lost >= bound:
             why = lost_too_often(message.lost, bound)
-            return verdict.dead(self._app, message, why, "MaxDeliveries", now=child.now(), hostname=self._hostname)
+            return verdict.dead(self._app, message, why, "MaxDeliveries", hostname=self._hostname)
         if message.headers["id"] in self.revoked:
-            return verdict.revoked(self._app, message, "revoked", now=child.now(), hostname=self._hostname)
+            return verdict.revoked(self._app, message, "revoked", hostname=self._hostname)
         return None
 
     def _pass(
@@ -206,10 +207,10 @@ class Runner:
             admission, has_place = gate.ask(message, limits, delivery, child)
         except Exception as error:
             trace = failure.traceback_of(error)
-            ended = verdict.failed(self._app, message, error, now=child.now(), hostname=self._hostname, trace=trace)
+            ended = verdict.failed(self._app, message, error, hostname=self._hostname, trace=trace)
             return True, ended, False
         if admission is Admission.REPLACED:
-            ended = verdict.revoked(self._app, message, "replaced", now=child.now(), hostname=self._hostname)
+            ended = verdict.revoked(self._app, message, "replaced", hostname=self._hostname)
             return True, ended, has_place
         return admission is Admission.GO, ended, has_place
 
@@ -280,7 +281,7 @@ class Runner:
             child.mark(delivery, hard, traits.exclusive)
             if traits.track_started:
                 meta = {"pid": os.getpid(), "hostname": self._hostname}
-                record = Record(states.STARTED, orjson.dumps(meta), message.attempt, int(child.now() * 1000))
+                record = Record(states.STARTED, orjson.dumps(meta), message.attempt, wall_ms())
                 child.store(message.headers["id"], record, self._ttl)
             child.limit.arm(soft)
 
