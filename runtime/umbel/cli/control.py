@@ -111,7 +111,9 @@ _queue = click.argument("queue", metavar="QUEUE")
 
 
 @order(
-    "time_limit", click.argument("task_name", metavar="TASK"), click.argument("limits", metavar="[SOFT] HARD", nargs=-1)
+    "time_limit",
+    click.argument("task_name", metavar="TASK"),
+    click.argument("limits", metavar="[[SOFT] HARD]", nargs=-1),
 )
 def time_limit(session: Session, task_name: str, limits: tuple[str, ...]) -> dict[str, Any]:
     """Change the time limits of a task, for runs that begin from now on: SOFT and HARD in seconds, 0 for none.

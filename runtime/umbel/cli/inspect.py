@@ -196,12 +196,13 @@ def _lists(nothing: str) -> Show:
     """Return what prints a list of each worker."""
 
     def show(session: Session, found: dict[str, Any]) -> None:
+        if not any(found.values()):
+            session.say(nothing)
+            return
         for name, items in found.items():
             session.out(name, bold=True)
-            for item in items:
+            for item in items or ["-"]:
                 session.out(f"  {item}")
-            if not items:
-                session.say(f"  {nothing}")
 
     return show
 
