@@ -26,7 +26,7 @@ def unfinished() -> TaskError:
     return WorkerLostError("the worker was told to end and the task did not finish in time (drain.onTimeout is Fail)")
 
 
-def end_of(app: Umbel, message: Message, time_limit: float | None, *, now: float, hostname: str) -> Execution | None:
+def end_of(app: Umbel, message: Message, time_limit: float | None, *, hostname: str) -> Execution | None:
     """Return the end of a message whose process was killed, None of any other.
 
     Args:
@@ -36,7 +36,7 @@ def end_of(app: Umbel, message: Message, time_limit: float | None, *, now: float
         return None
     given = (message.headers.get("timelimit") or (None,))[0] or time_limit or 0.0
     error = overdue(given) if message.flags & OVERDUE else unfinished()
-    return verdict.failed(app, message, error, now=now, hostname=hostname)
+    return verdict.failed(app, message, error, hostname=hostname)
 
 
 def has_handlers(app: Umbel, message: Message, bound: int) -> bool:

@@ -191,7 +191,7 @@ class Runner:
         bound = child.max_deliveries(delivery.queue)
         if message.flags & (OVERDUE | UNFINISHED):
             limit = self._traits_of(message).time_limit
-            return lateends.end_of(self._app, message, limit, now=child.now(), hostname=self._hostname)
+            return lateends.end_of(self._app, message, limit, hostname=self._hostname)
         if message.lost and message.lost >= bound:
             why = lost_too_often(message.lost, bound)
             return verdict.dead(self._app, message, why, "MaxDeliveries", hostname=self._hostname)

@@ -288,7 +288,9 @@ class Supervisor:
             step, done = self._steps.get()
             if done.set_running_or_notify_cancel():
                 try:
-                    done.set_result(step())
+                    found = step()
+                    self._staff.look()  # children are told before who asked hears that it is done
+                    done.set_result(found)
                 except Exception as error:
                     done.set_exception(error)
 
