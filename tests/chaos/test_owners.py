@@ -248,7 +248,7 @@ def test_an_exclusive_task_is_ended_before_others_may_begin_it(
         exclusive = app.send_task(S + "holds_alone", (1, str(tmp_path)))
         other = app.send_task(S + "hold", (2, str(tmp_path)))
         first, second = _running(tmp_path, 1), _running(tmp_path, 2)
-        neighbour = start_worker(redis_server, prefix, concurrency=1).wait_ready()
+        neighbour = start_worker(redis_server, prefix, concurrency=2).wait_ready()
         proxy.refuse()
         until(lambda: not Path(f"/proc/{first}").exists(), "the exclusive task is ended", 12)
         assert not neighbour.events("owner.buried"), "before anybody may have taken it over"

@@ -37,7 +37,9 @@ def test_a_measure_gives_its_figures(measure: str) -> None:
     assert record.failures == []
     (figures,) = record.figures[measure]["barest"]
     assert figures.keys() >= MEASURES[measure].figures.keys()
-    assert all(figures[name] > 0 for name in MEASURES[measure].figures)
+    # So few waiters may be gone before anybody has looked at them; how quickly they were served is known all the same.
+    sure = {"rate"} if measure == "waiters" else set(MEASURES[measure].figures)
+    assert all(figures[name] > 0 for name in sure)
 
 
 def ours() -> Entrant:

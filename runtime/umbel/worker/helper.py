@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -28,6 +29,10 @@ PATIENCE = 0.002
 #: What waits behind a task is given back when it runs this many times longer than tasks did so far. A task that is merely late,
 #: because the machine is busy, would otherwise send its neighbours' messages back and forth.
 GIVE_BACK_AFTER = 3.0
+#: Signals that concern the thread that caused them.
+CRASHES = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGSYS, signal.SIGTRAP}
+)
 #: Seconds between two tries of the helper to find the way back to the broker.
 TRY_AGAIN = 0.5
 
@@ -56,6 +61,8 @@ class Helper:
 
     def _run_or_end(self) -> None:
         """A child whose helper is gone hears nothing any more and reports nothing beside a long task: it has to go too."""
+        # A signal for the process is for its main thread, which runs the task: taken here, it would not wake a task that sleeps.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - CRASHES)
         try:
             self._run()
         except BaseException as error:  # MemoryError, where a task takes all there is

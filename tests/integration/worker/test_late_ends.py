@@ -66,7 +66,9 @@ def test_a_handler_that_hangs_is_killed_too_and_the_task_ends(
     app = producer(redis_server)
     app.broker.configure("default", {"max_deliveries": 1}, 1)
     worker = start_worker(redis_server, prefix, concurrency=1).wait_ready()
-    result = app.send_task(S + "mourned", (1, "hang"))
+    result = app.send_task(
+        S + "mourned", (1, "hang"), time_limit=3
+    )  # the handler, too, may begin late on a busy machine
     with pytest.raises(TimeLimitExceeded):
         result.get(timeout=20)
     until(lambda: app.broker.info("default").ready + app.broker.info("default").in_flight == 0, "it has ended", 30)
