@@ -71,11 +71,7 @@ def run(options: WorkerOptions) -> int:
     warn_of_memory_policy(server)
     check_queues(broker, queues, app, options)
     try_to_register(broker, [name for name, _ in queues], hostname)
-    if app["beat_schedule"]:
-        log.info(
-            "worker.beat_schedule",
-            extra={"entries": app["beat_schedule"], "hint": "umbel beat runs them, once for all workers"},
-        )
+    tell_of_beat(app["beat_schedule"])
     bury_predecessors(broker)
     supervisor = make(
         options,
@@ -91,25 +87,38 @@ def run(options: WorkerOptions) -> int:
         bounds_of(options, app),
     )
     health = start_health(supervisor, options.health_port)
-    log.info(
-        "worker.started",
-        extra={
-            "worker": hostname,
-            "queues": ",".join(name for name, _ in queues),
-            "executor": built.executor,
-            "children": built.children,
-            "slots": built.slots,
-            "tasks": app["tasks"],
-            "broker": server["address"],
-            "server": f"{server['server']} {server['version']}",
-        },
-    )
+    say_started(hostname, [name for name, _ in queues], built, app["tasks"], server)
     try:
         return supervisor.run()
     finally:
         if health is not None:
             health.stop()
         broker.close()
+
+
+def tell_of_beat(entries: int) -> None:
+    """Say that entries of the app's ``beat_schedule`` need a beat, where there are any."""
+    if entries:
+        log.info(
+            "worker.beat_schedule", extra={"entries": entries, "hint": "umbel beat runs them, once for all workers"}
+        )
+
+
+def say_started(hostname: str, queues: list[str], built: Shape, tasks: int, server: dict[str, Any]) -> None:
+    """Log what has started: `umbel up` and people wait for this line."""
+    log.info(
+        "worker.started",
+        extra={
+            "worker": hostname,
+            "queues": ",".join(queues),
+            "executor": built.executor,
+            "children": built.children,
+            "slots": built.slots,
+            "tasks": tasks,
+            "broker": server["address"],
+            "server": f"{server['server']} {server['version']}",
+        },
+    )
 
 
 def shape_of(options: WorkerOptions, app: dict[str, Any]) -> Shape:
