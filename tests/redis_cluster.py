@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import random
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import redis
 from redis.cluster import ClusterNode
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.workers import until
 
 MASTERS = 3
 SLOTS = 16384
-#: Distance of a node's port for its neighbours from its own.
-BUS = 10000
-
-
-def _port_with_bus() -> int:
-    """Return a port that is free, and so is the one for the neighbours."""
-    while True:
-        port = random.randrange(12000, 30000)  # below what the system gives to clients
-        try:
-            with socket.socket() as first, socket.socket() as second:
-                first.bind(("127.0.0.1", port))
-                second.bind(("127.0.0.1", port + BUS))
-                return port
-        except OSError:
-            continue
 
 
 class Node(RedisServer):
@@ -39,7 +23,7 @@ class Node(RedisServer):
         more += ("--cluster-replica-validity-factor", "0")
         more += ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
         super().__init__(arguments=(*more, *arguments), password=password)
-        self.port = _port_with_bus()
+        self.port = free_port(bus=True)
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def command(self, *words: str | int) -> Any:

@@ -11,7 +11,8 @@ from typing import Any
 import hiredis
 import pytest
 from tests.chaos.proxy import Act, ChaosProxy, each, first
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 
 class Client:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -17,6 +16,7 @@ from typing import Any
 
 from tests.cluster.kubectl import IMAGE, KUBECONFIG, Kubectl, find_program, wait
 from tests.cluster.manifests import OPERATOR_CLASS
+from tests.ports import free_port
 
 CHART = Path(__file__).parents[2] / "charts" / "umbel"
 SELECTOR = "app.kubernetes.io/name=umbel-operator"
@@ -91,10 +91,3 @@ def is_ready(port: int, process: subprocess.Popen[Any]) -> bool | None:
             return True if answer.status == 200 else None
     except (urllib.error.URLError, OSError):
         return None
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

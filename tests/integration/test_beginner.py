@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from tests.integration.cli_project import Project, wait_until
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 CONFIG = """
 from umbel import crontab

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cli_project import Project, wait_until
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 GRACE = 3.0
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 from umbel import message as messages
 from umbel.message import Message

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from tests.conformance.making import SILENCE, ids, outgoing, owner, record, rung, several, take
+from tests.ports import free_port
 from tests.redis_cluster import Node, RedisCluster
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 from tests.workers import until
 
 from umbel.broker.base import ConnectionLost

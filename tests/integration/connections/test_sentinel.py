@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from tests.conformance.making import outgoing
+from tests.ports import free_port
 from tests.redis_sentinels import SentinelTrio
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 from tests.workers import until
 
 from umbel.broker.redis import RedisBroker

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.conformance.making import outgoing
-from tests.redis_server import RedisServer, free_port, server_binary
+from tests.ports import free_port
+from tests.redis_server import RedisServer, server_binary
 
 from umbel.broker.redis import RedisBroker
 from umbel.errors import OperationalError, PublishUncertain
