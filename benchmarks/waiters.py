@@ -19,8 +19,8 @@ _LOOK_SECONDS = 0.2
 def wait_for_many(turn: Turn, count: int) -> dict[str, float]:
     """Let one producer wait for the results of `count` tasks, then start the worker.
 
-    Returns: results a second from the first run to the last result, the most connections that Redis had (ours left out), and
-    the producer's memory in MiB (proportional) at the end.
+    Returns: results a second from the last look at which none had run to the last result, the most connections that Redis
+    had (ours left out), and the producer's memory in MiB (proportional) at the end.
     """
     ready = turn.directory / "ready"
     with turn.job("wait_for_many", count=count, ready=str(ready), timeout=_TIMEOUT) as job:
@@ -41,16 +41,17 @@ def _wait_until_ready(job: Job, ready: Path) -> None:
 
 
 def _watch(turn: Turn, job: Job) -> tuple[float, int, float]:
-    """Return when the first task ran, the most connections, and the producer's memory, as last seen before its end."""
+    """Return when none had run yet, the most connections, and the producer's memory, as last seen before its end."""
     reader = CounterReader(turn.place.counters)
-    first, connections, pss, look = 0.0, 0, 0.0, 0.0
+    first, begun, connections, pss, look = time.perf_counter(), False, 0, 0.0, 0.0
     end = time.monotonic() + _TIMEOUT
     while job.process.runs():
         if time.monotonic() > end:
             raise BenchmarkError(f"{job.process.title} had not all results after {_TIMEOUT:.0f} s")
         now = time.perf_counter()
-        if not first and any(count > 0 for count in reader.read().values()):
-            first = now
+        begun = begun or any(count > 0 for count in reader.read().values())
+        if not begun:
+            first = now  # taken before the look: so it is before the first run
         if now >= look:
             look = now + _LOOK_SECONDS
             connections = max(connections, int(turn.server.info("clients")["connected_clients"]) - 1)
