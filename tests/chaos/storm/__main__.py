@@ -20,10 +20,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="of an earlier run, to have its plan again")
     parser.add_argument("--rate", type=float, default=150.0, help="tasks sent a second")
     parser.add_argument("--fsync", choices=["always", "everysec"], default="always", help="of the append-only file")
+    parser.add_argument(
+        "--patience", type=float, default=1.0, help="times the bounds on recoveries, where the machine does much else"
+    )
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(10**9) if given.seed is None else given.seed
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of what ends all processes
-    storm = Storm(given.minutes * 60.0, seed, given.rate, given.fsync)
+    storm = Storm(given.minutes * 60.0, seed, given.rate, given.fsync, given.patience)
     outcome = ride(storm, lambda text: console.print(text, style="dim", markup=False))
     _print(storm, outcome)
     return 1 if outcome.verdict.wrong else 0

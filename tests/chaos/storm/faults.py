@@ -67,8 +67,9 @@ class Faults:
             return ""
         place, pid, held = found
         _send(pid, signal.SIGKILL)
-        self._recoveries.watch("child", place.worker.hostname, held)
-        return f"child {pid} of {place.worker.hostname}"
+        who = f"child {pid} of {place.worker.hostname}"
+        self._recoveries.watch("child", who, place.worker.hostname, held)
+        return who
 
     def _child_stop(self, fault: Fault) -> str:
         found = self._victim(fault)
@@ -112,7 +113,7 @@ class Faults:
             _send(pid, signal.SIGKILL)
         worker.process.wait(10)
         if owned:
-            self._recoveries.watch("worker", worker.hostname, owned)
+            self._recoveries.watch("worker", f"worker {worker.hostname}", worker.hostname, owned)
         self._replace(place, fault.lasts)
         return worker.hostname
 

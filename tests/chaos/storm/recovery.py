@@ -17,9 +17,10 @@ LOOK = 0.02
 
 @dataclass
 class Watch:
-    """One death: ``keys`` are where its owners held their messages."""
+    """One death: ``who`` was killed, ``keys`` are where its owners held their messages."""
 
     kind: str
+    who: str
     worker: str
     keys: list[str]
     since: float
@@ -30,6 +31,7 @@ class Recovery:
     """One that ended. ``disturbed``: Redis was away meanwhile, so that the seconds count from its return."""
 
     kind: str
+    who: str
     seconds: float
     disturbed: bool
 
@@ -57,10 +59,10 @@ class Recoveries:
         self._stopped.set()
         self._thread.join(10)
 
-    def watch(self, kind: str, worker: str, keys: list[str]) -> None:
+    def watch(self, kind: str, who: str, worker: str, keys: list[str]) -> None:
         """Begin to watch: who held these keys has just been killed."""
         with self._lock:
-            self._watches.append(Watch(kind, worker, keys, time.monotonic()))
+            self._watches.append(Watch(kind, who, worker, keys, time.monotonic()))
 
     def void(self, worker: str) -> None:
         """Forget the deaths in a worker: something else happened to it before they were dealt with."""
@@ -92,4 +94,4 @@ class Recoveries:
             if watch in self._watches:
                 self._watches.remove(watch)
                 seconds = now - max(watch.since, self.back)
-                self.done.append(Recovery(watch.kind, seconds, self.back > watch.since - 1.0))
+                self.done.append(Recovery(watch.kind, watch.who, seconds, self.back > watch.since - 1.0))

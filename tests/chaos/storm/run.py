@@ -27,12 +27,14 @@ AFTERMATH = 120.0
 
 @dataclass(frozen=True)
 class Storm:
-    """What is wanted: seconds of faults, the seed of plan and tasks, tasks a second, Redis's ``appendfsync``."""
+    """What is wanted: seconds of faults, the seed of plan and tasks, tasks a second, Redis's ``appendfsync``, and what
+    the bounds on recoveries are multiplied with."""
 
     seconds: float
     seed: int
     rate: float
     fsync: str
+    patience: float
 
 
 @dataclass
@@ -86,7 +88,7 @@ def _ride(storm: Storm, fleet: Fleet, tell: Callable[[str], None]) -> Outcome:
         wrong += too_large + probes.wrong + _end(fleet)
         story = read(fleet.ledger)
         ids = set(story.began) | story.sent
-        verdict = judge(story, dead_letters(app), stored_states(fleet, ids), recoveries.done)
+        verdict = judge(story, dead_letters(app), stored_states(fleet, ids), recoveries.done, storm.patience)
         verdict.wrong += wrong + left_in_redis(fleet, app)
     finally:
         app.close()
