@@ -12,21 +12,24 @@ from pathlib import Path
 import click
 
 from umbel.cli.main import end_on_an_early_signal
-from umbel_operator.build.settings import Settings
+from umbel_operator.build.settings import Monitors, Settings
 from umbel_operator.handlers import run as run_app
 from umbel_operator.kube.access import (
     NotReadyError,
     Right,
     check_kinds,
     check_server,
+    missing_monitors,
     missing_rights,
     say_missing,
     unbound,
 )
+from umbel_operator.kube.checking import check_installation
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.connect import NoClusterError, load_configuration, own_namespace
 from umbel_operator.kube.errors import ApiError, Json
 from umbel_operator.kube.putting import BadFileError, put, read_resources
+from umbel_operator.kube.resources import MONITORS
 from umbel_operator.kube.transport import Transport, allow_deep_json
 from umbel_operator.runtime.app import App, Options
 from umbel_operator.runtime.logs import configure
@@ -39,6 +42,16 @@ def _check_names(ctx: click.Context, param: click.Parameter, names: tuple[str, .
         if not re.fullmatch("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
             raise click.BadParameter(f"{name!r} is no name of a namespace; patterns are not understood", ctx, param)
     return tuple(dict.fromkeys(names))
+
+
+def _check_labels(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    found = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not name or not separator:
+            raise click.BadParameter(f"{text!r} is no label; write NAME=VALUE", ctx, param)
+        found[name] = value
+    return tuple(found.items())
 
 
 @click.group(context_settings={"auto_envvar_prefix": "UMBEL_OPERATOR"})
@@ -68,7 +81,28 @@ def main() -> None:
     "--beat-image", required=True, help="Image of beat where a Broker names none; any image with umbel in it."
 )
 @click.option("--beat-image-pull-policy", type=click.Choice(["Always", "IfNotPresent", "Never"]))
-@click.option("--network-policies", is_flag=True, help="Narrow beat's port with a NetworkPolicy for each Broker.")
+@click.option("--network-policies", is_flag=True, help="Narrow the port of beat and of workers with NetworkPolicies.")
+@click.option(
+    "--network-policy-namespace",
+    "network_policy_namespaces",
+    multiple=True,
+    callback=_check_names,
+    help="Let this namespace through to that port too, e.g. the monitoring's; may be given repeatedly.",
+)
+@click.option(
+    "--monitors",
+    is_flag=True,
+    help="Make a ServiceMonitor for each Broker's beat and a PodMonitor for each WorkerPool.",
+)
+@click.option("--monitor-interval", default="30s", show_default=True, help="Time between two scrapes, for Prometheus.")
+@click.option(
+    "--monitor-label",
+    "monitor_labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_check_labels,
+    help="Label of these monitors, by which Prometheus chooses them; may be given repeatedly.",
+)
 @click.option("--health-port", type=int, default=8080, show_default=True, help="Port of /livez, /readyz and /metrics.")
 @click.option("--log-format", type=click.Choice(["json", "text"]), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
@@ -80,6 +114,10 @@ def run(
     beat_image: str,
     beat_image_pull_policy: str | None,
     network_policies: bool,
+    network_policy_namespaces: tuple[str, ...],
+    monitors: bool,
+    monitor_interval: str,
+    monitor_labels: tuple[tuple[str, str], ...],
     health_port: int,
     log_format: str,
     log_level: str,
@@ -103,7 +141,8 @@ def run(
             beat_image=beat_image,
             beat_image_pull_policy=beat_image_pull_policy,
             network_policies=network_policies,
-            network_policy_namespaces=(home,) if home else (),
+            network_policy_namespaces=tuple(dict.fromkeys((*((home,) if home else ()), *network_policy_namespaces))),
+            monitors=Monitors(interval=monitor_interval, labels=monitor_labels) if monitors else None,
         ),
     )
     try:
@@ -130,6 +169,32 @@ def apply(filename: Path, wait: float, manager: str) -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.option("--operator", "address", metavar="URL", help="Ask the operator too, e.g. http://umbel-operator:8080.")
+@click.option("--stored-versions", is_flag=True, help="See in which versions the kinds are stored; reads the CRDs.")
+@click.option("--wait", type=float, default=60, show_default=True, help="Seconds to wait until all is well.")
+def check(address: str | None, stored_versions: bool, wait: float) -> None:
+    """Check an installation: the cluster serves the kinds, and the operator is ready.
+
+    `helm test` runs this in a pod.
+    """
+    configure("text")
+    try:
+        asyncio.run(_check_installation(address, stored_versions, wait))
+    except (NoClusterError, NotReadyError, ApiError) as error:
+        click.echo(f"umbel-operator: {error}", err=True)
+        sys.exit(1)
+    click.echo("All is well.")
+
+
+async def _check_installation(address: str | None, stored_versions: bool, wait: float) -> None:
+    transport = Transport(await load_configuration(), reload=load_configuration)
+    try:
+        await check_installation(Api(transport), address, stored_versions=stored_versions, seconds=wait)
+    finally:
+        await transport.close()
+
+
 async def _apply(resources: list[Json], wait: float, manager: str) -> None:
     transport = Transport(await load_configuration(), reload=load_configuration)
     try:
@@ -149,12 +214,24 @@ async def _check(api: Api, options: Options) -> Options:
     try:
         server = await check_server(api)
         await check_kinds(api)
-        skipped = () if options.settings.network_policies else ("networkpolicies",)
-        missing = await missing_rights(api, options.namespaces, proxy=options.beat_via == "apiserver", without=skipped)
+        options = await _without_monitors(api, options)
+        proxy, off = options.beat_via == "apiserver", options.settings.switched_off()
+        missing = await missing_rights(api, options.namespaces, proxy=proxy, without=off)
     finally:
         await api.transport.close()
     logger.info("cluster_checked", extra={"server": api.transport.server, "version": server})
     return _without_gone(options, missing)
+
+
+async def _without_monitors(api: Api, options: Options) -> Options:
+    """Make no monitors where the cluster does not have these kinds."""
+    missing = await missing_monitors(api) if options.settings.monitors is not None else []
+    if not missing:
+        return options
+    names = ", ".join(f"{name}.{MONITORS[0].group}" for name in missing)
+    reason = f"The cluster does not know {names}: install the Prometheus operator, then restart this one."
+    logger.warning("monitors_left_out", extra={"reason": reason})
+    return replace(options, settings=replace(options.settings, monitors=None))
 
 
 def _without_gone(options: Options, missing: list[Right]) -> Options:

@@ -11,16 +11,12 @@ import pytest
 from tests.cluster.kubectl import Kubectl, why_not
 from tests.operator.resources import broker, pool, queue, schedule, view
 
-from umbel_operator.build.broker import (
-    build_beat_deployment,
-    build_beat_network_policy,
-    build_beat_service,
-    build_client_config,
-)
+from umbel_operator.build.broker import build_beat_deployment, build_beat_service, build_client_config
 from umbel_operator.build.config import build_config_maps, next_index, render_shards
 from umbel_operator.build.deployment import build_worker_deployment
 from umbel_operator.build.disruption import build_disruption_budget
 from umbel_operator.build.entries import broker_entries
+from umbel_operator.build.networkpolicy import build_beat_network_policy, build_worker_network_policy
 from umbel_operator.build.settings import Settings
 
 MISSING = why_not()
@@ -75,7 +71,8 @@ OBJECTS: dict[str, Any] = {
     "beat": build_beat_deployment(PLAIN, 1, SETTINGS),
     "beat with credentials": build_beat_deployment(GUARDED, 8, SETTINGS),
     "service": build_beat_service(PLAIN),
-    "network policy": build_beat_network_policy(PLAIN, SETTINGS),
+    "network policy of beat": build_beat_network_policy(PLAIN, SETTINGS),
+    "network policy of workers": build_worker_network_policy(pool(), SETTINGS),
     "client config": build_client_config(GUARDED),
     "shard": configuration()[0],
     "index": configuration()[-1],

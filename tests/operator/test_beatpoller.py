@@ -136,6 +136,27 @@ def test_polling_begins_with_the_broker_and_ends_with_it() -> None:
     with_beat(use)
 
 
+def test_metrics_tell_which_beats_are_silent() -> None:
+    async def use(beat: Beat, route: ApiServerRoute) -> None:
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        metrics = Metrics("test")
+        polls = BeatPoller(route, lambda *what: told.put_nowait(what), metrics)
+
+        def stale() -> float | None:
+            labels = {"namespace": BROKER[0], "broker": BROKER[1]}
+            return metrics.registry.get_sample_value("umbel_operator_beat_stale", labels)
+
+        assert stale() is None
+        polls.follow([BROKER])
+        assert stale() == 1
+        async with asyncio.timeout(20):
+            await told.get()
+        assert stale() == 0
+        await polls.stop()
+
+    with_beat(use)
+
+
 def test_a_beat_that_is_watched_closely_is_asked_every_second_or_two_all_the_time() -> None:
     async def use(beat: Beat, route: ApiServerRoute) -> None:
         waits: asyncio.Queue[tuple[float, float]] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""beat's Deployment and Service, the ConfigMap for producers, the NetworkPolicy."""
+"""beat's Deployment and Service, and the ConfigMap for producers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ import pytest
 from tests.operator.resources import SETTINGS, broker
 
 from umbel.redis.members import read
-from umbel_operator.build.broker import (
-    build_beat_deployment,
-    build_beat_network_policy,
-    build_beat_service,
-    build_client_config,
-)
+from umbel_operator.build.broker import build_beat_deployment, build_beat_service, build_client_config
 from umbel_operator.build.connection import broker_url, client_env
 from umbel_operator.build.podtemplate import TemplateInvalid
 from umbel_operator.build.settings import Settings
@@ -161,22 +156,6 @@ def test_what_is_rendered_can_be_read(kind: str) -> None:
     found = read(broker_url(made))
     assert set(found.addresses) == {("r", 6379), ("fd00::1", 6380)}
     assert found.master == ("a/b c" if kind == "Sentinel" else "")
-
-
-def test_network_policy_only_where_switched_on() -> None:
-    assert build_beat_network_policy(broker(), SETTINGS) is None
-    settings = Settings(beat_image="x", network_policies=True, network_policy_namespaces=("umbel-system",))
-    policy = build_beat_network_policy(broker(), settings)
-    assert policy is not None
-    assert policy["spec"]["ingress"] == [
-        {
-            "from": [
-                {"podSelector": {}},
-                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "umbel-system"}}},
-            ],
-            "ports": [{"port": 8080, "protocol": "TCP"}],
-        }
-    ]
 
 
 def test_no_secret_is_in_any_object() -> None:

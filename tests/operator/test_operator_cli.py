@@ -179,3 +179,30 @@ def test_what_cannot_be_left_out_ends_the_start(namespaces: tuple[str, ...], mis
 
 def test_with_all_rights_nothing_is_left_out() -> None:
     assert _without_gone(options("shop", "other"), []) == options("shop", "other")
+
+
+def test_monitors_are_left_out_where_the_cluster_does_not_know_them(tmp_path: Path) -> None:
+    """Given --monitors and no Prometheus operator, then the log says so, and no right to monitors is asked for."""
+    asked: list[str] = []
+
+    def script(path: str, body: Any) -> dict[str, Any] | int:
+        if path == "/version":
+            return {"gitVersion": "v1.34.0"}
+        if path.startswith("/apis/umbel.dev"):
+            return KINDS
+        if path.startswith("/apis/monitoring.coreos.com"):
+            return {"resources": [{"name": "servicemonitors"}]}
+        asked.append(body["spec"]["resourceAttributes"]["resource"])
+        return {"status": {"allowed": asked[-1] != "pods"}}
+
+    output = served(script, tmp_path, "--namespace", "shop", "--monitors")
+    assert "The cluster does not know podmonitors.monitoring.coreos.com: install the Prometheus operator" in output
+    assert "deployments" in asked
+    assert not {"servicemonitors", "podmonitors", "networkpolicies"} & set(asked)
+
+
+@pytest.mark.parametrize("text", ["release", "=prometheus"])
+def test_a_label_of_monitors_has_a_name_and_a_value(text: str) -> None:
+    done = CliRunner().invoke(main, [*RUN, "-A", "--monitors", "--monitor-label", text])
+    assert done.exit_code == 2
+    assert f"{text!r} is no label; write NAME=VALUE" in done.output

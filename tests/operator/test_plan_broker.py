@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,8 @@ from umbel_operator.api.broker import Broker
 from umbel_operator.build.broker import build_beat_deployment
 from umbel_operator.build.config import build_config_maps, next_index, render_shards
 from umbel_operator.build.entries import broker_entries
+from umbel_operator.build.monitors import build_beat_monitor
+from umbel_operator.build.settings import Monitors, Settings
 from umbel_operator.plan.broker import plan_broker
 from umbel_operator.plan.model import Action, Apply, Delete, Failure, Patch, Ref, State
 from umbel_operator.plan.sample import Sample
@@ -332,6 +335,23 @@ def test_children_that_are_no_longer_wanted_are_deleted() -> None:
         if isinstance(action, Delete)
     ]
     assert deletes == [Delete(Ref.of(stray), "u"), Delete(Ref.of(policy), "v")]
+
+
+GUARDED = Settings(beat_image="umbel:1", network_policies=True, monitors=Monitors())
+
+
+def test_policy_and_monitor_of_beat_are_made_where_the_installation_asks_for_them() -> None:
+    plan = plan_broker(replace(state(broker()), settings=GUARDED))
+    assert names(plan.actions)[-2:] == ["Apply NetworkPolicy default-beat", "Apply ServiceMonitor default-beat"]
+
+
+def test_a_monitor_that_is_no_longer_wanted_is_deleted_and_one_that_fails_is_no_trouble() -> None:
+    monitor = build_beat_monitor(broker(), GUARDED)
+    assert monitor is not None
+    live = {**monitor, "metadata": {**monitor["metadata"], "uid": "w"}}
+    assert Delete(Ref.of(live), "w") in plan_broker(state(broker(), children=[live])).actions
+    failure = Failure(Ref.of(live), "ResourceConflict", "somebody else's", 1)
+    assert reasons(plan_broker(running(failures=(failure,))).status) == reasons(plan_broker(running()).status)
 
 
 FINALIZERS = ["umbel.dev/in-use"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,9 @@ from umbel_operator.api.workerpool import WorkerPool
 from umbel_operator.build.canonical import short_hash
 from umbel_operator.build.deployment import build_worker_deployment
 from umbel_operator.build.disruption import build_disruption_budget
+from umbel_operator.build.monitors import build_worker_monitor
+from umbel_operator.build.networkpolicy import build_worker_network_policy
+from umbel_operator.build.settings import Monitors, Settings
 from umbel_operator.plan.model import Apply, Delete, Failure, Patch, Ref, State
 from umbel_operator.plan.pool import plan_pool
 
@@ -273,6 +277,37 @@ def test_a_budget_that_is_no_longer_wanted_is_deleted() -> None:
     live = {**old, "metadata": {**old["metadata"], "uid": "uid-budget"}}
     plan = plan_pool(state(pool(), ready_broker(), queue(), children=[live]))
     assert Delete(Ref("policy/v1", "PodDisruptionBudget", "shop", "mailers-worker"), "uid-budget") in plan.actions
+
+
+GUARDED = Settings(beat_image="umbel:1", network_policies=True, monitors=Monitors())
+MONITOR = Ref("monitoring.coreos.com/v1", "PodMonitor", "shop", "mailers-worker")
+
+
+def test_a_pool_is_applied_with_its_policy_and_monitor_where_the_installation_asks_for_them() -> None:
+    given = replace(state(pool(), ready_broker(), queue()), settings=GUARDED)
+    kinds = [action.ref.kind for action in plan_pool(given).actions if isinstance(action, Apply)]
+    assert kinds == ["Deployment", "NetworkPolicy", "PodMonitor"]
+
+
+def test_a_policy_and_a_monitor_that_are_no_longer_wanted_are_deleted() -> None:
+    live = []
+    for built_ in (build_worker_network_policy(pool(), GUARDED), build_worker_monitor(pool(), GUARDED)):
+        assert built_ is not None
+        live.append({**built_, "metadata": {**built_["metadata"], "uid": f"uid-{built_['kind']}"}})
+    plan = plan_pool(state(pool(), ready_broker(), queue(), children=live))
+    policy = Ref("networking.k8s.io/v1", "NetworkPolicy", "shop", "mailers-worker")
+    deleted = [action for action in plan.actions if isinstance(action, Delete)]
+    assert deleted == [Delete(policy, "uid-NetworkPolicy"), Delete(MONITOR, "uid-PodMonitor")]
+
+
+@pytest.mark.parametrize("reason", ["ResourceConflict", "TemplateInvalid", "Forbidden", "Unavailable"])
+def test_a_monitor_that_cannot_be_made_is_no_trouble_of_the_pool(reason: Any) -> None:
+    """Given a pool that works, when its monitor is refused, then its conditions are those of a pool without one."""
+    failure = Failure(MONITOR, reason, "the API server said so", 1)
+    given = replace(working(failures=(failure,)), settings=GUARDED)
+    assert reasons(plan_pool(given).status) == reasons(plan_pool(working()).status)
+    sent = [action.ref for action in plan_pool(given).actions if isinstance(action, Apply)]
+    assert (MONITOR in sent) == (reason != "TemplateInvalid")
 
 
 def test_what_was_refused_for_good_is_sent_again_once_the_broker_has_changed_it() -> None:

@@ -1,4 +1,4 @@
-"""Build beat's Deployment and Service, the ConfigMap for producers, and beat's NetworkPolicy."""
+"""Build beat's Deployment and Service, and the ConfigMap for producers."""
 
 from __future__ import annotations
 
@@ -79,28 +79,6 @@ def build_client_config(broker: Broker) -> dict[str, Any]:
         "kind": "ConfigMap",
         "metadata": child_metadata(broker, names.client_config(broker.name), labels.config_labels(broker.name)),
         "data": client_env(broker),
-    }
-
-
-def build_beat_network_policy(broker: Broker, settings: Settings) -> dict[str, Any] | None:
-    """Return the policy that lets only the own and the configured namespaces reach beat, or None if switched off."""
-    if not settings.network_policies:
-        return None
-    others = [
-        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
-        for namespace in settings.network_policy_namespaces
-    ]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": child_metadata(broker, names.beat(broker.name), labels.beat_labels(broker.name)),
-        "spec": {
-            "podSelector": {"matchLabels": labels.beat_selector(broker.name)},
-            "policyTypes": ["Ingress"],
-            "ingress": [
-                {"from": [{"podSelector": {}}, *others], "ports": [{"port": names.HTTP_PORT, "protocol": "TCP"}]}
-            ],
-        },
     }
 
 

@@ -12,12 +12,12 @@ INDEX_FILE = "index.json"
 
 
 def worker_deployment(pool: str) -> str:
-    """Name the Deployment, and the disruption budget, of a WorkerPool."""
+    """Name the Deployment of a WorkerPool, its disruption budget, NetworkPolicy and PodMonitor."""
     return f"{pool}-worker"
 
 
 def beat(broker: str) -> str:
-    """Name the Deployment, the Service and the NetworkPolicy of a Broker's beat."""
+    """Name the Deployment, the Service, the NetworkPolicy and the ServiceMonitor of a Broker's beat."""
     return f"{broker}-beat"
 
 

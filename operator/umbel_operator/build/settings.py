@@ -6,6 +6,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Monitors:
+    """How the Prometheus operator is told of beat and of workers."""
+
+    #: Time between two scrapes, as Prometheus writes it.
+    interval: str = "30s"
+    #: Labels by which a Prometheus chooses its monitors.
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Facts of the installation, the same for all resources."""
 
@@ -13,7 +23,14 @@ class Settings:
     beat_image: str
     #: Pull policy of that image; None leaves it to Kubernetes.
     beat_image_pull_policy: str | None = None
-    #: Whether to narrow beat's port with a NetworkPolicy.
+    #: Whether to narrow the port of beat and of workers with NetworkPolicies.
     network_policies: bool = False
-    #: Namespaces beside the Broker's own that may reach beat's port (the operator's, the monitoring's).
+    #: Namespaces beside the own that may reach that port (the operator's, the monitoring's).
     network_policy_namespaces: tuple[str, ...] = ()
+    #: Whether to make a ServiceMonitor for each Broker and a PodMonitor for each WorkerPool; None makes none.
+    monitors: Monitors | None = None
+
+    def switched_off(self) -> tuple[str, ...]:
+        """Name the kinds of children, in the plural, that are neither made nor watched."""
+        policies = () if self.network_policies else ("networkpolicies",)
+        return (*policies, *(() if self.monitors is not None else ("servicemonitors", "podmonitors")))

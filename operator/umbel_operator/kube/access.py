@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from umbel_operator.api.names import GROUP, VERSION
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.errors import ApiError, GoneError
-from umbel_operator.kube.resources import ACCESS_REVIEWS, OWN
+from umbel_operator.kube.resources import ACCESS_REVIEWS, MONITORS, OWN, Resource
 from umbel_operator.kube.transport import Request
 
 _READ = ("get", "list", "watch")
@@ -29,6 +29,8 @@ RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "pods", (*_READ, "patch")),
     ("policy", "poddisruptionbudgets", _WRITE),
     ("networking.k8s.io", "networkpolicies", _WRITE),
+    ("monitoring.coreos.com", "servicemonitors", _WRITE),
+    ("monitoring.coreos.com", "podmonitors", _WRITE),
     ("events.k8s.io", "events", ("create", "patch")),
 )
 
@@ -73,18 +75,30 @@ async def check_server(api: Api) -> str:
 
 async def check_kinds(api: Api) -> None:
     """Check that the four kinds are served; raise NotReadyError naming those that are not."""
-    path = f"/apis/{GROUP}/{VERSION}"
-    try:
-        answer = await api.transport.send(Request("GET", path, what=f"look for the kinds of {GROUP}", seconds=10))
-        served = {str(r.get("name")) for r in answer.body.get("resources") or ()}
-    except GoneError:
-        served = set()
-    missing = [r.plural for r in OWN if r.plural not in served]
+    missing = await _not_served(api, OWN)
     if missing:
         raise NotReadyError(
             f"The cluster does not know {', '.join(f'{name}.{GROUP}' for name in missing)} ({VERSION}): install the "
             "CRDs with `kubectl apply --server-side -f crds/`, or the chart with crds.enabled=true."
         )
+
+
+async def missing_monitors(api: Api) -> list[str]:
+    """Name the kinds of the Prometheus operator that the cluster does not have."""
+    return await _not_served(api, MONITORS)
+
+
+async def _not_served(api: Api, kinds: Sequence[Resource]) -> list[str]:
+    """Name those of the kinds, all of one group and version, that the API server does not serve."""
+    group = kinds[0].api_version
+    try:
+        answer = await api.transport.send(
+            Request("GET", f"/apis/{group}", what=f"look for the kinds of {group}", seconds=10)
+        )
+        served = {str(r.get("name")) for r in answer.body.get("resources") or ()}
+    except GoneError:
+        served = set()
+    return [kind.plural for kind in kinds if kind.plural not in served]
 
 
 async def missing_rights(

@@ -49,6 +49,8 @@ SERVICES = Resource("", "v1", "services", "Service")
 PODS = Resource("", "v1", "pods", "Pod")
 PDBS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NETWORKPOLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+SERVICEMONITORS = Resource("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
+PODMONITORS = Resource("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
@@ -57,7 +59,9 @@ ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreview
 #: Users write these.
 OWN = (BROKERS, TASKQUEUES, WORKERPOOLS, SCHEDULES)
 #: The operator makes these; it watches those that carry its label.
-CHILDREN = (DEPLOYMENTS, CONFIGMAPS, SERVICES, PDBS, NETWORKPOLICIES)
+CHILDREN = (DEPLOYMENTS, CONFIGMAPS, SERVICES, PDBS, NETWORKPOLICIES, SERVICEMONITORS, PODMONITORS)
+#: Kinds of the Prometheus operator, which a cluster need not have.
+MONITORS = (SERVICEMONITORS, PODMONITORS)
 
 #: Label selector of everything that the operator makes.
 MADE_BY_US = f"app.kubernetes.io/managed-by={MANAGED_BY}"

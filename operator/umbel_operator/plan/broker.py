@@ -10,12 +10,7 @@ from umbel_operator.api.broker import Broker
 from umbel_operator.api.conditions import Condition
 from umbel_operator.api.names import ANNOTATION_CONFIG_SERIAL, ANNOTATION_FORCE_DELETE, FINALIZER_IN_USE
 from umbel_operator.build import names
-from umbel_operator.build.broker import (
-    build_beat_deployment,
-    build_beat_network_policy,
-    build_beat_service,
-    build_client_config,
-)
+from umbel_operator.build.broker import build_beat_deployment, build_beat_service, build_client_config
 from umbel_operator.build.config import (
     ConfigTooLarge,
     Index,
@@ -25,6 +20,8 @@ from umbel_operator.build.config import (
     render_shards,
 )
 from umbel_operator.build.entries import Entry, broker_entries
+from umbel_operator.build.monitors import build_beat_monitor
+from umbel_operator.build.networkpolicy import build_beat_network_policy
 from umbel_operator.build.podtemplate import TemplateInvalid
 from umbel_operator.plan.brokerstatus import BrokerFacts, broker_conditions, broker_status
 from umbel_operator.plan.finalizers import finalizer_patch
@@ -95,9 +92,8 @@ def _build(state: State[Broker], entries: list[Entry]) -> _Built:
         manifests.append(build_beat_deployment(broker, count, state.settings))
     except TemplateInvalid as problem:
         template_problem = f"spec.beat.template: {problem}"
-    policy = build_beat_network_policy(broker, state.settings)
-    if policy is not None:
-        manifests.append(policy)
+    besides = (build_beat_network_policy(broker, state.settings), build_beat_monitor(broker, state.settings))
+    manifests += [manifest for manifest in besides if manifest is not None]
     return _Built(tuple(manifests), index, template_problem, config_problem)
 
 
@@ -123,7 +119,7 @@ def _applied(manifest: Manifest) -> Event | None:
 
 def _leftovers(state: State[Broker], wanted: set[Ref]) -> Iterator[Delete]:
     for ref, child in state.children.items():
-        if ref.kind in ("ConfigMap", "NetworkPolicy") and ref not in wanted:
+        if ref.kind in ("ConfigMap", "NetworkPolicy", "ServiceMonitor") and ref not in wanted:
             yield Delete(ref, str(child["metadata"].get("uid", "")))
 
 

@@ -24,6 +24,8 @@ _IMAGE_REASONS = frozenset(
 #: Reasons for which a container waits that every start goes through.
 _ORDINARY = frozenset({"ContainerCreating", "PodInitializing"})
 
+_MONITORS = frozenset({"ServiceMonitor", "PodMonitor"})
+
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
@@ -135,9 +137,12 @@ def _name(pod: Manifest) -> str:
 def failure_of(state: State[R], *reasons: FailureReason) -> Failure | None:
     """Return the first failure of the last execution with one of the reasons, or None.
 
-    A refusal for good counts only while the generation is the one that was refused.
+    A refusal for good counts only while the generation is the one that was refused. Monitors never count: tasks run
+    without them, and the log tells of it.
     """
     for failure in state.failures:
+        if failure.ref.kind in _MONITORS:
+            continue
         stale = failure.reason == "TemplateInvalid" and failure.generation != state.resource.generation
         if failure.reason in reasons and not stale:
             return failure

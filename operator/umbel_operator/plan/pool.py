@@ -1,4 +1,4 @@
-"""Plan a WorkerPool: its Deployment and disruption budget, and what to say about them."""
+"""Plan a WorkerPool: its Deployment and what goes with it, and what to say about them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from umbel_operator.api.workerpool import WorkerPool, WorkerPoolStatus
 from umbel_operator.build import labels, names
 from umbel_operator.build.deployment import build_worker_deployment
 from umbel_operator.build.disruption import build_disruption_budget
+from umbel_operator.build.monitors import build_worker_monitor
+from umbel_operator.build.networkpolicy import build_worker_network_policy
 from umbel_operator.build.podtemplate import TemplateInvalid
 from umbel_operator.build.queues import Resolution, resolve
 from umbel_operator.plan.conditions import Conditions
@@ -99,11 +101,16 @@ def _actions(state: State[WorkerPool], findings: _Findings, live: Manifest | Non
             yield Apply(findings.deployment, _applied(findings.deployment))
     elif live is not None and not findings.resolution.shares and findings.rollout.wanted > 0:
         yield Patch(_deployment_ref(pool), {"spec": {"replicas": 0}})
-    budget = build_disruption_budget(pool)
-    if budget is not None and not refused_for_good(state, budget):
-        yield Apply(budget)
+    besides = (
+        build_disruption_budget(pool),
+        build_worker_network_policy(pool, state.settings),
+        build_worker_monitor(pool, state.settings),
+    )
+    wanted = [manifest for manifest in besides if manifest is not None]
+    yield from (Apply(manifest) for manifest in wanted if not refused_for_good(state, manifest))
+    kept = {Ref.of(manifest) for manifest in wanted}
     for ref, child in state.children.items():
-        if ref.kind == "PodDisruptionBudget" and (budget is None or ref.name != budget["metadata"]["name"]):
+        if ref.kind in ("PodDisruptionBudget", "NetworkPolicy", "PodMonitor") and ref not in kept:
             yield Delete(ref, str(child["metadata"].get("uid", "")))
 
 

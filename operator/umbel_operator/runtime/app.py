@@ -11,7 +11,7 @@ from umbel_operator.kube.access import check_server
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.errors import Json
 from umbel_operator.kube.events import Recorder
-from umbel_operator.kube.resources import CHILDREN, NETWORKPOLICIES, OWN, PODS, Resource
+from umbel_operator.kube.resources import CHILDREN, OWN, PODS, Resource
 from umbel_operator.kube.transport import Transport
 from umbel_operator.runtime.beatclient import ApiServerRoute, ServiceRoute
 from umbel_operator.runtime.beatpoller import BeatPoller
@@ -55,8 +55,8 @@ class Options:
 
     def resources(self) -> tuple[Resource, ...]:
         """List the kinds that are watched."""
-        children = [r for r in CHILDREN if r is not NETWORKPOLICIES or self.settings.network_policies]
-        return (*OWN, *children, PODS)
+        off = self.settings.switched_off()
+        return (*OWN, *(child for child in CHILDREN if child.plural not in off), PODS)
 
 
 class App:

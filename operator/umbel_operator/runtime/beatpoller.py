@@ -95,6 +95,7 @@ class BeatPoller:
         self._clock = clock
         self._rng = rng
         self._polls: dict[BrokerName, _Poll] = {}
+        metrics.watch_beats(self.stale)
 
     def sample(self, broker: BrokerName) -> Sample | None:
         """Hand out what a Broker's beat last said; None where it never answered."""
@@ -102,6 +103,10 @@ class BeatPoller:
         if poll is None or poll.polled.sample is None:
             return None
         return replace(poll.polled.sample, failed_polls=poll.polled.misses, poll_error=poll.polled.error)
+
+    def stale(self) -> list[tuple[BrokerName, bool]]:
+        """Tell of each Broker that is polled whether its beat is silent, or has not answered yet."""
+        return [(name, poll.polled.stale or poll.polled.sample is None) for name, poll in self._polls.items()]
 
     def follow(self, brokers: Iterable[BrokerName]) -> None:
         """Poll exactly these Brokers from now on."""

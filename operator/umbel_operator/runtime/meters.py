@@ -32,6 +32,12 @@ STATUS_WRITES: Final = Meter("umbel_operator_status_writes_total", "counter", ("
 BEAT_POLLS: Final = Meter(
     "umbel_operator_beat_polls_total", "counter", ("result",), "Polls of beat: `changed`, `unchanged`, `failed`."
 )
+BEAT_STALE: Final = Meter(
+    "umbel_operator_beat_stale",
+    "gauge",
+    ("namespace", "broker"),
+    "1 while a Broker's beat has been silent for three polls, or never answered: nothing is scaled by its queues.",
+)
 BUILD_INFO: Final = Meter("umbel_operator_build_info", "gauge", ("version",), "Always 1: the version that runs.")
 DEPTH: Final = Meter("umbel_operator_workqueue_depth", "gauge", ("kind",), "Resources that wait to be looked at.")
 OLDEST: Final = Meter("umbel_operator_workqueue_oldest_seconds", "gauge", (), "How long the first of them has waited.")
@@ -50,5 +56,6 @@ ALL: Final = (
     LAST_EVENT,
     OBSERVE_ERRORS,
     BEAT_POLLS,
+    BEAT_STALE,
     BUILD_INFO,
 )

@@ -1,7 +1,7 @@
 """The operator's own metrics, for Prometheus."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -44,6 +44,10 @@ class Metrics:
         """Show a queue's depth, age and retries whenever somebody looks."""
         self.registry.register(_QueueCollector(queue))
 
+    def watch_beats(self, stale: Callable[[], Iterable[tuple[tuple[str, str], bool]]]) -> None:
+        """Show of each Broker, by namespace and name, whether its beat is silent whenever somebody looks."""
+        self.registry.register(_BeatCollector(stale))
+
     def text(self) -> bytes:
         """Write all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -65,6 +69,17 @@ class _QueueCollector(Collector):
             family = _family(meter)
             family.add_metric([], value)
             yield family
+
+
+class _BeatCollector(Collector):
+    def __init__(self, stale: Callable[[], Iterable[tuple[tuple[str, str], bool]]]) -> None:
+        self._stale = stale
+
+    def collect(self) -> Iterable[Metric]:
+        family = _family(meters.BEAT_STALE)
+        for broker, stale in self._stale():
+            family.add_metric(broker, stale)
+        yield family
 
 
 def _of(meter: Meter) -> tuple[str, str, tuple[str, ...]]:
