@@ -1,0 +1,1 @@
+"""What the built-in scaler makes of a load: `make simulate-scaling`."""
