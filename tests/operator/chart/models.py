@@ -16,6 +16,7 @@ MODELS: dict[tuple[str, str], Any] = {
     ("v1", "ConfigMap"): client.V1ConfigMap,
     ("v1", "Namespace"): client.V1Namespace,
     ("v1", "Secret"): client.V1Secret,
+    ("v1", "Pod"): client.V1Pod,
     ("apps/v1", "Deployment"): client.V1Deployment,
     ("batch/v1", "Job"): client.V1Job,
     ("rbac.authorization.k8s.io/v1", "Role"): client.V1Role,

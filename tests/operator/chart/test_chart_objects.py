@@ -8,7 +8,7 @@ import click
 import pytest
 import yaml
 from tests.operator.chart.models import faults
-from tests.operator.chart.rendering import NAMESPACE, VALUE_SETS, one, render
+from tests.operator.chart.rendering import NAMESPACE, VALUE_SETS, one, render, without_monitoring
 
 from umbel_operator.api.kinds import BY_NAME
 from umbel_operator.api.parse import parse_strict
@@ -19,8 +19,9 @@ CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
 def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the pod templates."""
-    return [o["spec"]["template"] for o in objects if o["kind"] in ("Deployment", "Job")]
+    """Return the pod templates, and the pod of `helm test`."""
+    templates = [o["spec"]["template"] for o in objects if o["kind"] in ("Deployment", "Job")]
+    return templates + [o for o in objects if o["kind"] == "Pod"]
 
 
 def brokers(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -38,7 +39,7 @@ def command(pod: dict[str, Any]) -> click.Context:
 
 @pytest.mark.parametrize("values", VALUE_SETS)
 def test_fields_and_types_are_known_to_kubernetes(values: str) -> None:
-    found = {o["metadata"]["name"]: faults(o) for o in render(values) if o["kind"] != "ServiceMonitor"}
+    found = {o["metadata"]["name"]: faults(o) for o in without_monitoring(render(values))}
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 

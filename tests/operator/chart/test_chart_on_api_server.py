@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.operator.chart.rendering import CHART, VALUE_SETS, VALUES, find_helm, render
+from tests.operator.chart.rendering import CHART, VALUE_SETS, VALUES, find_helm, render, without_monitoring
 
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.errors import ApiError
@@ -23,6 +23,7 @@ PATHS = {
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
     "Service": "/api/v1/namespaces/{}/services",
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "Pod": "/api/v1/namespaces/{}/pods",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "Job": "/apis/batch/v1/namespaces/{}/jobs",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
@@ -38,9 +39,7 @@ def test_every_object_is_taken(values: str, with_api_server: Callable[..., None]
     """Given a value set, when its objects are applied for trial with strict fields, then none is refused."""
 
     async def use(api: Api, namespace: str) -> None:
-        for obj in render(values):
-            if obj["kind"] == "ServiceMonitor":
-                continue
+        for obj in without_monitoring(render(values)):
             if "namespace" in obj["metadata"]:
                 obj["metadata"]["namespace"] = namespace
             await api.transport.send(

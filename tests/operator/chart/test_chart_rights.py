@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
-from tests.operator.chart.rendering import NAMESPACE, VALUE_SETS, one, render
+from tests.operator.chart.rendering import NAMESPACE, VALUE_SETS, is_test, one, render
 
 from umbel_operator.kube.access import CLUSTER_RIGHTS, RIGHTS
 
@@ -29,6 +29,7 @@ TABLE: dict[tuple[str, str], tuple[str, ...]] = {
 #: What serving all namespaces needs besides.
 CLUSTER_TABLE = {("apiextensions.k8s.io", "customresourcedefinitions"): READ, ("", "namespaces"): READ}
 LEASES = {("coordination.k8s.io", "leases"): ("get", "create", "patch")}
+MONITORS = {("monitoring.coreos.com", kind): WRITE for kind in ("servicemonitors", "podmonitors")}
 POLICIES = {("networking.k8s.io", "networkpolicies"): WRITE}
 
 
@@ -59,8 +60,20 @@ def test_network_policies_are_granted_only_where_they_are_made() -> None:
     assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, POLICIES)
 
 
+def test_monitors_are_granted_only_where_they_are_made() -> None:
+    objects = render(None, "metrics.serviceMonitor.enabled=true")
+    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, MONITORS)
+
+
+def test_the_account_of_the_test_reads_the_crds_and_nothing_else() -> None:
+    kinds = [f"{kind}.umbel.dev" for kind in OWN]
+    (role,) = [o for o in render("default") if o["kind"] == "ClusterRole" and is_test(o)]
+    group, resource = "apiextensions.k8s.io", "customresourcedefinitions"
+    assert role["rules"] == [{"apiGroups": [group], "resources": [resource], "resourceNames": kinds, "verbs": ["get"]}]
+
+
 def test_operator_of_namespaces_has_roles_there_and_nothing_cluster_wide() -> None:
-    objects = render("namespaced")
+    objects = render("namespaced", "crds.enabled=false")
     assert not [o for o in objects if o["kind"].startswith("Cluster")]
     for namespace in ("shop", "billing"):
         mine = [o for o in objects if o["metadata"].get("namespace") == namespace]
@@ -74,7 +87,7 @@ def test_operator_of_namespaces_has_roles_there_and_nothing_cluster_wide() -> No
 
 def test_table_covers_what_the_operator_checks_at_its_start() -> None:
     """Given the rights without which the operator refuses to start, then the chart grants each."""
-    objects = render(None, "networkPolicy.enabled=true")
+    objects = render(None, "networkPolicy.enabled=true", "metrics.serviceMonitor.enabled=true")
     table = granted(one(objects, "ClusterRole", "umbel-operator"))
     for group, resource, verbs in RIGHTS + CLUSTER_RIGHTS:
         assert set(verbs) <= table[group, resource], resource
@@ -105,8 +118,10 @@ def test_bindings_bind_roles_of_the_chart_to_its_accounts(values: str) -> None:
 
 def test_an_account_made_by_hand_is_used_and_nothing_is_granted() -> None:
     objects = render("least")
-    assert {o["kind"] for o in objects} == {"Deployment"}
-    assert objects[0]["spec"]["template"]["spec"]["serviceAccountName"] == "umbel-by-hand"
+    assert {o["kind"] for o in objects} == {"Deployment", "Pod"}
+    assert one(objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "umbel-by-hand"
+    (test,) = [o for o in objects if o["kind"] == "Pod"]
+    assert test["spec"]["serviceAccountName"] == "umbel-by-hand"
 
 
 def test_user_roles_build_on_each_other() -> None:

@@ -38,6 +38,9 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         "redis.persistence",
         "redis.image.name",
         "metrics.service.port",
+        "metrics.prometheusRule.alerts",
+        "metrics.dashboards.folder",
+        "networkPolicy.namespace",
         "serviceAccount.labels",
         "brokers[0].adresses",
         "brokers[0].connection.adress",
@@ -80,6 +83,11 @@ def test_an_unknown_key_is_named(path: str) -> None:
             ("metrics.service.enabled=false", "metrics.serviceMonitor.enabled=true"),
             "metrics.serviceMonitor.enabled needs the Service that it reads from: set metrics.service.enabled=true",
         ),
+        (
+            ("metrics.prometheusRule.enabled=true", "metrics.prometheusRule.disabled={UmbelTasksWiat}"),
+            'metrics.prometheusRule.disabled: there is no alert "UmbelTasksWiat"; known are UmbelTasksWait, ',
+        ),
+        (("networkPolicy.namespaces={Monitoring}",), "at '/networkPolicy/namespaces/0'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_to_do(sets: tuple[str, ...], says: str) -> None:
@@ -136,6 +144,8 @@ def test_a_parent_chart_may_pass_global_values() -> None:
         (("crds.keep=false",), "deletes the CRDs and with them EVERY Broker"),
         (("crds.enabled=false",), "the CRDs must have been installed otherwise"),
         (("watchNamespaces={shop,billing}",), "It serves the namespaces shop, billing."),
+        ((), "helm test umbel --namespace umbel-system"),
+        (("metrics.prometheusRule.enabled=true",), "NO monitor and no rule was made"),
     ],
 )
 def test_notes_say_what_to_do_next(sets: tuple[str, ...], says: str) -> None:
