@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -106,3 +107,23 @@ def burial_of(seat: Seat, running: Sequence[int], cause: str = "") -> Burial | N
 def pause_before_birth(deaths: int) -> float:
     """Return the seconds to wait before a child is started again, after so many early deaths in a row. Pure."""
     return 0.0 if deaths <= 3 else min(10.0, 0.25 * 2.0 ** (deaths - 4))
+
+
+def cause_of(seat: Seat, code: int | None) -> str:
+    """Return why a child ended, in a word, as it is counted. Pure."""
+    if seat.sentences:
+        return {"time-limit": "time_limit", "revoked": "revoked"}.get(seat.sentences[0].why, "drained")
+    if seat.draining:
+        return "drained"
+    if code is not None and code < 0:
+        return "killed" if code == -signal.SIGKILL else "signal"
+    return "exit"
+
+
+def hint_of(code: int | None) -> str:
+    """Return what the exit of a child's process tells, for people: ``code`` is negative for a signal, None if unknown. Pure."""
+    if code == -signal.SIGKILL:
+        return "killed by SIGKILL: perhaps out of memory"
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return "it exited by itself: a task called os._exit, or the child could not start"

@@ -11,20 +11,18 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from dataclasses import astuple
-from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from umbel.broker.base import Broker, OwnerInfo
 from umbel.control.exposition import Sheet
-from umbel.errors import OperationalError
 from umbel.executors import Shape
 from umbel.ids import machine_id
 from umbel.polling import readable
 from umbel.worker import linux
 from umbel.worker.about import About
 from umbel.worker.aside import Aside
+from umbel.worker.endings import Endings
 from umbel.worker.inspection import Inspection
 from umbel.worker.link import Link
 from umbel.worker.metrics import gather
@@ -37,10 +35,11 @@ from umbel.worker.remote import Remote
 from umbel.worker.retirement import Bounds
 from umbel.worker.revoking import tell_revoked
 from umbel.worker.roster import Roster
-from umbel.worker.seat import Burial, Condemned, Seat, Sentence, burial_of, pause_before_birth
+from umbel.worker.seat import Burial, Seat, burial_of, cause_of, hint_of, pause_before_birth
 from umbel.worker.slots import Slots
 from umbel.worker.staff import Staff
-from umbel.worker.stopped import StoppedChildren, state_of
+from umbel.worker.steps import Steps
+from umbel.worker.stopped import StoppedChildren
 from umbel.worker.tally import Tally
 from umbel.worker.zygotes import ZygoteHandle
 
@@ -51,14 +50,6 @@ T = TypeVar("T")
 LOOK = 0.1
 #: A child that lived shorter than this many seconds died early.
 EARLY = 5.0
-#: Seconds that another thread waits for the main loop.
-STEP_PATIENCE = 3.0
-#: Seconds that a process may take to end after a signal which it may handle.
-SIGNAL_PATIENCE = 1.0
-#: Seconds that a stopped process may take to stop.
-STOP_PATIENCE = 1.0
-#: What the kernel calls a process that does nothing more for now, or for ever.
-STOPPED = ("T", "t", "Z", "X")
 
 
 class Supervisor:
@@ -94,7 +85,6 @@ class Supervisor:
     ) -> None:
         self._bounds = bounds
         self._shape = shape
-        self._cancel_timeout = cancel_timeout
         self._options = options
         self._broker = broker
         self._zygote = zygote
@@ -117,6 +107,13 @@ class Supervisor:
             worker=self._id,
             posthumous=lambda task: task in about.read().get("posthumous", ()),
         )
+        self._endings = Endings(
+            self._seats,
+            slots,
+            self._pulse.running,
+            cancels=shape.executor in ("thread", "asyncio"),
+            cancel_timeout=cancel_timeout,
+        )
         self._roster = Roster(
             self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining, shape.executor, numbers
         )
@@ -125,14 +122,13 @@ class Supervisor:
             **Inspection(self._roster, broker, about, self.tally).handlers(),
             **Orders(self, self._staff, about).handlers(),
         }
-        self._steps: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+        self._steps = Steps(self._wake)
         self._remote = Remote(broker, self._id, hostname, handlers, Aside(self._roster, about, zygote).start)
         self._disowned: set[int] = set()  # seats whose child has taken another owner
         self._renewing = False  # the app is imported anew
         self._draining = False
         self._cold = False
         self._drain_until = 0.0
-        self._terminate: SimpleQueue[tuple[str, int | None]] = SimpleQueue()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ticked = time.monotonic()
 
@@ -188,8 +184,7 @@ class Supervisor:
             ids: of the tasks.
             number: the signal that their processes get before they are killed; None for none.
         """
-        for task_id in ids:
-            self._terminate.put((task_id, number))
+        self._endings.terminate(ids, number)
         self._wake()
 
     def renew(self) -> None:
@@ -205,15 +200,7 @@ class Supervisor:
         Raises:
             OperationalError: the main loop is busy with something else.
         """
-        done: Future[T] = Future()
-        self._steps.put((step, done))
-        self._wake()
-        try:
-            return done.result(STEP_PATIENCE)
-        except TimeoutError:
-            if done.cancel():
-                raise OperationalError("the worker is busy with its processes: try again in a moment") from None
-            return done.result(STEP_PATIENCE)
+        return self._steps.do(step)
 
     # The main loop
 
@@ -228,17 +215,18 @@ class Supervisor:
             reloader.start()
         while not (self._draining and not any(seat.pid or seat.link for seat in self._seats)):
             self._ticked = now = time.monotonic()
-            self._take_steps()
+            self._steps.take(self._staff.look)  # children are told before who asked hears that it is done
             self._births(now)
             if self._renewing and self._zygote.imported and not self._zygote.lost:
                 self._renewing = False
                 self._staff.replace_all()
             self._staff.look()
-            self._limits(now)
+            self._endings.look(now)
             self._quarantine.look(now)
             self.stopped.look(now)
-            self._terminations(now)
-            self._end_exclusive()
+            held, buried, disowned = self._slots.is_held(), self._pulse.take_buried(), self._disowned
+            self._endings.end_exclusive(held=held, buried=buried, disowned=disowned)
+            self._disowned = set()
             if self._draining and now >= self._drain_until:
                 self._end_of_patience()
             self._listen(LOOK)
@@ -281,18 +269,6 @@ class Supervisor:
             os.write(self._wake_write, b"x")
         except BlockingIOError:
             pass
-
-    def _take_steps(self) -> None:
-        """Run what other threads have asked for."""
-        while not self._steps.empty():
-            step, done = self._steps.get()
-            if done.set_running_or_notify_cancel():
-                try:
-                    found = step()
-                    self._staff.look()  # children are told before who asked hears that it is done
-                    done.set_result(found)
-                except Exception as error:
-                    done.set_exception(error)
 
     def _births(self, now: float) -> None:
         if self._zygote.lost and not self._draining:
@@ -398,7 +374,7 @@ class Supervisor:
         if not seat.sentences:  # a task that was told to end, or its process, ended the process
             seat.sentences = tuple(told.sentence for tag, told in seat.condemned.items() if tag in tags)
         code = None if status is None else os.waitstatus_to_exitcode(status)
-        burial = burial_of(seat, tags, _hint(code))
+        burial = burial_of(seat, tags, hint_of(code))
         if burial is not None:
             self._pulse.bury(burial)
         self._quarantine.over(seat)
@@ -406,132 +382,23 @@ class Supervisor:
         expected = self._draining or seat.leaving or bool(seat.sentences)
         if not expected:
             log.error(
-                "child.died", extra={"pid": seat.pid, "exit": code, "tasks_running": len(tags), "hint": _hint(code)}
+                "child.died", extra={"pid": seat.pid, "exit": code, "tasks_running": len(tags), "hint": hint_of(code)}
             )
         now = time.monotonic()
         seat.deaths = seat.deaths + 1 if not expected and now - seat.born < EARLY else 0
         seat.next_birth = now + pause_before_birth(seat.deaths)
         seat.vacate()
 
-    # Limits, revocations, the end
-
-    def _limits(self, now: float) -> None:
-        """Kill the children whose tasks are past their limit, or were told to end and have not."""
-        grace = self._cancel_timeout if self._cancels() else 0.0
-        for seat in self._seats:
-            if not seat.pid or seat.sentences:
-                continue
-            running = self._slots.running(seat.index)
-            if seat.condemned:
-                tags = {activity.tag for activity in running}
-                seat.condemned = {tag: told for tag, told in seat.condemned.items() if tag in tags}
-            for activity in running:
-                told = seat.condemned.get(activity.tag)
-                if told is not None and now >= told.deadline:
-                    self._kill(seat, told.sentence)
-                elif activity.deadline and now >= activity.deadline + grace:
-                    limit = activity.deadline - activity.started
-                    self._kill(seat, Sentence("time-limit", activity.tag, activity.queue, limit))
-                if seat.sentences:
-                    break
-
-    def _cancels(self) -> bool:
-        """Whether children can tell one of their tasks to end, and leave the others alone."""
-        return self._shape.executor in ("thread", "asyncio")
-
-    def _kill(self, seat: Seat, *sentences: Sentence, number: int | None = None) -> None:
-        """Stop the child, look again, and kill it only if it is still at one of the tasks that are meant.
-
-        Args:
-            seat: of the child.
-            sentences: on its tasks.
-            number: the signal to send in place of SIGKILL, which it may survive.
-        """
-        try:
-            os.kill(seat.pid, signal.SIGSTOP)
-            until = time.monotonic() + STOP_PATIENCE
-            while state_of(seat.pid) not in STOPPED and time.monotonic() < until:
-                time.sleep(0.0005)
-            running = {activity.tag for activity in self._slots.running(seat.index)}
-            if not any(sentence.tag in running or not sentence.tag for sentence in sentences):
-                os.kill(seat.pid, signal.SIGCONT)
-                return
-            if number is not None:
-                os.kill(seat.pid, number)
-                os.kill(seat.pid, signal.SIGCONT)
-                return
-            seat.sentences = sentences
-            os.kill(seat.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-
-    def _terminations(self, now: float) -> None:
-        """End the tasks which are to be terminated: have them told so, or kill their children."""
-        wanted: dict[str, int | None] = {}
-        while not self._terminate.empty():
-            task_id, number = self._terminate.get()
-            wanted[task_id] = number
-        if not wanted:
-            return
-        for task_id, owner, queue, tag in self._pulse.running(wanted.keys()):
-            for seat in self._seats:
-                if seat.owner == owner and any(a.tag == tag for a in self._slots.running(seat.index)):
-                    self._terminate_one(seat, Sentence("revoked", tag, queue), wanted[task_id], now)
-
-    def _terminate_one(self, seat: Seat, sentence: Sentence, number: int | None, now: float) -> None:
-        if self._cancels() and seat.link is not None and seat.link.send({"what": "terminate", "tag": sentence.tag}):
-            seat.condemned[sentence.tag] = Condemned(sentence, now + self._cancel_timeout)
-        elif number is not None and not self._cancels():
-            seat.condemned[sentence.tag] = Condemned(sentence, now + SIGNAL_PATIENCE)
-            self._kill(seat, sentence, number=number)
-        else:
-            self._kill(seat, sentence)
-
     def _end_of_patience(self) -> None:
         """The time to drain is over: hand back what runs (or fail it, where that is asked for)."""
-        why = "drain-fail" if self._options.drain_on_timeout == "fail" and not self._cold else "cold"
+        fail = self._options.drain_on_timeout == "fail" and not self._cold
         for seat in list(self._seats):
             if seat.pid and not seat.sentences:
-                running = self._slots.running(seat.index)
-                log.warning("worker.hands_back", extra={"pid": seat.pid, "tasks_running": len(running), "how": why})
-                ends = [Sentence(why, activity.tag, activity.queue) for activity in running if why != "cold"]
-                self._kill(seat, *(ends or [Sentence(why)]))
+                self._endings.hand_back(seat, fail=fail)
             elif seat.link is not None and not seat.pid:
                 self._vacate(seat, None)  # still importing the app: it dies with this process, and holds nothing
-
-    def _end_exclusive(self) -> None:
-        """Others may run what runs here, for the broker is out of reach or we were buried: end what must not run beside itself."""
-        held, buried, disowned = self._slots.is_held(), self._pulse.take_buried(), self._disowned
-        if not (held or buried or disowned):
-            return
-        self._disowned = set()
-        for seat in self._seats:
-            if not seat.pid or seat.sentences or not (held or seat.owner in buried or seat.index in disowned):
-                continue
-            if any(one.exclusive for one in self._slots.running(seat.index)):
-                log.warning("task.ended_exclusive", extra={"child": seat.pid, "why": "no broker" if held else "buried"})
-                self._kill(seat, Sentence("cold"))
 
     def _hold(self, hold: bool) -> None:
         if hold != self._slots.is_held():
             self._slots.hold(hold)
             log.warning("worker.holding" if hold else "worker.goes_on")
-
-
-def cause_of(seat: Seat, code: int | None) -> str:
-    """Return why a child ended, in a word, as it is counted."""
-    if seat.sentences:
-        return {"time-limit": "time_limit", "revoked": "revoked"}.get(seat.sentences[0].why, "drained")
-    if seat.draining:
-        return "drained"
-    if code is not None and code < 0:
-        return "killed" if code == -signal.SIGKILL else "signal"
-    return "exit"
-
-
-def _hint(code: int | None) -> str:
-    if code == -signal.SIGKILL:
-        return "killed by SIGKILL: perhaps out of memory"
-    if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return "it exited by itself: a task called os._exit, or the child could not start"
