@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace) -> int:
     with Console(stderr=True).status("…") as status:
         peers = "peers" in options.parts
         record = take_rounds(entrants, measures, sizes, options.rounds, status.update) if peers else Record()
-        ours = _take_ours(options.parts, status.update)
+        ours = _take_ours(options.parts, status.update, record)
     about["load_after"] = machine.load()
     verdicts = judge(record, entrants)
     if record.figures:
@@ -115,16 +115,21 @@ def _run(options: argparse.Namespace) -> int:
     return 2 if options.check and not all(verdict.met for verdict in verdicts) else 0
 
 
-def _take_ours(parts: Sequence[str], tell: Callable[[str], None]) -> dict[str, Any]:
-    """Return what was found out about ours alone, as far as asked for."""
+def _take_ours(parts: Sequence[str], tell: Callable[[str], None], record: Record) -> dict[str, Any]:
+    """Return what was found out about ours alone, as far as asked for; a part that fails is a sentence in the record."""
+    ways: dict[str, Callable[[Entrant], Any]] = {
+        "anatomy": lambda ours: take_apart(ours, _ANATOMY_TASKS),
+        "growth": lambda ours: grow(ours, tell),
+        "mixed": lambda ours: mix(ours, tell),
+    }
     found: dict[str, Any] = {}
-    if "anatomy" in parts:
-        tell("where the time of a task goes")
-        found["anatomy"] = take_apart(_enter(_OURS), _ANATOMY_TASKS)
-    if "growth" in parts:
-        found["growth"] = grow(_enter(_OURS), tell)
-    if "mixed" in parts:
-        found["mixed"] = mix(_enter(_OURS), tell)
+    for part, take in ways.items():
+        if part in parts:
+            tell(part)
+            try:
+                found[part] = take(_enter(_OURS))
+            except BenchmarkError as error:
+                record.failures.append(f"{part}: {error}")
     return found
 
 

@@ -13,7 +13,7 @@ from benchmarks.turn import new_turn
 CHILDREN = (1, 2, 4, 8)
 #: Bytes of text that a message carries besides.
 PAYLOADS = (0, 1_000, 10_000, 60_000)
-LENGTHS = (10_000, 100_000, 1_000_000)
+LENGTHS = (50_000, 200_000, 1_000_000)
 #: How many tasks are drained, of a queue that is longer, and of one whose messages are large: bytes of all messages at most.
 _TASKS = 120_000
 _BYTES = 200_000_000
