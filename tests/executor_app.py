@@ -211,14 +211,14 @@ async def charges_async(self: Any, name: str, folder: str) -> dict[str, int]:
 
 
 @app.task(acks_late=False, track_started=True)
-def acknowledged(folder: str) -> str:
+def once(folder: str) -> str:
     _says(folder, "early")
     _waits(folder)
     return "done"
 
 
 @app.task(acks_late=False, track_started=True)
-async def acknowledged_async(folder: str) -> str:
+async def once_async(folder: str) -> str:
     _says(folder, "early")
     await _waits_async(folder)
     return "done"

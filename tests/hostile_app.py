@@ -27,7 +27,9 @@ def rejects_unspeakably() -> None:
 
 
 @app.task(bind=True, acks_late=False, max_retries=5)
-def early_and_again(self: Any) -> None:
+def once_and_again(self: Any) -> int:
+    if self.request.retries:
+        return int(self.request.retries)
     time.sleep(0.5)
     raise self.retry(countdown=0)
 

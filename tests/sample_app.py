@@ -124,9 +124,9 @@ def kills_worker() -> None:
 
 
 @app.task(acks_late=False)
-def exits_acknowledged() -> None:
+def exits_once() -> None:
     """At most once: what dies here is not run again."""
-    _note("exits_acknowledged")
+    _note("exits_once")
     os._exit(7)
 
 

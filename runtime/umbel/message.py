@@ -40,10 +40,12 @@ HEAD: Final = struct.Struct(">BBBHHHHQ8sH")
 HEAD_SIZE: Final = HEAD.size
 #: Flags. RESERVED: it has a slot of its rate limit. WOKEN: it was let out to take a free place, so others wait behind it.
 #: LOCKED: it is a unique task's, whose lock is among the headers. REPLACEABLE: another one of the same key may take its place.
-#: OVERDUE, UNFINISHED: it does not run again, its end is to be told: the supervisor killed what ran it, since its time limit was
-#: over, or since its worker had to end.
+#: OVERDUE, UNFINISHED, BEGUN: it does not run again, its end is to be told: the supervisor killed what ran it, since its time
+#: limit was over, or since its worker had to end; or what ran it is gone, and it may run at most once (``acks_late=False``).
 OVERDUE: Final = 32
 UNFINISHED: Final = 64
+BEGUN: Final = 128
+ENDED: Final = OVERDUE | UNFINISHED | BEGUN
 RESERVED: Final = 1
 WOKEN: Final = 2
 LOCKED: Final = 4

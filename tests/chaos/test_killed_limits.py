@@ -7,10 +7,12 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tests.redis_server import RedisServer
 from tests.workers import Worker, runs, until
 
 from umbel import Umbel
+from umbel.errors import WorkerLostError
 
 S = "tests.sample_app."
 Start = Callable[..., Worker]
@@ -64,13 +66,14 @@ def test_at_most_once_holds_when_the_child_is_killed(
 ) -> None:
     app = producer(redis_server)
     worker = start_worker(redis_server, prefix, concurrency=1).wait_ready()
-    app.send_task(S + "at_most_once", (1, str(tmp_path)))
+    result = app.send_task(S + "at_most_once", (1, str(tmp_path)))
     until(lambda: runs(worker.ledger, "began") == ["1"], "it runs")
-    assert app.broker.info("default").in_flight == 0  # acknowledged before it began
     for pid in worker.children():
         os.kill(pid, signal.SIGKILL)
     (tmp_path / "go").touch()
     assert app.send_task(S + "at_most_once", (2, str(tmp_path))).get(timeout=20) == 2
+    with pytest.raises(WorkerLostError, match="acks_late=False"):
+        result.get(timeout=20)
     assert runs(worker.ledger, "began") == ["1", "2"]
 
 
@@ -79,14 +82,14 @@ def test_at_most_once_holds_when_the_worker_is_killed(
 ) -> None:
     app = producer(redis_server)
     first = start_worker(redis_server, prefix, concurrency=1).wait_ready()
-    app.send_task(S + "at_most_once", (1, str(tmp_path)))
+    result = app.send_task(S + "at_most_once", (1, str(tmp_path)))
     until(lambda: runs(first.ledger, "began") == ["1"], "it runs")
     first.kill()
     second = start_worker(redis_server, prefix, concurrency=1)
     (tmp_path / "go").touch()
     assert app.send_task(S + "at_most_once", (2, str(tmp_path))).get(timeout=20) == 2
-    until(lambda: second.events("owner.buried"), "the dead owner is buried")
-    assert app.broker.info("default").ready == 0
+    with pytest.raises(WorkerLostError, match="acks_late=False"):
+        result.get(timeout=40)
     assert runs(second.ledger, "began") == ["1", "2"]
 
 

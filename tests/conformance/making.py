@@ -8,7 +8,7 @@ from typing import Any
 
 from umbel import message as messages
 from umbel import states
-from umbel.broker.base import Bell, Consumer, DeadLetter, Delivery, Kind, Outcome, Outgoing, OwnerInfo
+from umbel.broker.base import Bell, Broker, Consumer, DeadLetter, Delivery, Kind, Outcome, Outgoing, OwnerInfo
 from umbel.ids import new_owner_id
 from umbel.message import Message
 from umbel.record import Record
@@ -62,6 +62,19 @@ def end(delivery: Delivery, kind: Kind = Kind.ACK, **more: Any) -> Outcome:
 def ends(deliveries: Iterable[Delivery], kind: Kind = Kind.ACK, **more: Any) -> list[Outcome]:
     """The ends of several deliveries, all of one kind."""
     return [end(delivery, kind, **more) for delivery in deliveries]
+
+
+def die(broker: Broker, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
+    """Make a dead letter of a message, in a queue that holds nothing else that is ready."""
+    broker.publish(queue, [Outgoing(payload, "")])
+    consumer = broker.consumer(owner(queue))
+    try:
+        consumer.register()
+        (delivery,) = take(consumer, queue, 1)
+        consumer.cycle(queue, [Outcome(delivery.tag, Kind.DEAD, reason=reason)], 0)
+        consumer.leave()
+    finally:
+        consumer.close()
 
 
 def record(state: str = states.SUCCESS, value: bytes = b"42", *, attempt: int = 0, **meta: Any) -> Record:

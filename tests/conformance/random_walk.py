@@ -24,8 +24,8 @@ from umbel.broker.base import Charge, Consumer, Delivery, Kind, Outcome, OwnerLo
 
 QUEUES = ("p", "q")
 OWNERS = ("anna", "bert", "cleo")
-#: How a delivery may end; FREE says nothing of a delivery.
-KINDS = [kind for kind in Kind if kind is not Kind.FREE]
+#: How a delivery may end.
+KINDS = list(Kind)
 #: Distance between an owner's real tags and those it never had.
 STRANGE = 10**9
 SEEDS = st.integers(0, 2**32)

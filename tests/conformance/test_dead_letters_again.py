@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.conformance.adapters import Adapter, RedisAdapter
-from tests.conformance.making import end, ends, ids, read, record, rung, several, take
+from tests.conformance.making import die, end, ends, ids, read, record, rung, several, take
 from tests.conformance.waiting import until
 
 from umbel.broker.base import Bell, Broker, Charge, Consumer, DeadLetter, Kind, Liveness
@@ -123,9 +123,9 @@ def test_who_waits_for_a_letter_without_a_result_goes_on_waiting(
     assert waiting.result(10).state == "SUCCESS"
 
 
-@pytest.mark.parametrize("payload", [b"", b"x", b"no message of ours, but long enough to have a head"])
+@pytest.mark.parametrize("payload", [b"xy", b"no message of ours, but long enough to have a head"])
 def test_what_cannot_be_read_is_sent_again_as_well(payload: bytes, broker: Broker, consumers: Consumers) -> None:
-    broker.keep_dead("q", payload, {"reason": "Unreadable"})
+    die(broker, "q", payload, {"reason": "Unreadable"})
     assert broker.retry_dead("q", broker.dead("q")) == 1
     (delivery,) = take(consumers(), "q")
     assert len(delivery.payload) == len(payload)
@@ -163,10 +163,10 @@ def test_old_letters_are_trimmed_also_where_nothing_dies_any_more(broker: Broker
 
 def test_a_message_without_an_owner_is_kept_as_the_policy_says(broker: Broker) -> None:
     (message,) = several("a")
-    broker.keep_dead("q", message.payload, {"reason": "Rejected"})
+    die(broker, "q", message.payload, {"reason": "Rejected"})
     assert [letter.reason for letter in broker.dead("q")] == [{"reason": "Rejected"}]
     broker.configure("q", {"dead_policy": "Discard"}, 1)
-    broker.keep_dead("q", message.payload, {"reason": "Rejected"})
+    die(broker, "q", message.payload, {"reason": "Rejected"})
     assert len(broker.dead("q")) == 1
 
 

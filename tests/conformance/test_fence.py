@@ -14,7 +14,7 @@ from umbel.results.base import Results
 Consumers = Callable[..., Consumer]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.FREE])
+@pytest.mark.parametrize("kind", list(Kind))
 def test_a_buried_owner_is_told_and_its_outcomes_are_dropped(
     kind: Kind, broker: Broker, consumers: Consumers, liveness: Liveness, results: Results
 ) -> None:

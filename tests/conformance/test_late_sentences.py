@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.conformance.making import outgoing, read, record, several, take
+from tests.conformance.making import die, outgoing, read, record, several, take
 
 from umbel.broker.base import Broker, Consumer, Liveness
 from umbel.message import OVERDUE, UNFINISHED
@@ -57,7 +57,7 @@ def test_a_record_is_stored_in_the_stead_of_a_dead_owner(
 
 def test_a_mark_ends_when_a_dead_letter_is_sent_again(broker: Broker, consumers: Consumers) -> None:
     message = outgoing("a", flags=OVERDUE)
-    broker.keep_dead("q", message.payload, {"reason": "MaxDeliveries"})
+    die(broker, "q", message.payload, {"reason": "MaxDeliveries"})
     assert broker.retry_dead("q", broker.dead("q")) == 1
     (again,) = take(consumers(), "q")
     assert read(again).flags == 0

@@ -84,7 +84,7 @@ def test_an_outcome_counts_once(broker: Broker, consumers: Consumers, results: R
     assert stored.value == b"1"
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.FREE])
+@pytest.mark.parametrize("kind", list(Kind))
 def test_nothing_is_done_for_a_tag_that_is_not_owned(
     kind: Kind, broker: Broker, consumers: Consumers, results: Results
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.conformance.adapters import Adapter
 from tests.conformance.making import SILENCE, end, ends, ids, outgoing, read, rung, several, take
 
-from umbel.broker.base import Bell, Broker, Consumer, Delivery, Kind, Liveness, Outcome, OwnerLost
+from umbel.broker.base import Bell, Broker, Consumer, Delivery, Kind, Liveness, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
 from umbel.message import WOKEN
 
@@ -140,17 +140,6 @@ def test_a_burial_frees_a_place_whose_message_was_acknowledged_before(
     back = take(living, "q")
     assert asked(living, back) == ["go"]
     assert ids(back) == ["b"]
-
-
-def test_a_place_is_freed_after_an_early_acknowledgement(broker: Broker, consumers: Consumers) -> None:
-    broker.publish("q", several("ab"))
-    consumer = consumers()
-    deliveries = take(consumer, "q")
-    asked(consumer, deliveries)
-    consumer.cycle("q", [end(deliveries[0])], 0)
-    batch = consumer.cycle("q", [Outcome(deliveries[0].tag, Kind.FREE, "a", place=True)], 9)
-    assert batch.lost_tags == []
-    assert ids(batch.deliveries) == ["b"]
 
 
 def test_an_owner_that_leaves_frees_its_places(broker: Broker, consumers: Consumers) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.making import end, ids, outgoing, read, rung, take
 from tests.conformance.waiting import until
 
-from umbel.broker.base import Bell, Broker, Charge, Consumer, Delivery, Kind, Liveness, Outcome, Outgoing, OwnerLost
+from umbel.broker.base import Bell, Broker, Charge, Consumer, Delivery, Kind, Liveness, Outgoing, OwnerLost
 from umbel.broker.tickets import Admission, Lock, Ticket
 from umbel.errors import QueueClosed, QueueFull
 from umbel.message import LOCKED, REPLACEABLE
@@ -119,16 +119,6 @@ def test_who_settles_for_another_ends_the_lock(broker: Broker, consumers: Consum
     (delivery,) = take(consumer, "q")
     assert liveness.settle(consumer.owner.id, "q", end(delivery, lock=ENDED))
     assert sent(broker, unique("b")) == [None]
-
-
-def test_a_lock_ends_after_an_early_acknowledgement(broker: Broker, consumers: Consumers) -> None:
-    sent(broker, unique("a"))
-    consumer = consumers()
-    (delivery,) = take(consumer, "q")
-    consumer.cycle("q", [end(delivery)], 0)
-    assert sent(broker, unique("b")) == ["a"]
-    consumer.cycle("q", [Outcome(delivery.tag, Kind.FREE, "a", lock=ENDED)], 0)
-    assert sent(broker, unique("c")) == [None]
 
 
 def test_a_task_ends_no_lock_but_its_own(broker: Broker, consumers: Consumers) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.conformance.making import owner, take
 from tests.redis_server import RedisServer
 
-from umbel import Umbel, errors
+from umbel import Task, Umbel, errors
 from umbel.testing import InMemoryWorker
 
 
@@ -157,14 +158,55 @@ def test_a_revoked_task_does_not_run(app: Umbel) -> None:
         result.get(timeout=5)
 
 
-def test_a_task_acknowledged_early_runs_once_and_stores_its_result(app: Umbel) -> None:
+def test_a_task_that_runs_at_most_once_stores_its_result(app: Umbel) -> None:
     @app.task(acks_late=False)
-    def early() -> str:
-        assert app.broker.info("default").in_flight == 0
+    def once() -> str:
         return "done"
 
-    result = early.delay()
+    result = once.delay()
     assert InMemoryWorker(app).run() == 1
+    assert result.get(timeout=5) == "done"
+
+
+def test_a_task_that_runs_at_most_once_does_not_run_again(app: Umbel) -> None:
+    """Who began it is gone without a word: here its message is marked, as a worker marks it, and goes back."""
+    ran: list[bool] = []
+    told: list[str] = []
+
+    class Telling(Task[..., Any]):
+        def on_failure(self, exc: BaseException, task_id: str, *rest: Any) -> None:
+            told.append(task_id)
+
+    @app.task(base=Telling, acks_late=False)
+    def once() -> None:
+        ran.append(True)
+
+    result = once.delay()
+    consumer = app.broker.consumer(owner("default"))
+    consumer.register()
+    (delivery,) = take(consumer, "default")
+    assert consumer.begin(delivery)
+    consumer.leave()
+    consumer.close()
+    assert InMemoryWorker(app).run() == 1
+    assert ran == []
+    assert told == [result.id]
+    with pytest.raises(errors.WorkerLostError, match="acks_late=False"):
+        result.get(timeout=5)
+
+
+def test_a_task_that_runs_at_most_once_may_ask_for_another_run(app: Umbel) -> None:
+    ran = []
+
+    @app.task(acks_late=False)
+    def once() -> str:
+        ran.append(True)
+        if len(ran) < 2:
+            raise errors.Reject("not now", requeue=True)
+        return "done"
+
+    result = once.delay()
+    assert InMemoryWorker(app).run(wait=5.0) == 2
     assert result.get(timeout=5) == "done"
 
 

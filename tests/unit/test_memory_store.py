@@ -96,11 +96,6 @@ def test_beats_change_the_score_though_the_clock_stands(broker: MemoryBroker, co
     assert liveness.bury(consumer.owner.id, seen=seen) is None
 
 
-def test_a_beat_tells_which_schedules_nothing(consumer: Consumer) -> None:
-    """There is no beat in memory: noting a run is no error."""
-    consumer.note_run(("uid", "run", "SUCCESS"))
-
-
 def test_records_end_by_the_clock(url: str, clock: ManualClock) -> None:
     results = MemoryResults(url, clock=clock)
     results.store("a", record(), DAY)

@@ -57,7 +57,6 @@ class Kind(StrEnum):
     GIVE_BACK = "b"  #: not started; back to the front (or after ``delay``), without charge
     REQUEUE = "q"  #: cut short by draining; back to the front, ``requeues`` counted
     DEAD = "d"  #: to the dead letters, with ``reason``
-    FREE = "f"  #: it was acknowledged before; frees its place and its lock, without being this owner's any more
 
 
 @dataclass(slots=True)
@@ -294,6 +293,15 @@ class Consumer(Protocol):
             OwnerLost, ConnectionLost: as `cycle`. After `resume` it may be asked again if the delivery is still there.
         """
 
+    def begin(self, delivery: Delivery) -> bool:
+        """Mark the message of a delivery as one that runs now and never again: who gets it afterwards tells of its end.
+
+        Returns: False if the owner does not hold it any more.
+
+        Raises:
+            OwnerLost, ConnectionLost: as `cycle`. After `resume` it may be asked again if the delivery is still there.
+        """
+
     def resume(self) -> dict[str, dict[int, bytes]]:
         """Reconnect and return what this owner holds now: queue -> tag -> payload.
 
@@ -304,9 +312,6 @@ class Consumer(Protocol):
 
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
         """Write a record outside of a cycle (STARTED, progress); False if a later attempt or a final state stands there."""
-
-    def note_run(self, run: tuple[str, str, str]) -> None:
-        """Note the end of a scheduled run whose message was acknowledged before it ran; see `Outcome`."""
 
     def revocations(self) -> dict[str, float]:
         """Return what is revoked, see `Broker.revocations`.
@@ -496,9 +501,6 @@ class Broker(Protocol):
 
     def trim_dead(self, queue: str) -> int:
         """Drop the letters that are older than the queue's ``dead_retention``; return how many there were."""
-
-    def keep_dead(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
-        """Add a message that no owner holds to the dead letters, as the queue's ``dead_policy`` says."""
 
     def delayed(self, queue: str, limit: int = 100) -> list[DelayedMessage]:
         """Return the delayed messages of a queue, the soonest first."""

@@ -9,7 +9,7 @@ import orjson
 from umbel import message as messages
 from umbel import serialization
 from umbel.errors import DecodeError
-from umbel.message import Message
+from umbel.message import BEGUN, Message
 
 TaskInfo = dict[str, Any]
 
@@ -47,7 +47,7 @@ def task_info(raw: bytes, queue: str, *, hostname: str | None = None, pid: int |
         "worker_pid": pid,
         "time_start": None,
         "runtime": None,
-        "acknowledged": False,
+        "acknowledged": message is not None and bool(message.flags & BEGUN),
         "delivery_info": {
             "exchange": "",
             "routing_key": queue,

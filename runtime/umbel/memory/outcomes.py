@@ -29,9 +29,6 @@ def apply(store: Store, queue: MemoryQueue, holding: Holding, outcomes: Iterable
         woken = queue.free(holding, outcome.tag) if outcome.place else None
         if woken is not None:
             freed.append(woken)
-        if outcome.kind is Kind.FREE:
-            _unlock(queue, outcome, now)
-            continue
         payload = queue.release(holding, outcome.tag)
         if payload is None:
             lost.append(outcome.tag)

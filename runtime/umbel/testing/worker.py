@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from umbel import ids
-from umbel.broker.base import Bell, Consumer, Delivery, Kind, Outcome, OwnerInfo, OwnerLost
+from umbel.broker.base import Bell, Consumer, Delivery, OwnerInfo, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
 from umbel.record import Record
 from umbel.worker.runner import Runner
@@ -131,22 +131,13 @@ class InMemoryWorker:
         """Ask whether a delivery may run now."""
         return self._entered().admit(delivery, ticket)
 
-    def free(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Free the place and the lock of a delivery that was acknowledged before it ran."""
-        freed = Outcome(delivery.tag, Kind.FREE, outcome.task_id, place=outcome.place, lock=outcome.lock)
-        self._entered().cycle(delivery.queue, [freed], 0)
-
-    def acknowledge(self, delivery: Delivery) -> bool:
-        """Acknowledge before the task runs (``acks_late=False``); False if the message is no longer this owner's."""
-        return not self._entered().cycle(delivery.queue, [Outcome(delivery.tag, Kind.ACK)], 0).lost_tags
+    def begin(self, delivery: Delivery) -> bool:
+        """Mark a message that runs at most once, before it runs; False if it is no longer this owner's."""
+        return self._entered().begin(delivery)
 
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
         """Write a record outside of a cycle."""
         return self._entered().store(task_id, record, ttl, reply_to)
-
-    def note_run(self, run: tuple[str, str, str]) -> None:
-        """Tell a schedule how a run ended that was acknowledged before."""
-        self._entered().note_run(run)
 
     def now(self) -> float:
         """Return the broker's time in seconds since the epoch."""

@@ -120,7 +120,7 @@ class Desk:
             outcomes = self._outcomes[queue]
             # An outcome whose tag is gone was taken; one whose tag still stands was not, and goes out again.
             for outcome in list(outcomes):
-                if outcome.tag not in messages and outcome.kind is not Kind.FREE:
+                if outcome.tag not in messages:
                     outcomes.remove(outcome)
             known = {outcome.tag for outcome in outcomes}
             known.update(delivery.tag for delivery in self.ready if delivery.queue == queue)
@@ -254,6 +254,18 @@ class Desk:
         self._certain = True
         return admission
 
+    def begin(self, delivery: Delivery) -> bool:
+        """Mark a delivery as one that runs now and never again; False if this owner does not hold it any more.
+
+        Raises:
+            ConnectionLost, OwnerLost: as `cycle`. It may be asked again.
+        """
+        assert self._consumer is not None
+        self._certain = False
+        begun = self._consumer.begin(delivery)
+        self._certain = True
+        return begun
+
     def flush(self, *, but: str | None = None) -> None:
         """Report all outcomes, fetch nothing."""
         for queue, outcomes in self._outcomes.items():
@@ -295,15 +307,6 @@ class Desk:
         """
         assert self._consumer is not None
         return self._consumer.store(task_id, record, ttl, reply_to)
-
-    def note_run(self, run: tuple[str, str, str]) -> None:
-        """Note the end of a scheduled run outside of a cycle; with the lock held.
-
-        Raises:
-            ConnectionLost: as `cycle`.
-        """
-        assert self._consumer is not None
-        self._consumer.note_run(run)
 
     def leave(self) -> None:
         """End this owner; what it still holds goes back.

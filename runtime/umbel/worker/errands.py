@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from umbel.backoff import exponential
-from umbel.broker.base import ConnectionLost, Delivery, Kind, Outcome, OwnerLost
+from umbel.broker.base import ConnectionLost, Delivery, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import LayoutError
 from umbel.record import Record
@@ -15,6 +16,7 @@ from umbel.worker.descriptors import Descriptors
 from umbel.worker.desk import Desk
 
 log = logging.getLogger("umbel.worker")
+T = TypeVar("T")
 
 
 class Errands:
@@ -82,53 +84,38 @@ class Errands:
 
     # What the runner asks for
 
-    def acknowledge(self, delivery: Delivery, generation: int | None = None) -> bool:
-        """Acknowledge before the task runs (``acks_late=False``); False if the message is no longer this owner's.
+    def begin(self, delivery: Delivery, generation: int | None = None) -> bool:
+        """Mark a message that runs at most once (``acks_late=False``), before it runs; False if it is no longer this owner's.
 
         Args:
-            delivery: to acknowledge.
+            delivery: of the message.
             generation: of the owner that holds it; None for the present one.
         """
-        if generation is None:
-            generation = self._desk.generation
-        self._desk.add(delivery, Outcome(delivery.tag, Kind.ACK), generation)
-        while True:
-            try:
-                with self._desk.lock:
-                    self._desk.cycle(delivery.queue, 0)
-                return True
-            except OwnerLost as error:
-                self._lost(error)
-            except ConnectionLost as error:
-                # If the acknowledgement was taken, recovering drops it, and the next cycle has nothing to report.
-                self._lost(error)
-            if generation != self._desk.generation:
-                return False
+        return self._ask(lambda: self._desk.begin(delivery), False, generation)
 
     def admit(self, delivery: Delivery, ticket: Ticket, generation: int | None = None) -> Admission:
         """Ask whether a delivery may run now; where not, its message is put aside.
 
         Args:
-            delivery, generation: as for `acknowledge`.
+            delivery, generation: as for `begin`.
             ticket: what it asks for.
         """
+        admission = self._ask(lambda: self._desk.admit(delivery, ticket), Admission.GONE, generation)
+        self._put_aside = admission in (Admission.PARKED, Admission.DELAYED)
+        return admission
+
+    def _ask(self, question: Callable[[], T], gone: T, generation: int | None) -> T:
+        """Ask the broker until it answers; return ``gone`` if another owner has taken the place of the one that asked."""
         if generation is None:
             generation = self._desk.generation
         while True:
             try:
                 with self._desk.lock:
-                    admission = self._desk.admit(delivery, ticket)
-                self._put_aside = admission in (Admission.PARKED, Admission.DELAYED)
-                return admission
+                    return question()
             except (OwnerLost, ConnectionLost) as error:
                 self._lost(error)
             if generation != self._desk.generation:
-                return Admission.GONE
-
-    def free(self, delivery: Delivery, outcome: Outcome, generation: int | None = None) -> None:
-        """Free the place and the lock of a delivery that was acknowledged before it ran."""
-        freed = Outcome(delivery.tag, Kind.FREE, outcome.task_id, place=outcome.place, lock=outcome.lock)
-        self._desk.add(delivery, freed, self._desk.generation if generation is None else generation)
+                return gone
 
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
         """Write a record outside of a cycle; False if it was refused or the broker is away."""
@@ -138,14 +125,6 @@ class Errands:
         except ConnectionLost as error:
             log.warning("record.lost", extra={"task_id": task_id, "state": record.state, "error": str(error)})
             return False
-
-    def note_run(self, run: tuple[str, str, str]) -> None:
-        """Tell a schedule how a run ended that was acknowledged before; a broker that is away does not hear it."""
-        try:
-            with self._desk.lock:
-                self._desk.note_run(run)
-        except ConnectionLost as error:
-            log.warning("run.unnoted", extra={"schedule": run[0], "run": run[1], "error": str(error)})
 
     def now(self) -> float:
         """Return the broker's time in seconds since the epoch."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from umbel.broker.base import Delivery, Outcome
+from umbel.broker.base import Delivery
 from umbel.broker.tickets import Admission, Ticket
 from umbel.record import Record
 from umbel.worker.alarms import Alarms
@@ -76,21 +76,13 @@ class Lane:
         self.put_aside = admission in (Admission.PARKED, Admission.DELAYED)
         return admission
 
-    def free(self, delivery: Delivery, outcome: Outcome) -> None:
+    def begin(self, delivery: Delivery) -> bool:
         """See `umbel.worker.errands.Errands`."""
-        self._crew.free(delivery, outcome, self.generation)
-
-    def acknowledge(self, delivery: Delivery) -> bool:
-        """See `umbel.worker.errands.Errands`."""
-        return self._crew.acknowledge(delivery, self.generation)
+        return self._crew.begin(delivery, self.generation)
 
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
         """See `umbel.worker.errands.Errands`; what asyncio runs must not wait for it, so it is done later there."""
         return self.do(lambda: self._crew.store(task_id, record, ttl, reply_to))
-
-    def note_run(self, run: tuple[str, str, str]) -> None:
-        """See `umbel.worker.errands.Errands`."""
-        self.do(lambda: self._crew.note_run(run))
 
     def do(self, errand: Callable[[], object]) -> bool:
         """Run an errand to the broker: now, or before the next outcomes are reported where nothing may wait here."""

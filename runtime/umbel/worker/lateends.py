@@ -1,4 +1,4 @@
-"""The ends of tasks whose process was killed on purpose, told by another child: what they are, and the handlers of the task."""
+"""The ends of tasks whose process is gone and that do not run again, told by another child: what they are, and the handlers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from umbel import execution, verdict
 from umbel.errors import TaskError, TimeLimitExceeded, WorkerLostError
-from umbel.message import OVERDUE, UNFINISHED, Message
+from umbel.message import ENDED, OVERDUE, UNFINISHED, Message
 from umbel.verdict import Execution
 
 if TYPE_CHECKING:
@@ -26,16 +26,24 @@ def unfinished() -> TaskError:
     return WorkerLostError("the worker was told to end and the task did not finish in time (drain.onTimeout is Fail)")
 
 
+def begun() -> TaskError:
+    """Return the error of a task that may run once, and whose process was gone before it told how that ended."""
+    return WorkerLostError(
+        "the process that began this task is gone, and with acks_late=False it is not run again: it may have run in part or "
+        "to its end"
+    )
+
+
 def end_of(app: Umbel, message: Message, time_limit: float | None, *, hostname: str) -> Execution | None:
-    """Return the end of a message whose process was killed, None of any other.
+    """Return the end of a message whose task does not run again, None of any other.
 
     Args:
         time_limit: of the task, in seconds; the message's own goes before it.
     """
-    if not message.flags & (OVERDUE | UNFINISHED):
+    if not message.flags & ENDED:
         return None
     given = (message.headers.get("timelimit") or (None,))[0] or time_limit or 0.0
-    error = overdue(given) if message.flags & OVERDUE else unfinished()
+    error = overdue(given) if message.flags & OVERDUE else unfinished() if message.flags & UNFINISHED else begun()
     return verdict.failed(app, message, error, hostname=hostname)
 
 

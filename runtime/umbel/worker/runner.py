@@ -5,21 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable, Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import orjson
 
 from umbel import failure, states, verdict
 from umbel import message as messages
-from umbel.broker.base import Delivery, Kind, Outcome, Outgoing
+from umbel.broker.base import Delivery, Kind, Outcome
 from umbel.broker.tickets import Admission, Ticket
 from umbel.clock import wall_ms
-from umbel.dropping import end_dropped
-from umbel.errors import DecodeError, UmbelError, WorkerLostError
+from umbel.errors import DecodeError, WorkerLostError
 from umbel.execution import run, run_async
+from umbel.ids import new_nonce
 from umbel.limits import Limits, limits_of
-from umbel.message import OVERDUE, UNFINISHED, Message
+from umbel.message import ENDED, Message
 from umbel.record import Record
 from umbel.verdict import Execution
 from umbel.worker import forks, gate, lastrites, lateends
@@ -79,10 +79,8 @@ class Child(Protocol):
     def mark(self, delivery: Delivery, time_limit: float | None, exclusive: bool = False) -> None: ...
     def isolate(self) -> bool: ...
     def admit(self, delivery: Delivery, ticket: Ticket) -> Admission: ...
-    def free(self, delivery: Delivery, outcome: Outcome) -> None: ...
-    def acknowledge(self, delivery: Delivery) -> bool: ...
+    def begin(self, delivery: Delivery) -> bool: ...
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool: ...
-    def note_run(self, run: tuple[str, str, str]) -> None: ...
     def now(self) -> float: ...
     def max_deliveries(self, queue: str) -> int: ...
 
@@ -113,7 +111,7 @@ class Runner:
         self._told_rates: dict[str, tuple[str | float, Limits | None]] = {}
 
     def run(self, delivery: Delivery, child: Child) -> Outcome | None:
-        """Return how the delivery ended; None if it was acknowledged before it ran, or is no longer this child's."""
+        """Return how the delivery ended; None if it is no longer this child's."""
         message = self._read(delivery)
         if isinstance(message, Outcome):
             return message
@@ -128,14 +126,12 @@ class Runner:
             if not may_go:
                 return None
         if ended is None:
-            if not traits.acks_late:
-                if child.acknowledge(delivery):
-                    self._finish_early(delivery, self._execute(delivery, message, child, traits), child, has_place)
+            if not traits.acks_late and not child.begin(delivery):
                 return None
             ended = self._execute(delivery, message, child, traits)
         elif self._has_mourners(message, ended, child, delivery):
             self._mourn(delivery, ended, traits, child)
-        return self._report(delivery, ended, child, has_place)
+        return self._report(delivery, ended, child, has_place, once=not traits.acks_late)
 
     async def run_async(
         self, delivery: Delivery, child: Child, begin: Callable[[], Steered], aside: Aside
@@ -164,17 +160,14 @@ class Runner:
             if not may_go:
                 return None
         if ended is None:
-            if not traits.acks_late:
-                if await aside(child.acknowledge, delivery):
-                    ended = await self._execute_async(delivery, message, child, traits, begin())
-                    await aside(self._finish_early, delivery, ended, child, has_place)
+            if not traits.acks_late and not await aside(child.begin, delivery):
                 return None
             ended = await self._execute_async(delivery, message, child, traits, begin())
         elif self._has_mourners(message, ended, child, delivery):
             await aside(self._mourn, delivery, ended, traits, child)
         if ended.kind is Kind.DEAD:
-            return await aside(self._report, delivery, ended, child, has_place)
-        return self._report(delivery, ended, child, has_place)
+            return await aside(self._report, delivery, ended, child, has_place, once=not traits.acks_late)
+        return self._report(delivery, ended, child, has_place, once=not traits.acks_late)
 
     # Before it runs
 
@@ -189,7 +182,7 @@ class Runner:
     def _sentence(self, delivery: Delivery, message: Message, child: Child) -> Execution | None:
         """Return the end of a message that is not to run, None if it may."""
         bound = child.max_deliveries(delivery.queue)
-        if message.flags & (OVERDUE | UNFINISHED):
+        if message.flags & ENDED:
             limit = self._traits_of(message).time_limit
             return lateends.end_of(self._app, message, limit, hostname=self._hostname)
         if message.lost and message.lost >= bound:
@@ -216,7 +209,7 @@ class Runner:
 
     def _has_mourners(self, message: Message, ended: Execution, child: Child, delivery: Delivery) -> bool:
         """Whether the task has handlers that hear of its end though its code did not run now: it was killed, or died too often."""
-        told = bool(message.flags & (OVERDUE | UNFINISHED)) or ended.kind is Kind.DEAD
+        told = bool(message.flags & ENDED) or ended.kind is Kind.DEAD
         return told and lateends.has_handlers(self._app, message, child.max_deliveries(delivery.queue))
 
     def _mourn(self, delivery: Delivery, ended: Execution, traits: Traits, child: Child) -> None:
@@ -289,11 +282,22 @@ class Runner:
 
     # After it ran
 
-    def _report(self, delivery: Delivery, ended: Execution, child: Child, has_place: bool) -> Outcome:
-        """Log how a delivery ended, and return that for the broker."""
+    def _report(
+        self, delivery: Delivery, ended: Execution, child: Child, has_place: bool, *, once: bool = False
+    ) -> Outcome:
+        """Log how a delivery ended, and return that for the broker.
+
+        Args:
+            once: its message is marked as begun (``acks_late=False``): as it is, it must not go back.
+        """
         if ended.kind is Kind.DEAD:
-            ended = lastrites.prepare(self._app, delivery, ended, now=child.now())
+            told = lastrites.prepare(self._app, delivery, ended, now=child.now())
+            ended = (
+                told if told.kind is not Kind.GIVE_BACK or not once else ended
+            )  # else a dead letter without its story
         self._tell(ended)
+        if once and ended.kind is Kind.GIVE_BACK:  # the task asked for another run: one that has not begun
+            ended = replace(ended, kind=Kind.RETRY, retry=replace(ended.message, nonce=new_nonce()))
         outcome = ended.outcome(delivery.tag, self._ttl)
         outcome.place = has_place
         return outcome
@@ -316,39 +320,6 @@ class Runner:
                 task.exclusive,
             )
         return traits
-
-    def _finish_early(self, delivery: Delivery, ended: Execution, child: Child, has_place: bool) -> None:
-        """The message is acknowledged already (at most once): store the result, send the retry as a new message."""
-        if ended.kind is Kind.DEAD:
-            told = lastrites.prepare(self._app, delivery, ended, now=child.now())
-            ended = ended if told.kind is Kind.GIVE_BACK else told  # it has run: it never goes back
-        self._tell(ended)
-        outcome = ended.outcome(delivery.tag, self._ttl)
-        outcome.place = has_place
-        if ended.kind is Kind.DEAD:
-            self._keep(delivery, ended)
-        if ended.record is not None:
-            child.store(outcome.task_id, ended.record, self._ttl, outcome.reply_to)
-        if outcome.run is not None:
-            child.note_run(outcome.run)
-        again = ended.retry if ended.kind is Kind.RETRY else ended.message if ended.kind is Kind.GIVE_BACK else None
-        if again is not None:
-            try:
-                retry = Outgoing(again.encode(), outcome.task_id, ended.delay)
-                dropped = self._app.broker.publish(delivery.queue, [retry])
-                if dropped:
-                    end_dropped(self._app.broker, dropped, self._ttl)
-            except UmbelError as error:
-                log.error("retry.lost", extra={"task_id": outcome.task_id, "error": str(error)})
-        if outcome.place or outcome.lock is not None:
-            child.free(delivery, outcome)
-
-    def _keep(self, delivery: Delivery, ended: Execution) -> None:
-        """Add a message that was acknowledged before it ran to the dead letters."""
-        try:
-            self._app.broker.keep_dead(delivery.queue, delivery.payload, ended.reason or {})
-        except UmbelError as error:
-            log.error("dead.lost", extra={"task_id": ended.message.headers["id"], "error": str(error)})
 
     def _tell(self, ended: Execution) -> None:
         """Count the end, and log it: failures and deaths always, the rest at DEBUG."""

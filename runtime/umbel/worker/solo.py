@@ -13,15 +13,17 @@ import queue
 import socket
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from umbel.errors import ImproperlyConfigured
+from umbel.executors import Shape
 from umbel.worker.about import About
+from umbel.worker.endings import Endings, Finder
 from umbel.worker.link import Link
 from umbel.worker.loading import describe, load
 from umbel.worker.options import WorkerOptions
-from umbel.worker.seat import Condemned as Told
-from umbel.worker.seat import Seat, Sentence
+from umbel.worker.seat import Condemned, Seat, Sentence
 from umbel.worker.slots import Slots
 from umbel.worker.supervisor import Supervisor
 from umbel.worker.zygotes import ZygoteHandle
@@ -127,25 +129,51 @@ class SoloSupervisor(Supervisor):
             if seat.pid and seat.link is None:
                 self._vacate(seat, 0)
 
-    def _cancels(self) -> bool:
+    def _make_endings(self, shape: Shape, cancel_timeout: float) -> Endings:
+        return SoloEndings(self._seats, self._slots, self._pulse.running, self._cut, cancel_timeout)
+
+    def _cut(self, seat: Seat, sentences: tuple[Sentence, ...]) -> bool:
+        """Let go of what runs, if the time to drain is over: it cannot be stopped. Return whether that is so."""
+        if not self._draining:
+            return False
+        self._cut_short = True
+        seat.sentences = sentences
+        self._vacate(seat, None)
         return True
 
-    def _terminate_one(self, seat: Seat, sentence: Sentence, *rest: Any) -> None:
-        self._kill(seat, sentence)
 
-    def _kill(self, seat: Seat, *sentences: Sentence, **more: Any) -> None:
+class SoloEndings(Endings):
+    """Tells the main thread to end what it runs: there is no process to kill.
+
+    Args:
+        seats, slots, find, cancel_timeout: see `Endings`.
+        cut: lets go of a seat whose time is over; False while there is time.
+    """
+
+    def __init__(
+        self,
+        seats: Sequence[Seat],
+        slots: Slots,
+        find: Finder,
+        cut: Callable[[Seat, tuple[Sentence, ...]], bool],
+        cancel_timeout: float,
+    ) -> None:
+        super().__init__(seats, slots, find, cancels=True, cancel_timeout=cancel_timeout)
+        self._cut = cut
+
+    def _terminate_one(self, seat: Seat, sentence: Sentence, number: int | None, now: float) -> None:
+        self.kill(seat, sentence)
+
+    def kill(self, seat: Seat, *sentences: Sentence, number: int | None = None) -> None:
         """Have the tasks end that are meant; at the end of patience let go of them."""
-        if self._draining and any(sentence.why in ("cold", "drain-fail") for sentence in sentences):
-            self._cut_short = True
-            seat.sentences = sentences
-            self._vacate(seat, None)
+        if any(sentence.why in ("cold", "drain-fail") for sentence in sentences) and self._cut(seat, sentences):
             return
         if sentences[0].why == "cold":  # exclusive tasks, which may run elsewhere by now
             running = self._slots.running(seat.index)
             sentences = tuple(Sentence("cold", one.tag, one.queue) for one in running if one.exclusive)
         for sentence in sentences:
             if sentence.tag not in seat.condemned and seat.link is not None:
-                seat.condemned[sentence.tag] = Told(sentence, float("inf"))
+                seat.condemned[sentence.tag] = Condemned(sentence, float("inf"))
                 seat.link.send(
                     {"what": "terminate", "tag": sentence.tag, "why": sentence.why, "seconds": sentence.seconds}
                 )

@@ -107,13 +107,7 @@ class Supervisor:
             worker=self._id,
             posthumous=lambda task: task in about.read().get("posthumous", ()),
         )
-        self._endings = Endings(
-            self._seats,
-            slots,
-            self._pulse.running,
-            cancels=shape.executor in ("thread", "asyncio"),
-            cancel_timeout=cancel_timeout,
-        )
+        self._endings = self._make_endings(shape, cancel_timeout)
         self._roster = Roster(
             self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining, shape.executor, numbers
         )
@@ -131,6 +125,10 @@ class Supervisor:
         self._drain_until = 0.0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ticked = time.monotonic()
+
+    def _make_endings(self, shape: Shape, cancel_timeout: float) -> Endings:
+        cancels = shape.executor in ("thread", "asyncio")
+        return Endings(self._seats, self._slots, self._pulse.running, cancels=cancels, cancel_timeout=cancel_timeout)
 
     # What others ask
 

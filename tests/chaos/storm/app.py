@@ -42,7 +42,7 @@ def work(self: Any, seconds: float = 0.0) -> float:
 
 @app.task(bind=True, acks_late=False)
 def once(self: Any, seconds: float = 0.0) -> None:
-    """At most once: it may be lost, and must not begin twice."""
+    """At most once: it may fail for good with its worker, and must not begin twice."""
     _began(self)
     time.sleep(seconds)
     _ran(self)

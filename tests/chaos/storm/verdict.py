@@ -69,16 +69,12 @@ def judge(
 
 
 def _judge_tasks(verdict: Verdict, story: Story, dead: Mapping[str, str], records: Mapping[str, str]) -> None:
-    early = {task_id for task_id in story.sent if _kind(task_id) == "once"}
-    lost = [
-        task_id for task_id in story.sent - early if not _ended(task_id, story, dead, records.get(task_id, "nothing"))
-    ]
+    once = {task_id for task_id in story.began if _kind(task_id) == "once"}
+    lost = [task_id for task_id in story.sent if not _ended(task_id, story, dead, records.get(task_id, "nothing"))]
     verdict.lost = len(lost)
     _say(verdict, lost, "were sent and never ended")
-    # An early acknowledgement leaves no record where the process died.
-    begun = set(story.began) - early
     _say(verdict, [task_id for task_id in story.refused if story.began[task_id]], "ran though delay() said not sent")
-    _say(verdict, [task_id for task_id in early if story.began[task_id] > 1], "began twice with acks_late=False")
+    _say(verdict, [task_id for task_id in once if story.began[task_id] > 1], "began twice with acks_late=False")
     _say(
         verdict,
         [task_id for task_id, count in story.fresh.items() if count > 1 and "." not in task_id],
@@ -86,13 +82,13 @@ def _judge_tasks(verdict: Verdict, story: Story, dead: Mapping[str, str], record
     )
     _say(
         verdict,
-        [task_id for task_id in begun if records.get(task_id) not in states.READY_STATES],
+        [task_id for task_id in story.began if records.get(task_id) not in states.READY_STATES],
         "began and have no result",
     )
     wrong = [
         task_id
         for task_id in story.ran
-        if task_id not in early and task_id not in dead and records.get(task_id) != states.SUCCESS
+        if task_id not in once and task_id not in dead and records.get(task_id) != states.SUCCESS
     ]
     _say(verdict, wrong, "ran to their end, and their result says otherwise")
     _say(
@@ -104,7 +100,7 @@ def _ended(task_id: str, story: Story, dead: Mapping[str, str], record: str) -> 
     """Return whether a task came to an end that it may have: it ran, or is a dead letter, or is one that was to fail."""
     if story.ran[task_id] or task_id in dead:
         return True
-    return _kind(task_id) in ("hangs", "fills") and record == states.FAILURE
+    return _kind(task_id) in ("hangs", "fills", "once") and record == states.FAILURE
 
 
 def _judge_recoveries(verdict: Verdict, recoveries: Sequence[Recovery], patience: float) -> None:

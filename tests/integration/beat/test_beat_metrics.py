@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
+from tests.conformance.making import die
 from tests.integration.beat.conftest import StartBeat
 from tests.integration.beat.inprocess import Bench
 from tests.integration.beat.inprocess import schedule as in_process_schedule
@@ -37,9 +38,9 @@ def test_queues_schedules_and_beat_itself(
 ) -> None:
     broker = RedisBroker(redis_server.url, prefix=prefix)
     serial = mounted.write({"queues": [queue("mail")], "schedules": [schedule("s1", every=1)]})
+    die(broker, "mail", b"??", {"reason": "Unreadable"})
     beat = start_beat(redis_server, env={"UMBEL_NAMESPACE": "shop"})
     broker.publish("slow", [Outgoing(Message({"id": "a", "task": "t"}, b"[[],{}]").encode(), "a", 3600.0)])
-    broker.keep_dead("mail", b"?", {"reason": "Unreadable"})
     eventually(lambda: scrape(beat).get(("umbel_schedule_runs_total", "enqueued"), 0) >= 2)
     found = eventually(lambda: (seen := scrape(beat)).get(("umbel_queue_ready_tasks", "shop", "mail"), 0) >= 2 and seen)
     assert found["umbel_queue_delayed_tasks", "shop", "slow"] == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from tests.conformance.making import die
 from tests.integration.beat.conftest import StartBeat
 from tests.integration.beat.mounted import MountedConfig
 from tests.integration.beat.process import Seen, eventually
@@ -55,9 +56,9 @@ def test_old_dead_letters_are_dropped(
 ) -> None:
     broker = RedisBroker(redis_server.url, prefix=prefix)
     broker.configure("mail", {"dead_retention": 0.2}, 1)
-    broker.keep_dead("mail", outgoing("old").payload, {"reason": "Rejected"})
+    die(broker, "mail", outgoing("old").payload, {"reason": "Rejected"})
     broker.configure("reports", {}, 1)
-    broker.keep_dead("reports", outgoing("young").payload, {"reason": "Rejected"})
+    die(broker, "reports", outgoing("young").payload, {"reason": "Rejected"})
     died = broker.dead("mail")[0].died
     eventually(lambda: broker.time() > died + 0.2)
     start_beat(redis_server)

@@ -55,7 +55,7 @@ def test_a_rate_holds_over_two_workers(
     assert starts[-1] - starts[0] > 0.5
 
 
-def test_the_place_of_a_task_that_was_acknowledged_early_is_held_until_it_ends(
+def test_the_place_of_a_task_that_runs_at_most_once_is_held_until_it_ends(
     redis_server: RedisServer, prefix: str, start_worker: StartWorker, producer: MakeProducer, tmp_path: Path
 ) -> None:
     app = producer(redis_server)

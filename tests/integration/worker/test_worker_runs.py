@@ -96,10 +96,11 @@ def test_a_task_that_kills_its_process_ends_as_a_dead_letter(app: Umbel) -> None
 
 
 def test_at_most_once_is_not_run_again(app: Umbel, tmp_path: Path) -> None:
-    app.send_task(S + "exits_acknowledged")
-    until(lambda: (tmp_path / "ledger").exists(), "it ran")
+    result = app.send_task(S + "exits_once")
+    with pytest.raises(WorkerLostError, match="acks_late=False"):
+        result.get(timeout=20)
     assert app.send_task(S + "add", (1, 1)).get(timeout=20) == 2
-    assert (tmp_path / "ledger").read_text().splitlines() == ["exits_acknowledged"]
+    assert (tmp_path / "ledger").read_text().splitlines() == ["exits_once"]
 
 
 def test_started_is_stored_when_asked_for(app: Umbel, tmp_path: Path) -> None:

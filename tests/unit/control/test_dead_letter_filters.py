@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from tests.conformance.making import die
 
 from umbel import Reject, Umbel
 from umbel.broker.base import Outgoing
@@ -28,7 +29,7 @@ def app() -> Iterator[Umbel]:
 
 def _kill(app: Umbel, name: str, *, task: str = "shop.pay", reason: str = "Rejected", queue: str = "default") -> None:
     message = Message({"id": name, "task": task}, b"[[], {}]")
-    app.broker.keep_dead(queue, message.encode(), {"reason": reason, "id": name})
+    die(app.broker, queue, message.encode(), {"reason": reason, "id": name})
 
 
 def _ids(app: Umbel, **filters: object) -> list[str | None]:
@@ -52,7 +53,7 @@ def test_filters(app: Umbel) -> None:
 
 
 def test_an_unreadable_one_is_found_too(app: Umbel) -> None:
-    app.broker.keep_dead("default", b"what is this?", {"reason": "Unreadable", "message": "too short"})
+    die(app.broker, "default", b"what is this?", {"reason": "Unreadable", "message": "too short"})
     (letter,) = app.dead.find(reason="Unreadable")
     assert (letter.id, letter.task) == (None, None)
     assert "error" in letter.as_dict()

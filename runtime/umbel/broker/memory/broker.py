@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
-
 from umbel.broker.base import (
     DeadLetter,
     DelayedMessage,
@@ -179,10 +177,6 @@ class MemoryBroker:
     def trim_dead(self, queue: str) -> int:
         with self._store.locked() as store:
             return store.queue(queue).trim_dead(self._clock.time())
-
-    def keep_dead(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
-        with self._store.locked() as store:
-            store.queue(queue).bury(payload, orjson.loads(orjson.dumps(reason)), self._clock.time())
 
     def delayed(self, queue: str, limit: int = 100) -> list[DelayedMessage]:
         now_ms = self._clock.time() * 1000

@@ -13,6 +13,7 @@ from umbel.memory import head
 from umbel.memory import outcomes as memory_outcomes
 from umbel.memory.queue import Holding
 from umbel.memory.store import Store
+from umbel.message import BEGUN
 from umbel.record import Record
 
 
@@ -98,6 +99,17 @@ class MemoryConsumer:
                 store.bells.ring(delivery.queue)
             return admission
 
+    def begin(self, delivery: Delivery) -> bool:
+        with self._store.locked() as store:
+            state = store.queues.get(delivery.queue)
+            holding = state.holdings.get(self.owner.id) if state is not None else None
+            if holding is None:
+                raise OwnerLost(f"owner {self.owner.id} was buried")
+            if delivery.tag not in holding.messages:
+                return False
+            holding.messages[delivery.tag] = head.flag(holding.messages[delivery.tag], BEGUN)
+            return True
+
     def resume(self) -> dict[str, dict[int, bytes]]:
         with self._store.locked() as store:
             held = {
@@ -112,9 +124,6 @@ class MemoryConsumer:
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
         with self._store.locked() as store:
             return store.records.store(task_id, record.encode(), ttl, self._clock.time(), guarded=True)
-
-    def note_run(self, run: tuple[str, str, str]) -> None:
-        """beat needs Redis: there are no schedules here."""
 
     def revocations(self) -> dict[str, float]:
         with self._store.locked() as store:

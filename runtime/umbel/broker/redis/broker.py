@@ -344,9 +344,6 @@ class RedisBroker:
     def trim_dead(self, queue: str) -> int:
         return self._letters.trim(queue)
 
-    def keep_dead(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
-        self._letters.keep(queue, payload, reason)
-
     def post_mortem(self, queue: str, payload: bytes) -> PostMortem:
         return self._letters.post_mortem(queue, payload)
 

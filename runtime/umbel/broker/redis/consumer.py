@@ -14,6 +14,7 @@ from umbel.broker.redis.entering import check_number
 from umbel.broker.redis.packing import admit, cycle_keys, pack_outcomes
 from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import LayoutError
+from umbel.message import BEGUN
 from umbel.record import Record
 from umbel.redis import keys, scripts
 from umbel.redis.connection import AWAY, Argument, RedisConnection
@@ -152,6 +153,20 @@ class RedisConsumer:
             raise OwnerLost(self.owner.id)
         return answer
 
+    def begin(self, delivery: Delivery) -> bool:
+        """See the port."""
+        connection = self._connection
+        if connection is None or not self._certain:
+            raise ConnectionLost("the last cycle's answer is missing: resume first")
+        names = (keys.owned(self._prefix, delivery.queue, self.owner.id),)
+        try:
+            answer = scripts.begin(connection, names, (delivery.tag, BEGUN))
+        except AWAY as error:
+            raise self._lose(error) from error
+        if answer < 0:
+            raise OwnerLost(self.owner.id)
+        return bool(answer)
+
     def resume(self) -> dict[str, dict[int, bytes]]:
         """See the port."""
         held: dict[str, dict[int, bytes]] = {}
@@ -177,16 +192,6 @@ class RedisConsumer:
             raise ConnectionLost("not connected: resume first")
         try:
             return store(connection, self._prefix, task_id, record, ttl, reply_to)
-        except AWAY as error:
-            raise self._lose(error) from error
-
-    def note_run(self, run: tuple[str, str, str]) -> None:
-        """See the port."""
-        connection = self._connection
-        if connection is None or not self._certain:
-            raise ConnectionLost("not connected: resume first")
-        try:
-            record_runs(connection, self._prefix, [run])
         except AWAY as error:
             raise self._lose(error) from error
 

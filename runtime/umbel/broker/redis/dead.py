@@ -100,11 +100,6 @@ class DeadLetters:
         own = keys.queue(self._prefix, queue)
         return int(self._pool.run(_calling(scripts.dead_trim, (own.dead, own.meta), ()), repeat=True))
 
-    def keep(self, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
-        """Add a letter; see `umbel.broker.base.Broker.keep_dead`."""
-        own = keys.queue(self._prefix, queue)
-        self._pool.run(_calling(scripts.dead_keep, (own.dead, own.meta), (orjson.dumps(reason), payload)), repeat=True)
-
     def post_mortem(self, queue: str, payload: bytes) -> PostMortem:
         """Return who died with a message, and where it is to be forwarded."""
         meta = keys.queue(self._prefix, queue).meta

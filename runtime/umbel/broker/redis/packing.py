@@ -38,8 +38,6 @@ def pack_outcomes(
         kind, record = outcome.kind, outcome.record
         if outcome.place or outcome.lock is not None:
             frees = True
-        if kind is Kind.FREE:
-            continue
         count += 1
         if record is None:
             arguments += (kind.value, outcome.tag, b"0")
