@@ -66,11 +66,13 @@ def ends(deliveries: Iterable[Delivery], kind: Kind = Kind.ACK, **more: Any) -> 
 
 def die(broker: Broker, queue: str, payload: bytes, reason: dict[str, Any]) -> None:
     """Make a dead letter of a message, in a queue that holds nothing else that is ready."""
-    broker.publish(queue, [Outgoing(payload, "")])
+    broker.publish(queue, [outgoing("dies")])
     consumer = broker.consumer(owner(queue))
     try:
         consumer.register()
         (delivery,) = take(consumer, queue, 1)
+        # As a retry, the bytes come as they are: publishing would write the time into them.
+        (delivery,) = consumer.cycle(queue, [Outcome(delivery.tag, Kind.RETRY, payload=payload)], 1).deliveries
         consumer.cycle(queue, [Outcome(delivery.tag, Kind.DEAD, reason=reason)], 0)
         consumer.leave()
     finally:

@@ -123,7 +123,7 @@ def test_who_waits_for_a_letter_without_a_result_goes_on_waiting(
     assert waiting.result(10).state == "SUCCESS"
 
 
-@pytest.mark.parametrize("payload", [b"xy", b"no message of ours, but long enough to have a head"])
+@pytest.mark.parametrize("payload", [b"", b"x", b"no message of ours, but long enough to have a head"])
 def test_what_cannot_be_read_is_sent_again_as_well(payload: bytes, broker: Broker, consumers: Consumers) -> None:
     die(broker, "q", payload, {"reason": "Unreadable"})
     assert broker.retry_dead("q", broker.dead("q")) == 1
