@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from umbel.beat.entry import Entry, to_ms
 from umbel.beat.lag import Lag
 from umbel.beat.lease import Lease
 from umbel.beat.runs import LeadLost, Outcome, QueueSide, Runs
-from umbel.beat.track import CLOCK_JUMP, Track, due_moment, note_end, take_up
+from umbel.beat.track import CLOCK_JUMP, Track, due_moment, take_up
+from umbel.beat.turn import Turn
 from umbel.clock import Clock
 from umbel.redis.schedules import ScheduleStore
 from umbel.schedules.slots import due_slots
@@ -20,6 +21,8 @@ log = logging.getLogger("umbel.beat")
 
 #: Seconds between two looks at the clock, at the most.
 MAX_SLEEP = 1.0
+#: Schedules that are dealt with in one go.
+AT_ONCE = 100
 #: Seconds after which the time to live of every schedule's state is renewed, and how many at once.
 REFRESH_EVERY = 86400.0
 REFRESH_CHUNK = 50
@@ -156,39 +159,53 @@ class Dispatcher:
 
     def _run_due(self) -> None:
         while self._heap and self._heap[0][0] <= self._clock.time():
-            uid = self._heap[0][1]
-            entry, track = self._entries[uid], self._tracks[uid]
-            self._run(entry, track)  # where Redis is away, the schedule stays due
-            heapq.heappop(self._heap)
-            self._push(entry, track)
+            due: list[tuple[float, str]] = []
+            while self._heap and self._heap[0][0] <= self._clock.time() and len(due) < AT_ONCE:
+                due.append(heapq.heappop(self._heap))
+            try:
+                self._run([uid for _, uid in due])
+            except BaseException:
+                for item in due:  # where Redis is away, they stay due
+                    heapq.heappush(self._heap, item)
+                raise
+            for _, uid in due:
+                self._push(self._entries[uid], self._tracks[uid])
             if not self.lease.hold():
                 raise LeadLost
 
-    def _run(self, entry: Entry, track: Track) -> None:
-        due = due_slots(entry.trigger_from(track.cursor), track.cursor, self._now(), entry.rules)
-        memory, missed = track.memory(entry), due.missed
-        fields: dict[str, str | int | None] = {}
-        for slot in due.run:
-            if entry.stop.after is not None and slot > entry.stop.after:
-                track.stopped = fields["stopped"] = "AfterTime"
-                break
-            outcome, detail = self._runs.enqueue_slot(entry, slot, memory)
-            self._count(outcome, entry, slot)
-            if outcome is Outcome.ENQUEUED:
-                self.lag.note(self._clock.time() - due_moment(entry, slot))
-            if outcome is Outcome.STOPPED:
-                track.stopped = fields["stopped"] = detail
-                break
-            if outcome in (Outcome.ENQUEUED, Outcome.DEDUPLICATED):
-                fields.update(last=to_ms(slot), enqueued=to_ms(self._now()), task=detail)
-            elif outcome is not Outcome.FORBIDDEN:
-                missed += 1
-        if due.missed:
-            self._count("missed", entry, due.cursor, due.missed)
-        track.cursor = due.cursor
-        if note_end(entry, track):
-            fields["stopped"] = track.stopped
-        self._write(entry, track, fields, missed)
+    def _run(self, uids: Sequence[str]) -> None:
+        """Deal with some schedules: the first slot of each, then the second, and so on, for all of them at once."""
+        turns = []
+        for uid in uids:
+            entry, track = self._entries[uid], self._tracks[uid]
+            due = due_slots(entry.trigger_from(track.cursor), track.cursor, self._now(), entry.rules)
+            turns.append(Turn(entry, track, due, track.memory(entry)))
+        try:
+            self._take_turns(turns)
+        except BaseException:
+            for turn in turns:
+                turn.undo()
+            raise
+        for turn in turns:
+            turn.track.changes = {}
+
+    def _take_turns(self, turns: Sequence[Turn]) -> None:
+        while waiting := [turn for turn in turns if turn.slots]:
+            slots = [(turn.entry, turn.slots[0], turn.memory) for turn in waiting]
+            for turn, (outcome, detail) in zip(waiting, self._runs.enqueue_slots(slots), strict=True):
+                self._end_slot(turn, turn.slots.pop(0), outcome, detail)
+        progress = []
+        for turn in turns:
+            if turn.due.missed:
+                self._count("missed", turn.entry, turn.due.cursor, turn.due.missed)
+            progress.append(turn.end())
+        self._store.advance_many(progress)
+
+    def _end_slot(self, turn: Turn, slot: datetime, outcome: Outcome, detail: str) -> None:
+        self._count(outcome, turn.entry, slot)
+        if outcome is Outcome.ENQUEUED:
+            self.lag.note(self._clock.time() - due_moment(turn.entry, slot))
+        turn.take_in(slot, outcome, detail, to_ms(self._now()))
 
     def _run_manual_ones(self) -> None:
         while self._manual:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from umbel.beat.entry import Call, Entry, RunIds, run_ids, slot_ids, task_of, to_ms
 from umbel.beat.lease import Lease
 from umbel.broker.base import QueueInfo
-from umbel.redis.schedules import ScheduleStore
+from umbel.redis.schedules import Begun, Note, Push, ScheduleStore
 from umbel.states import REVOKED
 
 log = logging.getLogger("umbel.beat")
@@ -46,6 +47,42 @@ class QueueSide(Protocol):
     def revoke(self, task_ids: Sequence[str], *, terminate: bool = False) -> int: ...
 
 
+@dataclass(slots=True)
+class _Run:
+    """A run to be enqueued; ``call`` once it is built."""
+
+    entry: Entry
+    ids: RunIds
+    scheduled_ms: int
+    memory: float
+    counted: bool = True
+    call: Call | None = None
+
+    @property
+    def queue(self) -> str:
+        assert self.call is not None
+        return self.call.queue
+
+    def note(self) -> Note:
+        """Return what its schedule is to know of it."""
+        about = {
+            "task": self.ids.task,
+            "queue": self.queue,
+            "scheduled": self.scheduled_ms,
+            "begun": int(time.time() * 1000),
+        }
+        policy = self.entry.policy if self.counted else "Allow"
+        stop = self.entry.stop
+        return Note(
+            self.entry.uid, self.ids.run, about, self.memory, policy, self.counted, stop.max_runs, stop.max_failures
+        )
+
+    def push(self) -> Push:
+        """Return what its queue is to get."""
+        assert self.call is not None
+        return Push(self.queue, self.ids.run, self.call.payload, self.ids.task, self.memory, self.call.delay)
+
+
 class Runs:
     """Enqueues runs in the name of one leader.
 
@@ -60,80 +97,89 @@ class Runs:
         self._broker = broker
         self._lease = lease
 
-    def enqueue_slot(self, entry: Entry, slot: datetime, memory: float) -> tuple[Outcome, str]:
-        """Enqueue the run for a slot; ``memory`` in seconds.
+    def enqueue_slots(self, slots: Sequence[tuple[Entry, datetime, float]]) -> list[tuple[Outcome, str]]:
+        """Enqueue the runs for some slots, of one schedule each, with the memory of each in seconds.
 
-        Returns: what came of it, and the task's id (for STOPPED: the reason).
+        Returns: of each, what came of it, and the task's id (for STOPPED: the reason).
 
         Raises:
             LeadLost: another beat leads.
             OperationalError: Redis cannot be reached; to be repeated.
         """
-        ids = slot_ids(entry.uid, slot)
-        return self._enqueue(entry, ids, to_ms(slot), memory, counted=True)
+        return self._enqueue(
+            [_Run(entry, slot_ids(entry.uid, slot), to_ms(slot), memory) for entry, slot, memory in slots]
+        )
 
     def enqueue_manual(self, entry: Entry, token: str, memory: float) -> tuple[Outcome, str]:
-        """Enqueue the run that a manual token asks for, whatever else is active; see `enqueue_slot`."""
+        """Enqueue the run that a manual token asks for, whatever else is active; see `enqueue_slots`."""
         ids = run_ids(entry.uid, "manual", token)
-        return self._enqueue(entry, ids, int(time.time() * 1000), memory, counted=False)
+        return self._enqueue([_Run(entry, ids, int(time.time() * 1000), memory, counted=False)])[0]
 
-    def _enqueue(
-        self, entry: Entry, ids: RunIds, scheduled_ms: int, memory: float, *, counted: bool
-    ) -> tuple[Outcome, str]:
-        try:
-            call = entry.build(ids, entry.uid)
-        except Exception:
-            log.exception("beat.message_failed", extra={"schedule": entry.name})
-            return Outcome.UNSENDABLE, ids.task
-        noted = self._note(entry, ids, scheduled_ms, memory, counted, call.queue)
-        if noted is not None:
-            return noted
-        if not self._lease.valid:
+    def _enqueue(self, runs: Sequence[_Run]) -> list[tuple[Outcome, str]]:
+        found: dict[str, tuple[Outcome, str]] = {}
+        sendable = []
+        for run in runs:
+            try:
+                run.call = run.entry.build(run.ids, run.entry.uid)
+            except Exception:
+                log.exception("beat.message_failed", extra={"schedule": run.entry.name})
+                found[run.ids.run] = Outcome.UNSENDABLE, run.ids.task
+            else:
+                sendable.append(run)
+        noted = []
+        for run, begun in zip(sendable, self._note(sendable), strict=True):
+            refused = self._refusal(run, begun)
+            if refused is None:
+                noted.append(run)
+            else:
+                found[run.ids.run] = refused
+        if noted and not self._lease.valid:
             raise LeadLost
-        answer = self._store.enqueue(
-            call.queue,
-            ids.run,
-            call.payload,
-            source=self._lease.source,
-            epoch=self._lease.epoch,
-            task_id=ids.task,
-            ttl=memory,
-            delay=call.delay,
-        )
-        if answer.status == "stale":
-            self._step_back(entry, ids, call, answer.highest, counted)
-        if answer.status in ("closed", "full"):
-            self._store.drop(entry.uid, [ids.run], counted=counted)
-            log.warning(f"beat.queue_{answer.status}", extra={"schedule": entry.name, "queue": call.queue})
-            return Outcome.CLOSED, ids.task
-        return (Outcome.ENQUEUED if answer.status == "ok" else Outcome.DEDUPLICATED), ids.task
+        found.update(self._push(noted))
+        return [found[run.ids.run] for run in runs]
 
-    def _note(
-        self, entry: Entry, ids: RunIds, scheduled_ms: int, memory: float, counted: bool, queue: str
-    ) -> tuple[Outcome, str] | None:
-        """Note the run with its schedule; return what came of it where it is not to be enqueued."""
-        for attempt in (1, 2):
-            begun = self._store.begin(
-                entry.uid,
-                ids.run,
-                {"task": ids.task, "queue": queue, "scheduled": scheduled_ms, "begun": int(time.time() * 1000)},
-                ttl=memory,
-                policy=entry.policy if counted else "Allow",
-                counted=counted,
-                max_runs=entry.stop.max_runs,
-                max_failures=entry.stop.max_failures,
-            )
-            if begun.status != "forbidden" or attempt == 2 or not self.forget_lost([entry.uid]):
-                break
+    def _note(self, runs: Sequence[_Run]) -> list[Begun]:
+        """Note runs with their schedules; those that are forbidden, once more where what is in their way is lost."""
+        if not runs:
+            return []
+        begun = self._store.begin_many([run.note() for run in runs])
+        for number, answer in enumerate(begun):
+            if answer.status == "forbidden" and self.forget_lost([runs[number].entry.uid]):
+                begun[number] = self._store.begin_many([runs[number].note()])[0]
+        return begun
+
+    def _refusal(self, run: _Run, begun: Begun) -> tuple[Outcome, str] | None:
+        """Return what came of a run that is not to be enqueued, None of one that is."""
         if begun.status == "forbidden":
-            return Outcome.FORBIDDEN, ids.task
+            return Outcome.FORBIDDEN, run.ids.task
         if begun.status == "stopped":
             return Outcome.STOPPED, begun.details[0]
         if begun.status == "ended":
-            return Outcome.DEDUPLICATED, ids.task
-        if begun.status == "begun" and entry.policy == "Replace" and counted and begun.details:
-            self._broker.revoke([task_of(run) for run in begun.details], terminate=True)
+            return Outcome.DEDUPLICATED, run.ids.task
+        if begun.status == "begun" and run.entry.policy == "Replace" and run.counted and begun.details:
+            self._broker.revoke([task_of(other) for other in begun.details], terminate=True)
         return None
+
+    def _push(self, runs: Sequence[_Run]) -> dict[str, tuple[Outcome, str]]:
+        """Push runs that are noted into their queues; return what came of each, by run id."""
+        if not runs:
+            return {}
+        pushes = [run.push() for run in runs]
+        answers = self._store.enqueue_many(pushes, source=self._lease.source, epoch=self._lease.epoch)
+        stale = [(run, answer) for run, answer in zip(runs, answers, strict=True) if answer.status == "stale"]
+        if stale:
+            self._step_back([run for run, _ in stale], max(answer.highest for _, answer in stale))
+        found = {}
+        for run, answer in zip(runs, answers, strict=True):
+            if answer.status in ("closed", "full"):
+                self._store.drop(run.entry.uid, [run.ids.run], counted=run.counted)
+                extra = {"schedule": run.entry.name, "queue": run.queue}
+                log.warning(f"beat.queue_{answer.status}", extra=extra)
+                outcome = Outcome.CLOSED
+            else:
+                outcome = Outcome.ENQUEUED if answer.status == "ok" else Outcome.DEDUPLICATED
+            found[run.ids.run] = outcome, run.ids.task
+        return found
 
     def forget_lost(self, uids: Iterable[str]) -> int:
         """Forget the runs of these schedules that cannot be anywhere.
@@ -161,10 +207,11 @@ class Runs:
                 found += len(lost)
         return found
 
-    def _step_back(self, entry: Entry, ids: RunIds, call: Call, highest: int, counted: bool) -> None:
-        """A queue has seen a later leader: take the note back unless that leader enqueued the run."""
-        if not self._store.was_enqueued(call.queue, ids.run):
-            self._store.drop(entry.uid, [ids.run], counted=counted)
+    def _step_back(self, runs: Sequence[_Run], highest: int) -> NoReturn:
+        """A queue has seen a later leader: take the notes back unless that leader enqueued the runs."""
+        for run in runs:
+            if not self._store.was_enqueued(run.queue, run.ids.run):
+                self._store.drop(run.entry.uid, [run.ids.run], counted=run.counted)
         self._lease.overtaken(highest)
         raise LeadLost
 

@@ -18,12 +18,11 @@ from umbel.redis import keys
 from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
+from umbel.redis.runs import KEEP_STATE, record_run
 from umbel.redis.scripts import Script
 
 T = TypeVar("T")
 
-#: Seconds that the state of a schedule outlives its last run at the least.
-KEEP_STATE = 7 * 86400.0
 #: Schedules that are read in one go.
 READ_CHUNK = 500
 
@@ -33,7 +32,6 @@ _begin = Script("schedule_begin")
 _drop = Script("schedule_drop")
 _enqueue = Script("schedule_enqueue")
 _advance = Script("schedule_advance")
-_record = Script("schedule_record")
 
 
 @dataclass(slots=True)
@@ -70,6 +68,89 @@ class Enqueued:
     status: str
     now_ms: int = 0
     highest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A run to be noted with its schedule.
+
+    Args:
+        uid: of the schedule.
+        run_id: of the run.
+        note: a JSON object that the history keeps, such as task id and scheduled time.
+        ttl: seconds.
+        policy: ``Forbid`` refuses while another run is active.
+        counted: it counts for ``max_runs`` and obeys both bounds.
+        max_runs, max_failures: bounds on runs in all and on failures in a row, None for none.
+    """
+
+    uid: str
+    run_id: str
+    note: Mapping[str, Any]
+    ttl: float
+    policy: str = "Allow"
+    counted: bool = True
+    max_runs: int | None = None
+    max_failures: int | None = None
+
+    def arguments(self) -> tuple[Argument, ...]:
+        """Return the ARGV of ``schedule_begin``."""
+        return (
+            self.run_id,
+            orjson.dumps(self.note)[1:-1],
+            self.policy,
+            int(self.counted),
+            "" if self.max_runs is None else self.max_runs,
+            "" if self.max_failures is None else self.max_failures,
+            int(max(self.ttl, KEEP_STATE) * 1000),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A run to be enqueued.
+
+    Args:
+        queue: its name.
+        run_id: of the run.
+        payload: the encoded message.
+        task_id: of the message.
+        ttl: seconds that the run is remembered.
+        delay: seconds until it may be fetched.
+    """
+
+    queue: str
+    run_id: str
+    payload: bytes
+    task_id: str
+    ttl: float
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a schedule was dealt with.
+
+    Args:
+        uid: of the schedule.
+        cursor_ms: up to which moment, in milliseconds since the Unix epoch.
+        fields: others to write; None deletes.
+        ttl: seconds.
+        missed: slots to add to the count.
+    """
+
+    uid: str
+    cursor_ms: int
+    fields: Mapping[str, str | int | None]
+    ttl: float
+    missed: int = 0
+
+    def arguments(self) -> list[Argument]:
+        """Return the ARGV of ``schedule_advance``."""
+        arguments: list[Argument] = [self.cursor_ms, int(max(self.ttl, KEEP_STATE) * 1000), self.missed]
+        for name, value in self.fields.items():
+            arguments += (name, "" if value is None else value)
+        return arguments
 
 
 class ScheduleStore:
@@ -130,102 +211,57 @@ class ScheduleStore:
         max_runs: int | None = None,
         max_failures: int | None = None,
     ) -> Begun:
-        """Note a run with its schedule, before it is enqueued.
+        """Note a run with its schedule, before it is enqueued; see `Note`."""
+        return self.begin_many([Note(uid, run_id, note, ttl, policy, counted, max_runs, max_failures)])[0]
 
-        Args:
-            uid: of the schedule.
-            run_id: of the run.
-            note: a JSON object that the history keeps, such as task id and scheduled time.
-            ttl: seconds.
-            policy: ``Forbid`` refuses while another run is active.
-            counted: it counts for ``max_runs`` and obeys both bounds.
-            max_runs, max_failures: bounds on runs in all and on failures in a row, None for none.
-        """
-        own = keys.schedule(self._prefix, uid)
-        arguments: tuple[Argument, ...] = (
-            run_id,
-            orjson.dumps(note)[1:-1],
-            policy,
-            int(counted),
-            "" if max_runs is None else max_runs,
-            "" if max_failures is None else max_failures,
-            int(max(ttl, KEEP_STATE) * 1000),
-        )
-        answer = self._run(lambda connection: _begin(connection, (own.state, own.runs, own.ended), arguments))
-        status, *details = (part.decode() for part in answer)
-        return Begun(status, tuple(details))
+    def begin_many(self, notes: Sequence[Note]) -> list[Begun]:
+        """Note runs with their schedules, in one go."""
+        calls = [(keys.schedule(self._prefix, note.uid)[:3], note.arguments()) for note in notes]
+        answers = self._run(lambda connection: _begin.run_many(connection, calls))
+        return [Begun(status.decode(), tuple(map(bytes.decode, details))) for status, *details in answers]
 
     def drop(self, uid: str, run_ids: Sequence[str], *, counted: bool = False) -> int:
         """Take back runs that were noted and whose messages are not there; return how many were noted."""
         own = keys.schedule(self._prefix, uid)
         return int(self._run(lambda connection: _drop(connection, (own.state, own.runs), (int(counted), *run_ids))))
 
-    def enqueue(
-        self,
-        queue: str,
-        run_id: str,
-        payload: bytes,
-        *,
-        source: str,
-        epoch: int,
-        task_id: str,
-        ttl: float,
-        delay: float = 0.0,
-    ) -> Enqueued:
-        """Enqueue one run, once, however often this is called and by whom.
+    def enqueue_many(self, pushes: Sequence[Push], *, source: str, epoch: int) -> list[Enqueued]:
+        """Enqueue runs, each once, however often this is called and by whom.
 
         Args:
-            queue: its name.
-            run_id: of the run.
-            payload: the encoded message.
+            pushes: the runs.
             source, epoch: of the leader that calls.
-            task_id: of the message.
-            ttl: seconds that the run is remembered.
-            delay: seconds until it may be fetched.
 
         Raises:
-            LayoutError: a newer Umbel works on this queue.
+            LayoutError: a newer Umbel works on one of the queues.
         """
-        own = keys.queue(self._prefix, queue)
-        names = (own.meta, own.bell, own.eta, keys.run(self._prefix, queue, run_id), *own.ready)
+        calls = [self._enqueuing(push, source, epoch) for push in pushes]
+        queues = {push.queue for push in pushes}
+
+        def work(connection: RedisConnection) -> list[Any]:
+            connection.call(b"SADD", keys.queue_names(self._prefix), *queues)
+            return _enqueue.run_many(connection, calls)
+
+        answers = self._run(work)
+        return [_enqueued(push.queue, answer) for push, answer in zip(pushes, answers, strict=True)]
+
+    def _enqueuing(self, push: Push, source: str, epoch: int) -> tuple[Sequence[str], Sequence[Argument]]:
+        own = keys.queue(self._prefix, push.queue)
+        names = (own.meta, own.bell, own.eta, keys.run(self._prefix, push.queue, push.run_id), *own.ready)
         names += (own.fair, own.clocks, own.inflight, own.dropped, own.park)
-        arguments = (keys.LAYOUT, source, epoch, int(ttl * 1000), task_id, payload, full_milliseconds(delay))
-
-        def work(connection: RedisConnection) -> Any:
-            connection.call(b"SADD", keys.queue_names(self._prefix), queue)
-            return _enqueue(connection, names, arguments)
-
-        status, detail = self._run(work)
-        if status == b"layout":
-            raise LayoutError(
-                f"the keys of queue {queue!r} have layout version {int(detail)}, this Umbel knows version {keys.LAYOUT}: "
-                "a newer Umbel works on this Redis, upgrade beat"
-            )
-        if status == b"ok":
-            return Enqueued("ok", now_ms=int(detail))
-        if status == b"stale":
-            return Enqueued("stale", highest=int(detail))
-        return Enqueued(status.decode())
+        life, delay = int(push.ttl * 1000), full_milliseconds(push.delay)
+        return names, (keys.LAYOUT, source, epoch, life, push.task_id, push.payload, delay)
 
     def advance(
         self, uid: str, cursor_ms: int, fields: Mapping[str, str | int | None], *, ttl: float, missed: int = 0
     ) -> bool:
-        """Write down how far a schedule was dealt with, unless a later cursor stands there.
+        """Write down how far a schedule was dealt with; see `advance_many`."""
+        return self.advance_many([Progress(uid, cursor_ms, fields, ttl, missed)])[0]
 
-        Args:
-            uid: of the schedule.
-            cursor_ms: up to which moment, in milliseconds since the Unix epoch.
-            fields: others to write; None deletes.
-            ttl: seconds.
-            missed: slots to add to the count.
-
-        Returns: False if a later cursor stands there.
-        """
-        arguments: list[Argument] = [cursor_ms, int(max(ttl, KEEP_STATE) * 1000), missed]
-        for name, value in fields.items():
-            arguments += (name, "" if value is None else value)
-        names = keys.schedule(self._prefix, uid)
-        return bool(self._run(lambda connection: _advance(connection, names, arguments)) == 1)
+    def advance_many(self, made: Sequence[Progress]) -> list[bool]:
+        """Write down how far schedules were dealt with, each unless a later cursor stands there; False for those."""
+        calls = [(keys.schedule(self._prefix, one.uid), one.arguments()) for one in made]
+        return [answer == 1 for answer in self._run(lambda connection: _advance.run_many(connection, calls))]
 
     def record(self, uid: str, run_id: str, state: str) -> bool:
         """Write the end of a run; see `record_run`."""
@@ -308,26 +344,15 @@ class ScheduleStore:
         return self._run(lambda connection: connection.call_many(commands)) if commands else []
 
 
-def record_run(connection: RedisConnection, prefix: str, uid: str, run_id: str, state: str) -> bool:
-    """Write the end of a scheduled run to its schedule, before its message is acknowledged.
-
-    Args:
-        connection: to Redis.
-        prefix: of all keys.
-        uid: the schedule's, from the header ``schedule``.
-        run_id: from the header ``run``.
-        state: the final state, such as SUCCESS, FAILURE, REVOKED, REJECTED or IGNORED; a dead letter is a FAILURE.
-
-    Returns: False if an end stands there already: a run may be delivered twice, its first end counts.
-
-    Raises:
-        ServerRefused, ConnectionBroken: see `RedisConnection.call`; to be repeated before the acknowledgement.
-    """
-    names = keys.schedule(prefix, uid)
-    return bool(_record(connection, names, (run_id, state, int(KEEP_STATE * 1000))) == 1)
-
-
-def record_runs(connection: RedisConnection, prefix: str, runs: Iterable[tuple[str, str, str]]) -> None:
-    """Write the ends of several runs, each (schedule uid, run id, final state); see `record_run`."""
-    for uid, run_id, state in runs:
-        record_run(connection, prefix, uid, run_id, state)
+def _enqueued(queue: str, answer: Any) -> Enqueued:
+    status, detail = answer
+    if status == b"layout":
+        raise LayoutError(
+            f"the keys of queue {queue!r} have layout version {int(detail)}, this Umbel knows version {keys.LAYOUT}: "
+            "a newer Umbel works on this Redis, upgrade beat"
+        )
+    if status == b"ok":
+        return Enqueued("ok", now_ms=int(detail))
+    if status == b"stale":
+        return Enqueued("stale", highest=int(detail))
+    return Enqueued(status.decode())

@@ -15,7 +15,8 @@ from umbel.beat.entry import run_ids
 from umbel.broker.redis import RedisBroker
 from umbel.clock import ManualClock
 from umbel.redis.endpoint import Endpoint
-from umbel.redis.schedules import ScheduleStore, record_run
+from umbel.redis.runs import record_run
+from umbel.redis.schedules import ScheduleStore
 
 #: Noon of a Monday.
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp()

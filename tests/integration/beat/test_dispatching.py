@@ -114,7 +114,7 @@ def test_a_leader_that_was_replaced_cannot_enqueue_what_its_successor_skipped(be
     from umbel.beat.runs import LeadLost
 
     with pytest.raises(LeadLost):
-        old._runs.enqueue_slot(entry, datetime.fromtimestamp(NOON + 10, UTC), 86400)
+        old._runs.enqueue_slots([(entry, datetime.fromtimestamp(NOON + 10, UTC), 86400)])
     assert bench.slots() == [20]
     assert bench.store.active("s1").keys() == {bench.mail.runs()[0]}, "the run that was refused is not noted"
 
@@ -285,7 +285,7 @@ def test_what_redis_lost_is_written_again_from_memory(bench: Bench) -> None:
 
 def test_manual_runs_wait_for_redis(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     beat = bench.beat(*(schedule(f"s{n}", every=600, manualTrigger="now") for n in range(3)))
-    enqueue = bench.store.enqueue
+    enqueue = bench.store.enqueue_many
     calls = iter([None, OperationalError("Redis is away")])
 
     def fails_once(*arguments: Any, **options: Any) -> Any:
@@ -293,7 +293,7 @@ def test_manual_runs_wait_for_redis(bench: Bench, monkeypatch: pytest.MonkeyPatc
             raise error
         return enqueue(*arguments, **options)
 
-    monkeypatch.setattr(bench.store, "enqueue", fails_once)
+    monkeypatch.setattr(bench.store, "enqueue_many", fails_once)
     with pytest.raises(OperationalError):
         beat.tick()
     beat.tick()

@@ -41,7 +41,7 @@ from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, ServerRefused, seconds_left
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
-from umbel.redis.schedules import record_runs
+from umbel.redis.runs import record_runs
 
 #: Messages of one publish call, so that no script holds Redis for long.
 PUBLISH_CHUNK = 1000

@@ -19,7 +19,7 @@ from umbel.record import Record
 from umbel.redis import keys, scripts
 from umbel.redis.connection import AWAY, Argument, RedisConnection
 from umbel.redis.endpoint import Endpoint
-from umbel.redis.schedules import record_runs
+from umbel.redis.runs import record_runs
 
 #: Seconds within which Redis has to connect, and to answer a cycle.
 CONNECT_TIMEOUT = 2.0

@@ -20,7 +20,7 @@ from umbel.redis import keys, scripts
 from umbel.redis.connection import AWAY, Argument, RedisConnection
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
-from umbel.redis.schedules import record_runs
+from umbel.redis.runs import record_runs
 
 T = TypeVar("T")
 
