@@ -23,7 +23,22 @@ class Request:
     Outside of a task all fields are empty and ``called_directly`` is true.
     """
 
-    __slots__ = ("_message", "ahead", "app", "args", "hostname", "is_eager", "kwargs", "pending_retry", "queue", "task")
+    #: ``max_retries`` is there only where the queue gives it: `get` then finds it after the message's own.
+    __slots__ = (
+        "_message",
+        "ahead",
+        "app",
+        "args",
+        "hostname",
+        "is_eager",
+        "kwargs",
+        "max_retries",
+        "pending_retry",
+        "queue",
+        "task",
+    )
+
+    max_retries: int
 
     def __init__(
         self,

@@ -163,6 +163,11 @@ class Task(Generic[P, R]):
         self.overrides_call = cls.__call__ is not Task.__call__
         self.has_handlers = any(getattr(cls, name) is not getattr(Task, name) for name in _HANDLERS)
 
+    def sets(self, option: str) -> bool:
+        """Tell whether this task, or a class that it is made of, sets an option, if only to its default."""
+        owners = (self, *(cls for cls in type(self).__mro__ if cls is not Task))
+        return any(option in vars(owner) for owner in owners)
+
     def bind(self, app: Umbel) -> None:
         """Attach the task to its app."""
         self._app = app

@@ -140,9 +140,9 @@ def test_a_redis_that_does_not_answer_and_a_wrong_password_are_told_apart(bare: 
 
 
 def test_a_field_that_is_not_acted_on_yet_says_so(shop: Kubectl) -> None:
-    shop.apply(queue("limited", taskDefaults={"maxRetries": 5}))
+    shop.apply(queue("limited", deletionPolicy="Purge"))
     found = shop.wait_condition("taskqueue", "limited", "Accepted", "False", "NotYetSupported")
-    assert "spec.taskDefaults" in found["message"]
+    assert "spec.deletionPolicy Purge" in found["message"]
     shop("delete", "taskqueue/limited")
 
 

@@ -285,11 +285,12 @@ def test_disruption_budget(disruption: dict[str, Any], bound: dict[str, Any]) ->
         ({"model": "Thread", "slots": 20}, "--pool thread --concurrency 20"),
         ({"model": "Async", "slots": 200}, "--pool asyncio --concurrency 200"),
         ({"maxTasksPerProcess": 9}, "--concurrency 1 --max-tasks-per-child 9"),
+        ({"prefetch": 0}, "--concurrency 1 --prefetch 0"),
         ({"maxMemory": "1.5Gi"}, "--concurrency 1 --max-memory-per-child 1572864"),
         ({"maxMemory": "600M"}, "--concurrency 1 --max-memory-per-child 585937"),
         ({"maxMemory": 1048576}, "--concurrency 1 --max-memory-per-child 1024"),
     ],
-    ids=["Process", "Thread", "Async", "maxTasksPerProcess", "Gi", "M", "bytes"],
+    ids=["Process", "Thread", "Async", "maxTasksPerProcess", "prefetch", "Gi", "M", "bytes"],
 )
 def test_the_model_of_concurrency_is_the_executor(concurrency: dict[str, Any], arguments: str) -> None:
     built = worker_args(pool(concurrency=concurrency), [("mail", 1)])

@@ -162,10 +162,6 @@ CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
         working(live=LATE),
         {"Ready": "ProgressDeadlineExceeded", "Progressing": "ProgressDeadlineExceeded"},
     ),
-    "fields that are not acted on": (
-        working(pool(concurrency={"prefetch": 4})),
-        {"Accepted": "NotYetSupported", "Ready": "Ready"},
-    ),
 }
 
 
@@ -174,21 +170,6 @@ def test_conditions(case: str) -> None:
     given, expected = CASES[case]
     found = reasons(plan_pool(given).status)
     assert {type: found.get(type) for type in expected} == expected
-
-
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        ({"concurrency": {"prefetch": 0}}, "spec.concurrency.prefetch is not acted on yet"),
-    ],
-    ids=["prefetch"],
-)
-def test_what_is_not_acted_on_is_said_in_a_condition_and_an_event(spec: dict[str, Any], words: str) -> None:
-    plan = plan_pool(state(pool(**spec), ready_broker(), queue()))
-    assert words in message(plan.status, "Accepted")
-    (event,) = [event for event in plan.events if event.reason == "NotYetSupported"]
-    assert event.type == "Warning"
-    assert words in event.message
 
 
 @pytest.mark.parametrize(
@@ -415,10 +396,9 @@ def test_transition_times_move_with_the_status_only(before: dict[str, Any], sinc
 
 
 def test_an_event_is_not_repeated_while_nothing_changes() -> None:
-    given = working(pool(concurrency={"prefetch": 4}))
-    first = plan_pool(given)
-    assert [event.reason for event in first.events] == ["NotYetSupported"]
-    again = working(pool(concurrency={"prefetch": 4}, status=dict(first.status or {})))
+    first = plan_pool(working(failures=failed("TemplateInvalid")))
+    assert "TemplateInvalid" in [event.reason for event in first.events]
+    again = working(pool(status=dict(first.status or {})), failures=failed("TemplateInvalid"))
     second = plan_pool(again)
     assert second.events == ()
     assert second.status == first.status

@@ -87,7 +87,7 @@ CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
     ),
     "held": (loaded(queue(dispatch="Held"), pool()), {"Consumed": "Held", "Ready": "Ready"}),
     "a field that is not acted on": (
-        loaded(queue(taskDefaults={"maxRetries": 1})),
+        loaded(queue(deletionPolicy="Purge")),
         {"Accepted": "NotYetSupported", "Ready": "Ready"},
     ),
     "forwards to a queue that is not there": (
@@ -125,10 +125,9 @@ def test_conditions(case: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"taskDefaults": {"maxRetries": 1}}, "spec.taskDefaults is not acted on yet"),
         ({"deletionPolicy": "Purge"}, "tasks stay in Redis when this object is deleted, as with Retain"),
     ],
-    ids=["taskDefaults", "Purge"],
+    ids=["Purge"],
 )
 def test_what_is_not_acted_on_is_said_in_a_condition_and_an_event(spec: dict[str, Any], words: str) -> None:
     plan = plan_queue(loaded(queue(**spec)))

@@ -31,7 +31,10 @@ class Concurrency(Model):
         ge=0,
         le=1000,
         json_schema_extra=INT32,
-        description="Tasks that a worker may hold beyond its slots; left out, as few as hide the round trip; 0, none.",
+        description=(
+            "Tasks that each process may hold beyond those that it runs, at most; left out, as few as hide the round trip; "
+            "0, none."
+        ),
     )
     max_tasks_per_process: int | None = Field(
         default=None,

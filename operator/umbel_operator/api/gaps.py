@@ -24,22 +24,11 @@ GAPS: Final[dict[str, tuple[Gap, ...]]] = {
     "Broker": (),
     "TaskQueue": (
         Gap(
-            "spec.taskDefaults",
-            "tasks use the options of their own code",
-            lambda spec: spec.task_defaults is not None,
-        ),
-        Gap(
             "spec.deletionPolicy Purge",
             "tasks stay in Redis when this object is deleted, as with Retain",
             lambda spec: spec.deletion_policy == "Purge",
         ),
     ),
-    "WorkerPool": (
-        Gap(
-            "spec.concurrency.prefetch",
-            "workers choose how many tasks they hold ahead",
-            lambda spec: spec.concurrency.prefetch is not None,
-        ),
-    ),
+    "WorkerPool": (),
     "Schedule": (),
 }

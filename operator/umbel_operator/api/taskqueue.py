@@ -82,20 +82,20 @@ class DeadLetter(Model):
 
 
 class TaskDefaults(Model):
-    """Options for tasks of this queue that do not set their own."""
+    """Options for tasks of this queue where neither the call, nor the task, nor the app's settings say anything."""
 
     time_limit_seconds: int | None = Field(
         default=None,
         ge=1,
         le=604_800,
         json_schema_extra=INT32,
-        description="Seconds after which a running task is ended.",
+        description="Seconds after which the process of a running task is killed, or its coroutine cancelled.",
     )
     max_retries: int | None = Field(
-        default=None, ge=0, le=1000, json_schema_extra=INT32, description="Number of retries after the first failure."
+        default=None, ge=0, le=1000, json_schema_extra=INT32, description="Number of times that a task may be retried."
     )
     result_ttl_seconds: int | None = Field(
-        default=None, ge=0, le=31_536_000, json_schema_extra=INT32, description="Seconds for which results are kept."
+        default=None, ge=1, le=31_536_000, json_schema_extra=INT32, description="Seconds for which results are kept."
     )
 
 
@@ -160,7 +160,8 @@ class TaskQueueSpec(Model):
     )
     dead_letter: DeadLetter = Field(default=DeadLetter(), description="What happens to tasks that cannot be finished.")
     task_defaults: TaskDefaults | None = Field(
-        default=None, description="Options for tasks of this queue that do not set their own."
+        default=None,
+        description="Options for tasks where neither the call, nor the task, nor the app's settings say anything.",
     )
     deletion_policy: Literal["Retain", "Purge", "WaitUntilEmpty"] = Field(
         default="Retain",

@@ -78,6 +78,8 @@ def executor_args(concurrency: Concurrency) -> list[str]:
     """Return the arguments that say how a worker runs several tasks at once."""
     pool = [] if concurrency.model == "Process" else ["--pool", EXECUTORS[concurrency.model]]
     bounds = []
+    if concurrency.prefetch is not None:
+        bounds += ["--prefetch", str(concurrency.prefetch)]
     if concurrency.max_tasks_per_process is not None:
         bounds += ["--max-tasks-per-child", str(concurrency.max_tasks_per_process)]
     if concurrency.max_memory is not None:

@@ -178,6 +178,7 @@ def read_queue(body: Mapping[str, Any]) -> QueueDefinition:
             "dead_policy": policy,
             "dead_forward": _text(dead, "queue") if policy == "Forward" else None,
             "dead_retention": _number(dead, "retentionSeconds", 0),
+            "task_defaults": _task_defaults(_object(settings, "taskDefaults")),
         },
     )
 
@@ -239,6 +240,15 @@ def _stop(value: object) -> Stop:
         _number(value, "maxRuns", 1),
         _number(value, "maxConsecutiveFailures", 1),
     )
+
+
+def _task_defaults(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    found = {
+        "time_limit": _number(given, "timeLimitSeconds", 1),
+        "max_retries": _number(given, "maxRetries", 0),
+        "result_ttl": _number(given, "resultTTLSeconds", 1),
+    }
+    return {name: value for name, value in found.items() if value is not None} or None
 
 
 def _rate(limit: Mapping[str, Any]) -> RateLimit | None:

@@ -113,6 +113,7 @@ class Batch:
         more: the queue held more than was fetched.
         max_deliveries: bound of the queue on ``lost``, see `Message`.
         limited: seconds until the queue's rate limit lets the next message go, where one waits for that; None otherwise.
+        task_defaults: the queue's `TaskDefaults`, encoded; None without any.
     """
 
     deliveries: list[Delivery]
@@ -122,6 +123,7 @@ class Batch:
     more: bool = False
     max_deliveries: int = 3
     limited: float | None = None
+    task_defaults: bytes | None = None
 
 
 def full(queue: str, coming: int, waiting: int, bound: int) -> str:
@@ -450,8 +452,9 @@ class Broker(Protocol):
         Settings: ``intake`` ("Accept" or "Reject"), ``dispatch`` ("Enabled" or "Held"), ``max_concurrency`` (int),
         ``max_length`` (int), ``overflow`` ("Reject" or "DropOldest"), ``rate_limit`` (`RateLimit`), ``group_weights`` (dict of
         group to a whole number from 1 to 1000), ``max_deliveries`` (int), ``dead_policy`` ("Keep", "Discard" or "Forward"),
-        ``dead_forward`` (the queue that receives), ``dead_retention`` (seconds), ``dead_max`` (letters). None takes a setting
-        away, so that its default holds.
+        ``dead_forward`` (the queue that receives), ``dead_retention`` (seconds), ``dead_max`` (letters), ``task_defaults``
+        (dict with any of ``time_limit`` and ``result_ttl``, in seconds, and ``max_retries``; see `TaskDefaults`). None takes a
+        setting away, so that its default holds.
         """
 
     def settings(self, queue: str) -> dict[str, Any]:

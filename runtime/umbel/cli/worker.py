@@ -77,6 +77,12 @@ def expand_hostname(pattern: str) -> str:
 @click.option(
     "--children", type=click.IntRange(1), help="Processes with thread and asyncio. [default: the app's, or 1]"
 )
+@click.option(
+    "--prefetch",
+    type=click.IntRange(0, 1000),
+    metavar="N",
+    help="Tasks that a process may hold ahead, at most; 0 for none. [default: as few as hide the round trip]",
+)
 @click.option("--max-tasks-per-child", type=click.IntRange(1), metavar="N", help="Replace a process after N tasks.")
 @click.option(
     "--max-memory-per-child", type=click.IntRange(1), metavar="KIB", help="Replace a process that holds more memory."
@@ -134,6 +140,7 @@ def worker(
     include: tuple[str, ...],
     pool: str | None,
     children: int | None,
+    prefetch: int | None,
     max_tasks_per_child: int | None,
     max_memory_per_child: int | None,
     autoreload: bool,
@@ -159,6 +166,7 @@ def worker(
         pool=pool,
         concurrency=concurrency,
         children=children,
+        prefetch=prefetch,
         max_tasks_per_child=max_tasks_per_child,
         max_memory_per_child=max_memory_per_child,
         autoreload=autoreload,

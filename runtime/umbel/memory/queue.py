@@ -23,6 +23,7 @@ from umbel.memory.places import Places, judge
 from umbel.memory.rate import Rate
 from umbel.message import MAX_PRIORITY, group_digest
 from umbel.rates import RateLimit
+from umbel.taskdefaults import TaskDefaults
 
 #: How many delayed messages one call makes ready at most.
 PROMOTE_LIMIT: Final = 256
@@ -51,6 +52,7 @@ class Settings:
     dead_retention: float = DEAD_RETENTION
     dead_max: int = DEAD_MAX
     forward: str | None = None
+    task_defaults: bytes | None = None
     serial: int = -1
     given: dict[str, Any] = field(default_factory=dict)
 
@@ -59,7 +61,7 @@ class Settings:
         """Return the settings of a configuration; what it leaves out has its default."""
         settings = {name: value for name, value in settings.items() if value is not None}
         weights = settings.get("group_weights") or {}
-        retention = settings.get("dead_retention")
+        retention, defaults = settings.get("dead_retention"), settings.get("task_defaults")
         return cls(
             intake_open=settings.get("intake") != "Reject",
             held=settings.get("dispatch") == "Held",
@@ -73,6 +75,7 @@ class Settings:
             dead_retention=DEAD_RETENTION if retention is None else float(retention),
             dead_max=int(settings.get("dead_max") or DEAD_MAX),
             forward=settings.get("dead_forward") if settings.get("dead_policy") == "Forward" else None,
+            task_defaults=TaskDefaults.of(defaults).encode() if defaults else None,
             serial=serial,
             given=settings,
         )

@@ -17,6 +17,7 @@ from umbel import ids
 from umbel.broker.base import Bell, Consumer, Delivery, OwnerInfo, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
 from umbel.record import Record
+from umbel.taskdefaults import TaskDefaults
 from umbel.worker.runner import Runner
 from umbel.worker.softlimit import SoftLimit
 
@@ -61,6 +62,8 @@ class InMemoryWorker:
         self._stopping = threading.Event()
         self._offset = time.time() - time.monotonic()
         self._bounds: dict[str, int] = {}
+        self._defaults: dict[str, TaskDefaults] = {}
+        self._runner.defaults = self._defaults
 
     def run(self, *, wait: float = 0.0) -> int:
         """Run what is ready until nothing is left, in this thread.
@@ -172,6 +175,9 @@ class InMemoryWorker:
                 return self._turn()
             self._offset = batch.now - time.monotonic()
             self._bounds[queue] = batch.max_deliveries
+            self._defaults.pop(queue, None)
+            if batch.task_defaults is not None:
+                self._defaults[queue] = TaskDefaults.decode(batch.task_defaults)
             for delivery in batch.deliveries:
                 self._run_one(delivery)
                 return True, None

@@ -69,6 +69,7 @@ def _description(app: Umbel) -> dict[str, Any]:
         "defaults": _options(_task_class()),
         "settings": {name: censor(name, conf[name]) for name in conf},
         "changed": sorted(changed),
+        "sets_result_ttl": conf.is_set("result_expires"),
         "posthumous": [name for name in sorted(app.tasks) if _is_posthumous(app.tasks[name], conf)],
         "commands": {
             name: {"kind": command.kind, "default_timeout": command.default_timeout}

@@ -45,6 +45,7 @@ class Child(Errands):
         link: to the supervisor.
         limit: the alarm of the soft time limit.
         retirement: tells when it has done enough; None for never.
+        prefetch: messages that it may hold ahead; None for as many as hide the round trip.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Child(Errands):
         link: Link,
         limit: Limit,
         retirement: Retirement | None = None,
+        prefetch: int | None = None,
     ) -> None:
         self._wake_main = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wake_helper = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -71,7 +73,7 @@ class Child(Errands):
         self._turns = standing.turns()
         self._slots = slots
         self._link = link
-        self._estimate = Estimate()
+        self._estimate = Estimate(prefetch)
         self._paused = False  # a neighbour runs a suspect, alone in this worker
         self._isolated = False
         self._verdict: bool | None = None  # the supervisor's answer to `isolate`

@@ -56,6 +56,7 @@ class Crew(Errands):
         hands: run the tasks.
         alarms: for their limits.
         retirement: tells when it has done enough; None for never.
+        prefetch: messages that it may hold ahead; None for as many as hide the round trip.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Crew(Errands):
         hands: Hands,
         alarms: Alarms,
         retirement: Retirement | None = None,
+        prefetch: int | None = None,
     ) -> None:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         super().__init__(desk, Descriptors([link.fileno(), self._wake]))
@@ -81,7 +83,7 @@ class Crew(Errands):
         self._slots = slots
         self._link = link
         self._hands = hands
-        self._estimate = Estimate()
+        self._estimate = Estimate(prefetch)
         self._due: dict[str, float | None] = {}  # queue -> when its next delayed message is due, monotonic
         self._errands: deque[Callable[[], object]] = deque()
         self._retirement = retirement
@@ -245,7 +247,8 @@ class Crew(Errands):
         ahead = 0
         runtime = self._estimate.runtime
         if not self._stuck and runtime is not None and self._estimate.is_short():
-            ahead = min(MOST, int(self._estimate.horizon() * len(self.lanes) / max(runtime, 1e-6)))
+            ahead = int(self._estimate.horizon() * len(self.lanes) / max(runtime, 1e-6))
+            ahead = min(MOST, self._estimate.most_ahead, ahead)
         return max(0, min(MOST, len(self.lanes) + ahead - self._busy - len(self._desk.ready)))
 
     def _is_stuck(self) -> bool:

@@ -16,6 +16,7 @@ from umbel.broker.base import Batch, Broker, ConnectionLost, Consumer, Delivery,
 from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import ImproperlyConfigured, LayoutError
 from umbel.record import Record
+from umbel.taskdefaults import TaskDefaults
 from umbel.worker.revoking import Revoked
 
 log = logging.getLogger("umbel.worker")
@@ -48,6 +49,8 @@ class Desk:
         self._frozen = False  # nothing may be taken: what this owner holds is being looked up
         self.generation = 0
         self.max_deliveries = dict.fromkeys(queues, 3)
+        self.defaults: dict[str, TaskDefaults] = {}  #: by queue, of those that have some
+        self._known_defaults: dict[str, bytes] = {}
         self._broker = broker
         self._queues = tuple(queues)
         self._new_owner = new_owner
@@ -237,10 +240,22 @@ class Desk:
         self._offset = batch.now - now
         self.cycled(now)
         self.max_deliveries[queue] = batch.max_deliveries
+        if batch.task_defaults is not None or self.defaults:
+            self._learn_defaults(queue, batch.task_defaults)
         if batch.lost_tags:
             log.warning("outcome.refused", extra={"queue": queue, "count": len(batch.lost_tags)})
         self.ready.extend(batch.deliveries)
         return batch
+
+    def _learn_defaults(self, queue: str, raw: bytes | None) -> None:
+        """Keep the options that a queue gives to tasks; they come with each batch, and are read where they have changed."""
+        if raw == self._known_defaults.get(queue):
+            return
+        if raw is None:
+            del self._known_defaults[queue], self.defaults[queue]
+        else:
+            self.defaults[queue] = TaskDefaults.decode(raw)
+            self._known_defaults[queue] = raw
 
     def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:
         """Ask whether a delivery may run now.

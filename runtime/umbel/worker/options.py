@@ -21,6 +21,7 @@ class WorkerOptions:
         pool: the executor; None for the app's setting.
         concurrency: tasks at once; None for the app's setting, else what suits the executor.
         children: processes of the thread and asyncio executors; None for the app's setting, else 1.
+        prefetch: messages that a child may hold beyond those that it runs; None for as many as hide the round trip.
         max_tasks_per_child: after which a child is replaced; None for the app's setting.
         max_memory_per_child: KiB of resident memory above which a child is replaced; None for the app's setting.
         autoreload: replace the children when a source file changes.
@@ -41,6 +42,7 @@ class WorkerOptions:
     pool: str | None = None
     concurrency: int | None = None
     children: int | None = None
+    prefetch: int | None = None
     max_tasks_per_child: int | None = None
     max_memory_per_child: int | None = None
     autoreload: bool = False

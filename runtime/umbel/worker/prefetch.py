@@ -17,9 +17,14 @@ _NEW_AND_LONGER = 0.3
 
 
 class Estimate:
-    """Running means of a task's run time and of the round trip, in seconds."""
+    """Running means of a task's run time and of the round trip, in seconds.
 
-    def __init__(self) -> None:
+    Args:
+        most_ahead: messages that may be held beyond those that run, however short tasks are.
+    """
+
+    def __init__(self, most_ahead: int | None = None) -> None:
+        self.most_ahead = MOST if most_ahead is None else most_ahead
         self.runtime: float | None = None
         self.round_trip = 0.0005
 
@@ -42,7 +47,7 @@ class Estimate:
         """Return how many messages to fetch with nothing in hand."""
         if self.runtime is None or self.runtime > LONG * self.round_trip:
             return 1
-        return max(1, min(MOST, int(self.horizon() / max(self.runtime, 1e-6))))
+        return max(1, min(MOST, 1 + self.most_ahead, int(self.horizon() / max(self.runtime, 1e-6))))
 
     def is_short(self) -> bool:
         """Tell whether tasks are known to be short beside the round trip, so that some may be fetched ahead."""

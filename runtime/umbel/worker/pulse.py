@@ -51,6 +51,7 @@ class Pulse:
         hostname: for the records.
         worker: id of the supervisor.
         posthumous: tells whether something of a task, by its name, is to be done where its process is gone.
+        sets_ttl: tells whether the app itself says how long records are kept, so that no queue does.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Pulse:
         hostname: str,
         worker: str = "",
         posthumous: Callable[[str], bool] = lambda task: False,
+        sets_ttl: Callable[[], bool] = lambda: True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._broker = broker
@@ -76,6 +78,7 @@ class Pulse:
         self._hostname = hostname
         self._worker = worker
         self._posthumous = posthumous
+        self._sets_ttl = sets_ttl
         self._clock = clock
         self._liveness = broker.liveness()
         self._reaper = Reaper(self._liveness, clock)
@@ -246,11 +249,11 @@ class Pulse:
         if message.flags & (OVERDUE | UNFINISHED):
             return False
         error, state = verdict_of(sentence)
-        outcome = self._outcome(sentence.tag, message, error, state)
+        outcome = self._outcome(sentence.tag, message, error, state, self._ttl_of(name))
         if sentence.why in FLAGS and self._posthumous(message.headers["task"]):
             if not message.headers.get("ignore_result"):
                 record = self._record(message, error, state)
-                self._liveness.store(outcome.task_id, record, self._ttl, outcome.reply_to)
+                self._liveness.store(outcome.task_id, record, outcome.ttl, outcome.reply_to)
             self._liveness.sentence(owner, name, sentence.tag, FLAGS[sentence.why])
         else:
             self._liveness.settle(owner, name, outcome)
@@ -265,13 +268,20 @@ class Pulse:
             state, failure.encode(error), message.attempt, int(time.time() * 1000), {"worker": self._hostname}
         )
 
-    def _outcome(self, tag: int, message: Message, error: TaskError, state: str) -> Outcome:
+    def _ttl_of(self, name: str) -> float:
+        """Return for how many seconds the record of a task of this queue is kept."""
+        if self._sets_ttl():
+            return self._ttl
+        given = self._broker.settings(name).get("task_defaults") or {}
+        return float(given.get("result_ttl") or self._ttl)
+
+    def _outcome(self, tag: int, message: Message, error: TaskError, state: str, ttl: float) -> Outcome:
         headers = message.headers
         record = self._record(message, error, state)
         run = (headers["schedule"], headers.get("run", ""), state) if "schedule" in headers else None
         stored = None if headers.get("ignore_result") else record.encode()
         lock = (headers["lock"][0], 0.0) if "lock" in headers else None
-        return Outcome(tag, Kind.ACK, headers["id"], stored, self._ttl, headers.get("reply_to"), run=run, lock=lock)
+        return Outcome(tag, Kind.ACK, headers["id"], stored, ttl, headers.get("reply_to"), run=run, lock=lock)
 
 
 def task_id_of(payload: bytes) -> str | None:

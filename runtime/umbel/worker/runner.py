@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
@@ -21,6 +21,7 @@ from umbel.ids import new_nonce
 from umbel.limits import Limits, limits_of
 from umbel.message import ENDED, Message
 from umbel.record import Record
+from umbel.taskdefaults import TaskDefaults
 from umbel.verdict import Execution
 from umbel.worker import forks, gate, lastrites, lateends
 
@@ -52,6 +53,7 @@ class Traits:
     limits: Limits | None = None
     is_async: bool = False
     exclusive: bool = False
+    sets_retries: bool = False
 
 
 _UNKNOWN = Traits()
@@ -104,9 +106,12 @@ class Runner:
         #: Counts the end of a delivery: task, state, seconds that it ran.
         self.counted: Callable[[str, str, float], None] = lambda task, state, seconds: None
         self.standing: Standing | None = None
+        #: What queues give to tasks that have no options of their own, by queue; empty where none does.
+        self.defaults: Mapping[str, TaskDefaults] = {}
         self._app = app
         self._hostname = hostname
         self._ttl = app.conf.result_ttl
+        self._sets_ttl = app.conf.is_set("result_expires")
         self._traits: dict[str, Traits] = {}
         self._told_rates: dict[str, tuple[str | float, Limits | None]] = {}
 
@@ -183,7 +188,7 @@ class Runner:
         """Return the end of a message that is not to run, None if it may."""
         bound = child.max_deliveries(delivery.queue)
         if message.flags & ENDED:
-            limit = self._traits_of(message).time_limit
+            limit = self._time_limit(delivery.queue, self._traits_of(message))
             return lateends.end_of(self._app, message, limit, hostname=self._hostname)
         if message.lost and message.lost >= bound:
             why = lost_too_often(message.lost, bound)
@@ -214,7 +219,7 @@ class Runner:
 
     def _mourn(self, delivery: Delivery, ended: Execution, traits: Traits, child: Child) -> None:
         """Call these handlers, under the eye of the supervisor: they are the user's code."""
-        child.mark(delivery, traits.time_limit or lateends.HANDLERS_LIMIT)
+        child.mark(delivery, self._time_limit(delivery.queue, traits) or lateends.HANDLERS_LIMIT)
         lateends.call_handlers(self._app, ended, self._hostname, delivery.queue)
 
     def _limits_of(self, message: Message, traits: Traits) -> Limits | None:
@@ -269,16 +274,36 @@ class Runner:
         def started(request: Request) -> None:
             given = message.headers.get("timelimit") or (None, None)
             hard, soft = given[0] or traits.time_limit, given[1] or traits.soft_time_limit
+            if self.defaults:
+                hard = hard or self._time_limit(delivery.queue, traits)
+                self._give_retries(delivery.queue, traits, request)
             if self.standing is not None and message.headers["task"] in self.standing.limits:
                 soft, hard = self.standing.limits[message.headers["task"]]
             child.mark(delivery, hard, traits.exclusive)
             if traits.track_started:
                 meta = {"pid": os.getpid(), "hostname": self._hostname}
                 record = Record(states.STARTED, orjson.dumps(meta), message.attempt, wall_ms())
-                child.store(message.headers["id"], record, self._ttl)
+                child.store(message.headers["id"], record, self._ttl_of(delivery.queue))
             child.limit.arm(soft)
 
         return started
+
+    # What the queue gives to tasks without options of their own
+
+    def _time_limit(self, queue: str, traits: Traits) -> float | None:
+        given = self.defaults.get(queue)
+        return traits.time_limit if traits.time_limit or given is None else given.time_limit
+
+    def _give_retries(self, queue: str, traits: Traits, request: Request) -> None:
+        given = self.defaults.get(queue)
+        if given is not None and given.max_retries is not None and not traits.sets_retries:
+            request.max_retries = given.max_retries
+
+    def _ttl_of(self, queue: str) -> float:
+        if not self.defaults or self._sets_ttl:
+            return self._ttl
+        given = self.defaults.get(queue)
+        return self._ttl if given is None else given.result_ttl or self._ttl
 
     # After it ran
 
@@ -298,7 +323,7 @@ class Runner:
         self._tell(ended)
         if once and ended.kind is Kind.GIVE_BACK:  # the task asked for another run: one that has not begun
             ended = replace(ended, kind=Kind.RETRY, retry=replace(ended.message, nonce=new_nonce()))
-        outcome = ended.outcome(delivery.tag, self._ttl)
+        outcome = ended.outcome(delivery.tag, self._ttl_of(delivery.queue))
         outcome.place = has_place
         return outcome
 
@@ -318,6 +343,7 @@ class Runner:
                 limits_of(task),
                 task.is_async,
                 task.exclusive,
+                task.sets("max_retries"),
             )
         return traits
 

@@ -71,10 +71,21 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     desk = Desk(broker, standing.names(), new_owner, announce, figures.cycled)
     runner = Runner(app, message["hostname"])
     runner.revoked, runner.counted = desk.revoked, figures.ended
-    runner.standing = standing
+    runner.standing, runner.defaults = standing, desk.defaults
     bounds = Bounds(*message["bounds"])
     retirement = Retirement(bounds) if bounds else None
-    child = make_child(message["executor"], message["index"], desk, runner, broker, standing, slots, link, retirement)
+    child = make_child(
+        message["executor"],
+        message["index"],
+        desk,
+        runner,
+        broker,
+        standing,
+        slots,
+        link,
+        retirement,
+        options.prefetch,
+    )
     child.send_figures = figures.send
     app.child_started()
     signals.worker_process_init.send()
@@ -98,6 +109,7 @@ def make_child(
     slots: Slots,
     link: Link,
     retirement: Retirement | None,
+    prefetch: int | None = None,
 ) -> Child | Crew:
     """Return the child that an executor needs, ready to run."""
     if executor == "solo":
@@ -106,11 +118,11 @@ def make_child(
 
         alone = SoloLimit()
         alone.install()
-        return SoloChild(index, desk, runner, broker, standing, slots, link, alone)
+        return SoloChild(index, desk, runner, broker, standing, slots, link, alone, prefetch=prefetch)
     if executor == "process":
         limit = SoftLimit()
         limit.install()
-        return Child(index, desk, runner, broker, standing, slots, link, limit, retirement)
+        return Child(index, desk, runner, broker, standing, slots, link, limit, retirement, prefetch)
     from umbel.worker.alarms import Alarms
     from umbel.worker.crew import Crew
 
@@ -124,7 +136,7 @@ def make_child(
         from umbel.worker.loop import Loop
 
         hands = Loop(runner, alarms)
-    crew = Crew(index, desk, broker, standing, slots, link, hands, alarms, retirement)
+    crew = Crew(index, desk, broker, standing, slots, link, hands, alarms, retirement, prefetch)
     hands.join(crew)
     return crew
 

@@ -106,6 +106,7 @@ class Supervisor:
             hostname=hostname,
             worker=self._id,
             posthumous=lambda task: task in about.read().get("posthumous", ()),
+            sets_ttl=lambda: bool(about.read().get("sets_result_ttl", True)),
         )
         self._endings = self._make_endings(shape, cancel_timeout)
         self._roster = Roster(

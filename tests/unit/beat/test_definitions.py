@@ -144,6 +144,7 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
             "maxLength": 1000,
             "overflowPolicy": "DropOldest",
             "rateLimit": {"tasks": 100, "periodSeconds": 60, "burst": 5},
+            "taskDefaults": {"timeLimitSeconds": 30, "maxRetries": 0, "resultTTLSeconds": 60},
             "deadLetter": {"policy": "Forward", "queue": "graveyard", "retentionSeconds": 60},
         },
     }
@@ -158,6 +159,7 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
         "dead_policy": "Forward",
         "dead_forward": "graveyard",
         "dead_retention": 60,
+        "task_defaults": {"time_limit": 30, "max_retries": 0, "result_ttl": 60},
     }
     assert read_queue({"name": "mail"}).settings == {
         "intake": "Accept",
@@ -170,6 +172,7 @@ def test_queue_settings_in_the_words_of_the_broker() -> None:
         "dead_policy": "Keep",
         "dead_forward": None,
         "dead_retention": None,
+        "task_defaults": None,
     }
 
 

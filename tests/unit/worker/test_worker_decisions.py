@@ -28,6 +28,14 @@ def _estimate(runtime: float, round_trip: float = 0.0003) -> Estimate:
     return estimate
 
 
+@pytest.mark.parametrize(("prefetch", "want"), [(0, 1), (1, 2), (10, 11), (1000, MOST)])
+def test_no_more_is_fetched_ahead_than_allowed(prefetch: int, want: int) -> None:
+    estimate = Estimate(prefetch)
+    for _ in range(50):
+        estimate.ran(0.000_01)
+    assert estimate.want() == want
+
+
 def test_nothing_is_fetched_ahead_while_nothing_is_known() -> None:
     assert Estimate().want() == 1
 

@@ -85,6 +85,7 @@ class MemoryConsumer:
                 more=state.takeable and limited is None,
                 max_deliveries=state.settings.max_deliveries,
                 limited=limited,
+                task_defaults=state.settings.task_defaults,
             )
 
     def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:

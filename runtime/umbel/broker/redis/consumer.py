@@ -130,6 +130,7 @@ class RedisConsumer:
         if answer[0] != b"ok":
             raise OwnerLost(self.owner.id)
         _, now, next_due, more, max_deliveries, tag, messages, lost = answer[:8]
+        limited = answer[8] if len(answer) > 8 else None
         return Batch(
             [Delivery(queue, tag + index, message) for index, message in enumerate(messages)],
             now / 1000.0,
@@ -137,7 +138,8 @@ class RedisConsumer:
             lost,
             more == 1,
             max_deliveries,
-            answer[8] / 1000.0 if len(answer) > 8 else None,
+            None if limited is None else limited / 1000.0,
+            answer[9] if len(answer) > 9 else None,
         )
 
     def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:

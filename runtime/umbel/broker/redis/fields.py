@@ -10,6 +10,7 @@ import orjson
 from umbel.message import group_digest
 from umbel.rates import RateLimit
 from umbel.redis.connection import Argument
+from umbel.taskdefaults import TaskDefaults
 
 _NUMBERS: Final = ("max_concurrency", "max_length", "max_deliveries", "dead_max")
 _WORDS: Final = ("intake", "dispatch", "overflow", "dead_policy", "dead_forward")
@@ -28,6 +29,8 @@ def to_fields(settings: Mapping[str, Any]) -> tuple[list[str], list[Argument]]:
             weights = {group: weight for group, weight in (value or {}).items() if weight != 1}
             known = "".join(f"{group_digest(group)}={weight};" for group, weight in weights.items())
             pairs = [("weights", known or None), ("group_weights", orjson.dumps(weights) if weights else None)]
+        elif name == "task_defaults":
+            pairs = [(name, TaskDefaults.of(value).encode() if value else None)]
         else:
             pairs = [(name, value)]
         for field, found in pairs:
@@ -50,5 +53,7 @@ def from_fields(fields: Mapping[str, bytes]) -> dict[str, Any]:
         settings["rate_limit"] = RateLimit(tasks, period, int(burst) if burst else None)
     if "group_weights" in fields:
         settings["group_weights"] = orjson.loads(fields["group_weights"])
+    if "task_defaults" in fields:
+        settings["task_defaults"] = orjson.loads(fields["task_defaults"])
     settings["serial"] = int(fields.get("serial", b"-1"))
     return settings

@@ -13,7 +13,7 @@
 --       then, only where an end frees something: what parts/places.lua says (its keys after the results' ones)
 -- Returns {"lost"} when the owner is fenced off, else
 --         {"ok", now ms, ms until the next due message or -1, more (0/1), max deliveries, first tag, messages, lost tags
---          [, ms until the rate limit lets the next message go]}
+--          [, ms until the rate limit lets the next message go, or nil [, options for tasks without their own]]}
 --
 -- The fence comes first: an owner that was buried has no field "@", and nothing of what it reports is written.
 -- HDEL of the tag comes before the effects of an outcome: only what was still this owner's counts.
@@ -35,7 +35,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local from = time[1] * 1000 + math.ceil(time[2] / 1000) -- rounded up, so that no delay is shorter than asked for
 local settings = redis.call('HMGET', meta, 'dispatch', 'max_concurrency', 'max_deliveries', 'dead_policy', 'dead_retention', 'dead_max',
-  'rate', 'fair')
+  'rate', 'fair', 'task_defaults')
 
 -- include enqueue
 -- include raise
@@ -224,4 +224,8 @@ end
 if soonest and soonest == tonumber(head[2]) and not held then
   redis.call('ZADD', bell, 0, '1')
 end
-return {'ok', now, next_due, more, tonumber(settings[3]) or 3, first_tag, messages, lost, limited}
+local max_deliveries = tonumber(settings[3]) or 3
+if settings[9] then
+  return {'ok', now, next_due, more, max_deliveries, first_tag, messages, lost, limited or false, settings[9]}
+end
+return {'ok', now, next_due, more, max_deliveries, first_tag, messages, lost, limited}
