@@ -49,6 +49,7 @@ def test_every_key_is_on_its_page() -> None:
         keys.lock("<p>", "<queue>", "<key>"),
         keys.deaths("<p>", "<queue>"),
         keys.forwarded("<p>", "<queue>", "<nonce>"),
+        keys.purged("<p>", "<queue>"),
         queue.fair,
         queue.clocks,
         queue.dropped,

@@ -53,10 +53,14 @@ class LoadError:
 
 @dataclass(frozen=True, slots=True)
 class QueueDefinition:
-    """One queue and its settings, in the words of `Broker.configure`; None = back to the default."""
+    """One queue and its settings, in the words of `Broker.configure`; None = back to the default.
+
+    ``purge`` is the uid of the TaskQueue with which the queue is to be deleted, None while it stays.
+    """
 
     name: str
     settings: Mapping[str, Any]
+    purge: str | None = None
 
 
 #: Seconds that a pod takes to start, where a pool does not say.
@@ -96,8 +100,8 @@ class Definitions:
                 self.schedules[entry.uid] = entry
         for body in _entries(shard, "queues"):
             queue = self._try("TaskQueue", body, read_queue)
-            if queue is not None:
-                self.queues[queue.name] = queue
+            if queue is not None and not (queue.purge and queue.name in self.queues):
+                self.queues[queue.name] = queue  # one that stays goes before one of the same name that is to be deleted
         for body in _entries(shard, "pools"):
             pool = self._try("WorkerPool", body, read_pool)
             if pool is not None:
@@ -180,6 +184,7 @@ def read_queue(body: Mapping[str, Any]) -> QueueDefinition:
             "dead_retention": _number(dead, "retentionSeconds", 0),
             "task_defaults": _task_defaults(_object(settings, "taskDefaults")),
         },
+        _text(body, "purge") if body.get("purge") else None,
     )
 
 

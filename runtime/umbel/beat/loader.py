@@ -72,8 +72,10 @@ class Loader:
     def _publish(self) -> None:
         """Write the settings of each queue that has older ones, or none since Redis was emptied."""
         definitions = self.definitions
-        names = list(definitions.queues)
+        names = [name for name, queue in definitions.queues.items() if not queue.purge]
         for name, serial in self._store.serials(names).items():
             if serial is None or serial < definitions.serial:
-                self._broker.configure(name, dict(definitions.queues[name].settings), definitions.serial)
+                self._broker.configure(
+                    name, {**definitions.queues[name].settings, "purge": None}, definitions.serial
+                )  # it may have been about to be deleted
                 log.info("queue.configured", extra={"queue": name, "serial": definitions.serial})

@@ -13,9 +13,11 @@ from umbel.beat.dispatcher import MAX_SLEEP, Dispatcher
 from umbel.beat.entry import Entry
 from umbel.beat.http import routes
 from umbel.beat.janitor import Janitor
+from umbel.beat.lease import Lease
 from umbel.beat.loader import Loader
 from umbel.beat.loop import Loop
 from umbel.beat.metrics import gather
+from umbel.beat.purger import Purger
 from umbel.beat.redisstate import RedisState, look_at_redis
 from umbel.beat.status import StatusBoard
 from umbel.broker.redis import RedisBroker
@@ -24,6 +26,7 @@ from umbel.control.exposition import Sheet
 from umbel.control.health import HealthServer
 from umbel.errors import OperationalError
 from umbel.redis.endpoint import Endpoint
+from umbel.redis.purging import Purges
 from umbel.redis.schedules import ScheduleStore
 
 log = logging.getLogger("umbel.beat")
@@ -75,7 +78,9 @@ class Beat:
         self._options = options
         self._clock = clock
         self._broker = RedisBroker(options.url, prefix=options.prefix)
-        self._store = ScheduleStore(Endpoint.from_environment(options.url), options.prefix)
+        endpoint = Endpoint.from_environment(options.url)
+        self._store = ScheduleStore(endpoint, options.prefix)
+        self._purges = Purges(endpoint, options.prefix)
         self._janitor = Janitor(self._broker, clock)
         self._redis = RedisState()
         self._app = self._dispatcher(f"app:{app_name}") if app_entries else None
@@ -94,6 +99,7 @@ class Beat:
             errors=self._errors,
             leading=self._leading,
             redis=lambda: self._redis,
+            purged=self._purges.purged,
         )
         self._loop = Loop("umbel-beat", self._tick, clock)
         self._others = [
@@ -101,7 +107,9 @@ class Beat:
             Loop("umbel-beat-ping", self._ping, clock),
         ]
         if self._loader is not None:
+            purger = Purger(self._purges, self._definitions, self._lease, clock)
             self._others.append(Loop("umbel-beat-loader", self._loader.look, clock))
+            self._others.append(Loop("umbel-beat-purger", purger.look, clock))
         self._http: HealthServer | None = None
         if options.port is not None:
             answers = routes(
@@ -142,6 +150,7 @@ class Beat:
         self._janitor.close()
         self._board.close()
         self._store.close()
+        self._purges.close()
         self._broker.close()
         log.info("beat.stopped")
 
@@ -196,6 +205,9 @@ class Beat:
 
     def _errors(self) -> list[LoadError]:
         return self._loader.errors if self._loader is not None else []
+
+    def _lease(self) -> Lease | None:
+        return None if self._config is None else self._config.lease
 
     def _leading(self) -> bool:
         return any(dispatcher.leading for dispatcher in self._dispatchers())

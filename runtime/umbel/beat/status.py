@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +32,7 @@ class StatusBoard:
         errors: returns what of it is not in use.
         leading: tells whether this beat leads.
         redis: returns how Redis is.
+        purged: returns, of the queues that it is given, those that were deleted with their TaskQueue, and its uid.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class StatusBoard:
         errors: Callable[[], list[LoadError]],
         leading: Callable[[], bool],
         redis: Callable[[], RedisState],
+        purged: Callable[[Sequence[str]], Mapping[str, str]] = lambda queues: {},
     ) -> None:
         self._store = store
         self._broker = broker
@@ -54,6 +56,7 @@ class StatusBoard:
         self._errors = errors
         self._leading = leading
         self._redis = redis
+        self._purged = purged
         self._liveness: Liveness = broker.liveness()
         self._lock = threading.Lock()
         self._answer: dict[str, Any] = {}
@@ -90,6 +93,7 @@ class StatusBoard:
                 status["schedules"] = self._schedules()
                 infos = self._queues()
                 status["queues"] = {name: queue_state(info) for name, info in infos.items()}
+                self._add_purged(status["queues"])
                 status["pools"] = self._pools(infos)
             except (OperationalError, ConnectionLost) as error:
                 status["redis"].update(ok=False, error=str(error), reason="ConnectionRefused")
@@ -103,6 +107,13 @@ class StatusBoard:
     def _queues(self) -> dict[str, QueueInfo]:
         names = {*self._broker.queues(), *self._definitions().queues}
         return {name: self._broker.info(name) for name in sorted(names)}
+
+    def _add_purged(self, states: dict[str, Any]) -> None:
+        """Say of the queues that are to be deleted which of them are gone."""
+        wanted = {name: queue.purge for name, queue in self._definitions().queues.items() if queue.purge}
+        for name, uid in self._purged(list(wanted)).items():
+            if wanted[name] == uid:
+                states[name]["purged"] = uid
 
     def _pools(self, infos: Mapping[str, QueueInfo]) -> dict[str, Any]:
         owners = self._liveness.owners()

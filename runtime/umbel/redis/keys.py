@@ -75,6 +75,11 @@ def deaths(prefix: str, queue_name: str) -> str:
     return f"{prefix}:{{{queue_name}}}:deaths"
 
 
+def purged(prefix: str, queue_name: str) -> str:
+    """STRING, with a TTL: uid of the TaskQueue with which the queue was deleted."""
+    return f"{prefix}:{{{queue_name}}}:purged"
+
+
 def forwarded(prefix: str, queue_name: str, nonce: str) -> str:
     """STRING, with a TTL, in the slot of the queue that receives: this dead letter was forwarded to it."""
     return f"{prefix}:{{{queue_name}}}:fwd:{nonce}"

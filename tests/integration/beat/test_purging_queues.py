@@ -1,0 +1,200 @@
+"""A TaskQueue that is deleted with the policy Purge: all of the queue's keys go, in steps, and never under a worker's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.integration.beat.conftest import StartBeat
+from tests.integration.beat.mounted import MountedConfig, queue, schedule
+from tests.integration.beat.process import BeatProcess, eventually
+from tests.redis_cluster import RedisCluster
+from tests.redis_server import RedisServer
+
+from umbel.broker.base import Kind, Outcome, Outgoing, OwnerInfo
+from umbel.broker.redis import RedisBroker
+from umbel.broker.tickets import Lock
+from umbel.errors import QueueClosed
+from umbel.message import LOCKED, Message
+from umbel.options import Conflict
+from umbel.redis import keys
+from umbel.redis.endpoint import Endpoint
+from umbel.redis.purging import Purge, Purges, Step
+
+Server = RedisServer | RedisCluster
+
+
+def outgoing(task_id: str, delay: float = 0.0, *, unique: bool = False) -> Outgoing:
+    headers = {"id": task_id, "task": "t"}
+    lock = Lock(f"lock-{task_id}", 3600.0, Conflict.EXISTING) if unique else None
+    flags = LOCKED if unique else 0
+    return Outgoing(Message(headers, b"[[],{}]", flags=flags).encode(), task_id, delay, lock=lock)
+
+
+@pytest.fixture
+def broker(redis_server: RedisServer, prefix: str) -> Iterator[RedisBroker]:
+    made = RedisBroker(redis_server.url, prefix=prefix)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def purges(redis_server: RedisServer, prefix: str) -> Iterator[Purges]:
+    made = Purges(Endpoint(redis_server.url), prefix)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def left(redis_server: RedisServer, prefix: str) -> Callable[[], set[str]]:
+    """Returns the keys of the queue that are there."""
+    client = redis_server.client()
+    return lambda: {name.decode() for name in client.scan_iter(f"{prefix}:{{mail}}:*")}
+
+
+def fill(broker: RedisBroker) -> None:
+    """Put into a queue whatever a queue can hold."""
+    broker.configure("mail", {"max_concurrency": 100}, 1)
+    broker.publish("mail", [outgoing(f"u{n}", unique=True) for n in range(20)])
+    broker.publish("mail", [outgoing("later", 3600)])
+    broker.keep_dead("mail", outgoing("dead").payload, {"reason": "Rejected"})
+    broker.publish("other", [outgoing("stays")])
+
+
+def is_purged(beat: BeatProcess) -> bool:
+    return bool(beat.status().get("queues", {}).get("mail", {}).get("purged") == "uid-mail")
+
+
+def test_all_keys_of_the_queue_go_and_no_other(
+    redis_server: RedisServer,
+    prefix: str,
+    mounted: MountedConfig,
+    start_beat: StartBeat,
+    broker: RedisBroker,
+    left: Callable[[], set[str]],
+) -> None:
+    fill(broker)
+    mounted.write({"queues": [queue("mail"), queue("other")], "schedules": [schedule("s1")]})
+    beat = start_beat(redis_server)
+    eventually(lambda: any(":run:" in name for name in left()))
+    assert any(":lock:" in name for name in left())
+    mounted.write({"queues": [{**queue("mail"), "purge": "uid-mail"}, queue("other")]})
+    eventually(lambda: is_purged(beat))
+    assert left() == {keys.purged(prefix, "mail")}
+    assert "mail" not in broker.queues()
+    assert broker.info("other").ready == 1
+    again = start_beat(redis_server)
+    eventually(lambda: is_purged(again), what="a beat that did nothing itself tells it too")
+    assert beat.text().count("queue.purged") == 1
+
+
+def test_a_worker_finishes_what_it_holds_before_the_queue_goes(
+    redis_server: RedisServer,
+    prefix: str,
+    mounted: MountedConfig,
+    start_beat: StartBeat,
+    broker: RedisBroker,
+    left: Callable[[], set[str]],
+) -> None:
+    fill(broker)
+    worker = broker.consumer(OwnerInfo("owner-1", ["mail", "other"], worker="w"))
+    worker.register()
+    liveness = broker.liveness()
+    (running,) = worker.cycle("mail", [], 1).deliveries
+    mounted.write({"queues": [{**queue("mail"), "purge": "uid-mail"}]})
+    beat = start_beat(redis_server)
+
+    def waits() -> bool:
+        liveness.beat([worker.owner])
+        return broker.info("mail").ready == broker.info("mail").delayed == broker.info("mail").dead == 0
+
+    eventually(waits)
+    assert not is_purged(beat)
+    with pytest.raises(QueueClosed):
+        broker.publish("mail", [outgoing("new")])
+    batch = worker.cycle("mail", [Outcome(running.tag, Kind.ACK, "u0")], 1)
+    assert batch.lost_tags == []
+    assert batch.deliveries == []
+
+    def gone() -> bool:
+        liveness.beat([worker.owner])
+        return is_purged(beat)
+
+    eventually(gone)
+    assert left() == {keys.purged(prefix, "mail"), keys.owned(prefix, "mail", "owner-1")}
+    assert len(worker.cycle("other", [], 5).deliveries) == 1, "its owner goes on in its other queues"
+    worker.leave()
+    assert left() == {keys.purged(prefix, "mail")}
+    liveness.close()
+    worker.close()
+
+
+def run(purges: Purges, purge: Purge) -> list[Step]:
+    steps = [purges.step(purge)]
+    while steps[-1] is Step.MORE:
+        steps.append(purges.step(purge))
+    return steps
+
+
+def test_a_queue_of_another_task_queue_is_left_alone(
+    broker: RedisBroker, purges: Purges, left: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(broker)
+    monkeypatch.setattr("umbel.redis.purging.SCAN_COUNT", 1)
+    purge = Purge("mail", "uid-old", "config:b", 3)
+    assert purges.step(purge) is Step.MORE
+    # A new TaskQueue with the same name: beat publishes its settings, as the loader does.
+    assert broker.configure("mail", {"intake": "Accept", "dispatch": "Enabled", "purge": None}, 9)
+    monkeypatch.setattr(Purges, "step", Purges._sweep)  # the step that was under way in this moment
+    assert run(purges, purge)[-1] is Step.FENCED
+    broker.publish("mail", [outgoing("new")])
+    assert broker.info("mail").ready == 1
+
+
+def test_a_leader_that_was_replaced_purges_nothing(
+    broker: RedisBroker, purges: Purges, left: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(broker)
+    before = left()
+    client_of_another_epoch = Purge("mail", "uid-mail", "config:b", 5)
+    monkeypatch.setattr("umbel.redis.purging.SCAN_COUNT", 1)
+    assert purges.step(client_of_another_epoch) is Step.MORE
+    half = left()
+    assert half < before
+    assert purges.step(Purge("mail", "uid-mail", "config:b", 4)) is Step.FENCED
+    assert left() == half
+    monkeypatch.setattr("umbel.redis.purging.SCAN_COUNT", 1000)
+    assert run(purges, Purge("mail", "uid-mail", "config:b", 6))[-1] is Step.DONE, "a new leader takes it up"
+    assert purges.step(client_of_another_epoch) is Step.DONE, "told of the end, it does nothing"
+    assert len(left()) == 1
+
+
+def test_a_large_queue_goes_in_many_small_steps(
+    redis_server: RedisServer, prefix: str, broker: RedisBroker, purges: Purges, left: Callable[[], set[str]]
+) -> None:
+    client = redis_server.client()
+    with client.pipeline(transaction=False) as pipe:
+        for n in range(5000):
+            pipe.set(keys.lock(prefix, "mail", f"k{n}"), "t", ex=3600)
+            pipe.set(f"{prefix}:elsewhere:{n}", "t", ex=3600)
+        pipe.execute()
+    steps = run(purges, Purge("mail", "uid-mail", "config:b", 1))
+    assert steps[-1] is Step.DONE
+    assert len(steps) >= 5
+    assert left() == {keys.purged(prefix, "mail")}
+    assert client.exists(f"{prefix}:elsewhere:17")
+
+
+@pytest.mark.parametrize("name", ["mail", "a*b[c]?\\", "x^y"])
+def test_on_a_cluster_and_whatever_the_name(redis_cluster: RedisCluster, prefix: str, name: str) -> None:
+    broker = RedisBroker(redis_cluster.url, prefix=prefix)
+    purges = Purges(Endpoint.from_environment(redis_cluster.url), prefix)
+    broker.publish(name, [outgoing("a", unique=True), outgoing("b", 3600)])
+    broker.publish("aXb", [outgoing("c")])
+    assert run(purges, Purge(name, "uid", "config:b", 1))[-1] is Step.DONE
+    assert broker.info(name).ready == broker.info(name).delayed == 0
+    assert broker.info("aXb").ready == 1
+    assert broker.queues() == ["aXb"]
+    assert purges.purged([name, "aXb"]) == {name: "uid"}
+    purges.close()
+    broker.close()
