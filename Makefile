@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate generated-check goldens chaos soak bench bench-page simulate-scaling test-cluster tools image lock wheel clean
+.PHONY: help setup demo test check format generate generated-check goldens chaos soak beat-kills schedules-deep bench bench-page simulate-scaling test-cluster tools image lock wheel clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -59,6 +59,14 @@ chaos: $(BIN)/.ready ## Kill, freeze and drain everything at random for MINUTES=
 TASKS ?= 3000000
 soak: $(BIN)/.ready ## Run TASKS=3000000 tasks and look at what they leave in memory
 	$(BIN)/python -m tests.chaos.soak --tasks $(TASKS)
+
+KILLS ?= 20
+beat-kills: $(BIN)/.ready ## Kill the leading beat KILLS=20 times: no slot twice, none lost, none later than the lock's TTL + 2 s
+	BEAT_KILLS=$(KILLS) $(BIN)/pytest tests/integration/beat/test_beat_leaders.py -k killed_again -s --timeout 1200
+
+EXAMPLES ?= 2000
+schedules-deep: $(BIN)/.ready ## Hold schedules against their slow references, EXAMPLES=2000 cases for each rule
+	BEAT_EXAMPLES=$(EXAMPLES) SCHEDULE_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/unit/schedules tests/integration/beat -k reference --timeout 7200
 
 bench: $(BIN)/.ready ## Measure Umbel against its peers, in one run
 	$(BIN)/python -m benchmarks

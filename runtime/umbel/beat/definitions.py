@@ -35,6 +35,9 @@ _HARMLESS = frozenset(
     }
 )
 
+#: What says when a schedule fires.
+_TIMING = ("trigger", "jitterSeconds")
+
 
 class InvalidDefinition(ValueError):
     """An entry of the directory cannot be used."""
@@ -137,6 +140,7 @@ def read_schedule(body: Mapping[str, Any]) -> Entry:
     catch_up = _object(body, "catchUp")
     kept = [_number(body, f"{kind}RunsHistoryLimit", 0, 1000) for kind in ("successful", "failed")]
     definition = {key: value for key, value in body.items() if key not in _HARMLESS}
+    timing = {key: definition.pop(key, None) for key in _TIMING}
     return Entry(
         uid=uid,
         name=name,
@@ -148,7 +152,7 @@ def read_schedule(body: Mapping[str, Any]) -> Entry:
             jitter=jitter_of(uid, jitter),
         ),
         build=_build_of(_object(body, "task"), queue),
-        fingerprint=fingerprint_of(definition),
+        fingerprint=f"{fingerprint_of(timing)}.{fingerprint_of(definition)}",
         policy=cast(ConcurrencyPolicy, _choice(body, "concurrencyPolicy", get_args(ConcurrencyPolicy), "Allow")),
         suspended=body.get("suspend") is True,
         stop=_stop(body.get("stop")),

@@ -60,7 +60,8 @@ class Entry:
         trigger: when it fires.
         rules: what to do about late slots.
         build: makes the message of a run.
-        fingerprint: changes when the schedule is edited in a way that drops what was missed.
+        fingerprint: changes when the schedule is edited in a way that drops what was missed; up to a dot, only when
+            that changes when it fires.
         policy: what to do while another run has not ended.
         suspended: it does not fire.
         stop: when it ends by itself.
@@ -80,6 +81,10 @@ class Entry:
     keep_succeeded: int = 3
     keep_failed: int = 3
     manual: str | None = None
+
+    def fires_as(self, fingerprint: str) -> bool:
+        """Tell whether the schedule with this fingerprint fires at the same moments."""
+        return fingerprint.partition(".")[0] == self.fingerprint.partition(".")[0]
 
     def trigger_from(self, cursor: datetime) -> Trigger:
         """Return the slots that follow ``cursor``: an interval that counts from the last run begins there."""

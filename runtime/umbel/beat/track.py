@@ -67,7 +67,9 @@ def take_up(entry: Entry, stored: StoredState, before: Track | None, now: dateti
     else:
         track = known
         if track.fingerprint != entry.fingerprint:
-            track.cursor = edited_cursor(entry.trigger, track.cursor, now)
+            # A slot whose jitter is not over is not missed; but those of another trigger never were this one's.
+            since = now - entry.rules.jitter if entry.fires_as(track.fingerprint) else now
+            track.cursor = edited_cursor(entry.trigger, track.cursor, since)
             track.stopped, track.changes = None, {"failures": 0}
         elif track.suspended and not entry.suspended:
             track.cursor = resumed_cursor(track.cursor, now, entry.rules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -42,7 +43,9 @@ def field(low: int, high: int) -> st.SearchStrategy[str]:
 minutes, hours = field(0, 59), st.one_of(st.just("*"), field(0, 23), st.just("1-3"))
 days, months, week_days = field(1, 31), st.one_of(st.just("*"), field(1, 12)), field(0, 6)
 moments = st.tuples(st.sampled_from(PLACES), st.integers(0, 48 * 60))
-property_test = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+#: Cases for each rule: some in the tests, any number by `make schedules-deep`.
+EXAMPLES = int(os.environ.get("SCHEDULE_EXAMPLES", "120"))
+property_test = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @property_test
