@@ -55,9 +55,15 @@ def left(redis_server: RedisServer, prefix: str) -> Callable[[], set[str]]:
 def fill(broker: RedisBroker) -> None:
     """Put into a queue whatever a queue can hold."""
     broker.configure("mail", {"max_concurrency": 100}, 1)
+    broker.publish("mail", [outgoing("dead")])
+    dies = broker.consumer(OwnerInfo("owner-0", ["mail"], worker="w0"))
+    dies.register()
+    (delivery,) = dies.cycle("mail", [], 1).deliveries
+    dies.cycle("mail", [Outcome(delivery.tag, Kind.DEAD, "dead", reason={"reason": "Rejected"})], 0)
+    dies.leave()
+    dies.close()
     broker.publish("mail", [outgoing(f"u{n}", unique=True) for n in range(20)])
     broker.publish("mail", [outgoing("later", 3600)])
-    broker.keep_dead("mail", outgoing("dead").payload, {"reason": "Rejected"})
     broker.publish("other", [outgoing("stays")])
 
 
