@@ -23,22 +23,22 @@ class Request:
     Outside of a task all fields are empty and ``called_directly`` is true.
     """
 
-    #: ``max_retries`` is there only where the queue gives it: `get` then finds it after the message's own.
+    #: ``_queue_retries`` is there only where the queue bounds the retries, so that it costs other tasks nothing.
     __slots__ = (
         "_message",
+        "_queue_retries",
         "ahead",
         "app",
         "args",
         "hostname",
         "is_eager",
         "kwargs",
-        "max_retries",
         "pending_retry",
         "queue",
         "task",
     )
 
-    max_retries: int
+    _queue_retries: int
 
     def __init__(
         self,
@@ -69,6 +69,14 @@ class Request:
         if self._message is not None and name in self._message.headers:
             return self._message.headers[name]
         return getattr(self, name, default)
+
+    def limit_retries(self, most: int) -> None:
+        """Bound the retries where the message does not: in place of the task's usual number."""
+        self._queue_retries = most
+
+    def most_retries(self, usual: int | None) -> int | None:
+        """Return how often this message may be retried, None for no bound; ``usual`` is what its task says."""
+        return self._header("max_retries", getattr(self, "_queue_retries", usual))  # type: ignore[no-any-return]
 
     def _header(self, name: str, default: Any = None) -> Any:
         return default if self._message is None else self._message.headers.get(name, default)

@@ -43,7 +43,7 @@ def retry(
     if request.called_directly:
         _raise_as_is(exc)
     _check(task.name, {**options, "countdown": countdown, "eta": eta})
-    bound = request.get("max_retries", task.max_retries) if max_retries is None else max_retries
+    bound = request.most_retries(task.max_retries) if max_retries is None else max_retries
     if bound is not None and request.retries >= bound:
         _give_up(task, request.args, request.kwargs, exc, bound)
     if eta is not None:

@@ -297,7 +297,7 @@ class Runner:
     def _give_retries(self, queue: str, traits: Traits, request: Request) -> None:
         given = self.defaults.get(queue)
         if given is not None and given.max_retries is not None and not traits.sets_retries:
-            request.max_retries = given.max_retries
+            request.limit_retries(given.max_retries)
 
     def _ttl_of(self, queue: str) -> float:
         if not self.defaults or self._sets_ttl:
