@@ -46,7 +46,12 @@ def routes(
 
     def pool(call: Call) -> Response:
         name = call.path.removeprefix("/v1/pools/")
-        found = status()["pools"].get(name)
+        told = status()
+        if not told["redis"]["ok"]:
+            # Who scales by this number must not take what is not known for nothing to do.
+            error = {"error": f"the load is not known while Redis is away: {told['redis']['error']}"}
+            return Response(503, orjson.dumps(error), JSON)
+        found = told["pools"].get(name)
         if found is None:
             error = {"error": f"no pool {name!r} is defined or has workers"}
             return Response(404, orjson.dumps(error), JSON)
