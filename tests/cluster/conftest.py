@@ -9,8 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.cluster.console import Console
 from tests.cluster.kubectl import IMAGE, Kubectl, diagnosis, why_not
-from tests.cluster.manifests import broker, code, namespace, redis
+from tests.cluster.manifests import broker, code, namespace, producer, redis
 from tests.cluster.operators import install, uninstall
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -97,6 +98,14 @@ def shop(shop_namespace: Kubectl) -> Kubectl:
     kubectl.running("app=redis", 1)
     kubectl.wait_condition("broker", "default", "Ready", "True")
     return kubectl
+
+
+@pytest.fixture(scope="session")
+def console(shop: Kubectl) -> Console:
+    """Start a pod to send tasks from."""
+    shop.apply(producer("console", "-", script="console.py"))
+    shop.running("app=console", 1)
+    return Console(shop)
 
 
 @pytest.hookimpl(wrapper=True)

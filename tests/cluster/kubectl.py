@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -41,6 +43,18 @@ def why_not() -> str | None:
     return None
 
 
+class Log:
+    """What a pod has said so far."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Take in lines as they come."""
+        for line in lines:
+            self.text += line
+
+
 class Kubectl:
     """Run kubectl in one namespace."""
 
@@ -64,6 +78,36 @@ class Kubectl:
         """Read one object, or None where there is none."""
         text = self("get", kind, name, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else None
+
+    def ask_beat(self, path: str, broker: str = "default") -> dict[str, Any]:
+        """Ask a Broker's beat something, through the API server."""
+        service = f"/api/v1/namespaces/{self.namespace}/services/{broker}-beat:8080/proxy"
+        answer: dict[str, Any] = json.loads(self("get", "--raw", f"{service}{path}"))
+        return answer
+
+    @contextmanager
+    def following(self, pod: str) -> Iterator[Log]:
+        """Read a pod's log until the end of the pod: afterwards nobody can."""
+        log = Log()
+        command = [find_program("kubectl") or "kubectl", "--namespace", self.namespace, "logs", "--follow", pod]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            reader = Thread(target=log.read, args=(process.stdout,))
+            reader.start()
+            try:
+                yield log
+                reader.join(PATIENCE)
+            finally:
+                process.terminate()
+                reader.join()
+
+    def reasons_of(self, kind: str, name: str) -> set[str]:
+        """Read the reasons of the events on an object."""
+        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
+        return set(self("get", "events", "--field-selector", selector, "-o", "jsonpath={.items[*].reason}").split())
+
+    def gone(self, selector: str, seconds: float = PATIENCE) -> None:
+        """Wait until no pod is left."""
+        wait(f"the pods of {selector} to go", lambda: None if self.list_all("pods", selector) else True, seconds)
 
     def list_all(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
         """Read all objects of a kind."""

@@ -16,9 +16,11 @@ OPERATOR_CLASS = f"test-{uuid4().hex[:6]}"
 
 TASKS = '''
 """The tasks of the tests; a ConfigMap carries them into the pods."""
+import json
 import os
 import time
 
+import redis
 from umbel import Umbel
 
 app = Umbel("shop")
@@ -39,6 +41,46 @@ def doze(seconds):
 @app.task
 def tick():
     return "tock"
+
+
+def marks():
+    """Connect to a part of Redis that Umbel knows nothing of: what is noted there is no word of its own about itself."""
+    return redis.Redis(host="redis", db=1, decode_responses=True)
+
+
+def redis_time():
+    seconds, micros = marks().time()
+    return seconds + micros / 1e6
+
+
+@app.task(ignore_result=True)
+def mark(run, number, seconds):
+    """Take a while, and note that this number began, and that it was done."""
+    marks().hincrby(f"begun:{run}", number, 1)
+    time.sleep(seconds)
+    marks().hincrby(f"done:{run}", number, 1)
+
+
+@app.task(track_started=True)
+def stay(run, seconds):
+    """Note when and where it began, and take a while."""
+    note(f"starts:{run}")
+    time.sleep(seconds)
+    return os.environ["UMBEL_POD_NAME"]
+
+
+@app.task
+def stamp(run, word):
+    """Note when and where it ran, and a word."""
+    note(f"starts:{run}", word)
+
+
+def note(key, *words):
+    marks().rpush(key, json.dumps([redis_time(), os.environ.get("UMBEL_POD_NAME"), *words]))
+
+
+def starts_of(run):
+    return [json.loads(one) for one in marks().lrange(f"starts:{run}", 0, -1)]
 '''
 
 CONSOLE = """

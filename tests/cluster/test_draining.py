@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from tests.cluster.console import Console
 from tests.cluster.kubectl import Kubectl, wait
-from tests.cluster.manifests import pool, producer, queue
+from tests.cluster.manifests import pool, queue
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 WORKERS = "umbel.dev/pool=crew,umbel.dev/component=worker"
-
-
-class Console:
-    """Python in a pod that is no worker."""
-
-    def __init__(self, kubectl: Kubectl, pod: str) -> None:
-        self._kubectl = kubectl
-        self._pod = pod
-
-    def run(self, code: str) -> Any:
-        """Run code that ends with printing JSON."""
-        text = self._kubectl("exec", self._pod, "--", "python3", "-c", f"import json\nfrom tasks import *\n{code}")
-        return json.loads(text.splitlines()[-1])
-
-    def send(self, seconds: float, count: int = 1) -> list[str]:
-        """Send tasks that take so long; return their ids."""
-        return self.run(
-            f"print(json.dumps([doze.apply_async(args=[{seconds}], queue='crew').id for _ in range({count})]))"
-        )
-
-    def states(self, ids: list[str]) -> list[str]:
-        """Read the states of tasks."""
-        return self.run(f"print(json.dumps([app.AsyncResult(i).state for i in {ids!r}]))")
-
-    def results(self, ids: list[str], seconds: float) -> list[str]:
-        """Wait for the results of tasks: the pods that they ran in."""
-        return self.run(f"print(json.dumps([app.AsyncResult(i).get(timeout={seconds}) for i in {ids!r}]))")
-
-
-@pytest.fixture(scope="module")
-def console(shop: Kubectl) -> Iterator[Console]:
-    shop.apply(producer("console", "-", script="console.py"))
-    (pod,) = shop.running("app=console", 1)
-    yield Console(shop, pod["metadata"]["name"])
-    shop("delete", "deployment/console", "--wait=false")
 
 
 @pytest.fixture
@@ -59,19 +23,14 @@ def crew(shop: Kubectl) -> Iterator[Kubectl]:
     shop.running(WORKERS, 1)
     yield shop
     shop("delete", "workerpool/crew", "taskqueue/crew")
-    wait("the workers to go", lambda: True if not shop.list_all("pods", WORKERS) else None, 90)
-
-
-def started(console: Console, ids: list[str]) -> None:
-    """Wait until all tasks run."""
-    wait("the tasks to start", lambda: set(console.states(ids)) == {"STARTED"} or None, 30)
+    shop.gone(WORKERS)
 
 
 def test_tasks_of_a_pod_that_was_killed_run_again_within_seconds(crew: Kubectl, console: Console) -> None:
     # Long enough that the kubelet, which takes its time over a pod that was deleted by force, kills them half-way.
     work = 20
     ids = console.send(work, count=2)
-    started(console, ids)
+    console.started(ids)
     (pod,) = crew.running(WORKERS, 1)
     killed = time.monotonic()
     crew("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
@@ -83,11 +42,11 @@ def test_tasks_of_a_pod_that_was_killed_run_again_within_seconds(crew: Kubectl, 
 
 def test_a_pod_that_is_stopped_finishes_what_it_runs(crew: Kubectl, console: Console) -> None:
     ids = console.send(8, count=2)
-    started(console, ids)
+    console.started(ids)
     (pod,) = crew.running(WORKERS, 1)
     crew("scale", "workerpool/crew", "--replicas=0")
     assert set(console.results(ids, 30)) == {pod["metadata"]["name"]}
-    wait("the worker to go", lambda: True if not crew.list_all("pods", WORKERS) else None, 30)
+    crew.gone(WORKERS, 30)
     crew.wait_condition("workerpool", "crew", "Available", "True", "ScaledToZero")
 
 

@@ -1,0 +1,93 @@
+"""Tasks of pods that fall silent or vanish run again within the promised seconds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from tests.cluster.console import Console
+from tests.cluster.kubectl import Kubectl, wait
+from tests.cluster.manifests import pool, queue
+from tests.cluster.pods import freeze, mortal
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+WORKERS = "umbel.dev/pool=frail,umbel.dev/component=worker"
+#: Seconds within which tasks are back: when the operator sees the pod go, and by heartbeats alone.
+SEEN, SILENT = 6.0, 15.0
+#: Longer than either, so that no task ends by itself meanwhile.
+WORK = 45.0
+
+
+@pytest.fixture
+def run() -> str:
+    """Name a run of tasks, and a queue of its own: what a test leaves behind is no other test's load."""
+    return f"frail-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def frail(shop: Kubectl, run: str) -> Iterator[Kubectl]:
+    """Start two workers that can be stopped dead, each with room for all tasks."""
+    shop.apply(queue(run), mortal(pool("frail", run, replicas=2, concurrency={"slots": 4})))
+    shop.running(WORKERS, 2)
+    yield shop
+    shop("delete", "workerpool/frail", f"taskqueue/{run}")
+    shop.gone(WORKERS)
+
+
+def test_tasks_of_a_dead_pod_that_is_deleted_by_force_are_back_in_six_seconds(
+    frail: Kubectl, run: str, console: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = occupy(console, run)
+    freeze(frail, victim)
+    since = console.redis_time()
+    frail("delete", "pod", victim, "--force", "--grace-period=0")
+    took = back(console, run, victim, since)
+    with capsys.disabled():
+        sys.stdout.write(f"\na dead pod that was deleted by force: its tasks began again {took:.1f} s later\n")
+    assert took < SEEN
+
+
+def test_tasks_of_a_pod_that_falls_silent_are_back_in_fifteen_seconds(
+    frail: Kubectl, run: str, console: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = occupy(console, run)
+    since = console.redis_time()
+    freeze(frail, victim)
+    took = back(console, run, victim, since)
+    with capsys.disabled():
+        sys.stdout.write(f"\na pod that fell silent: its tasks began again {took:.1f} s later\n")
+    assert took < SILENT
+    frail("delete", "pod", victim, "--force", "--grace-period=0")
+
+
+def test_a_pod_that_is_deleted_by_force_but_lives_ends_its_tasks_itself(
+    frail: Kubectl, run: str, console: Console
+) -> None:
+    ids = console.stay(run, 8, count=4)
+    console.started(ids)
+    victim = console.starts(run)[0][1]
+    frail("delete", "pod", victim, "--force", "--grace-period=0")
+    # The kubelet gives a living pod its grace period even so: the hint must not take its tasks away from it.
+    console.results(ids, 60)
+    assert len(console.starts(run)) == 4, "a task ran twice although its worker lived"
+
+
+def occupy(console: Console, run: str) -> str:
+    """Give the workers something to do that takes long; return a pod that does some of it."""
+    console.started(console.stay(run, WORK, count=2))
+    return console.starts(run)[0][1]
+
+
+def back(console: Console, run: str, victim: str, since: float) -> float:
+    """Wait until each task that the victim ran has begun elsewhere; return after how many seconds the last did."""
+    lost = sum(pod == victim for _, pod in console.starts(run))
+    assert lost > 0
+
+    def again() -> list[float] | None:
+        later = [at for at, pod in console.starts(run) if at > since and pod != victim]
+        return later if len(later) >= lost else None
+
+    return max(wait(f"{lost} tasks to begin elsewhere", again, 40)) - since
