@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +13,17 @@ import pytest
 from tests.redis_cluster import RedisCluster
 from tests.redis_sentinels import SentinelTrio
 from tests.redis_server import RedisServer
-from tests.workers import Worker
+from tests.workers import ROOT, Worker
 
 from umbel import Umbel
+
+#: Shifts the clock of a Python that finds it as its ``sitecustomize``.
+SHIFTED = """
+import time
+_true = time.time
+time.time = lambda: _true() + {seconds}
+time.time_ns = lambda: int((_true() + {seconds}) * 1e9)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +79,17 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests do not see the UMBEL_* variables of the shell they run in."""
     for name in [name for name in os.environ if name.startswith("UMBEL_") and not name.endswith("_IMAGE")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(params=[3600, -3600], ids=["an hour ahead", "an hour behind"])
+def wrong_clock(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Shift the clock of this process, not that of Redis; return the variables that shift that of another Python."""
+    folder = tmp_path / "clock"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SHIFTED.format(seconds=request.param))
+    true = time.time
+    monkeypatch.setattr(time, "time", lambda: true() + request.param)
+    return {"PYTHONPATH": f"{folder}:{ROOT}"}
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from tests.redis_server import RedisServer
@@ -20,23 +19,6 @@ from umbel.errors import TaskRevokedError
 S = "tests.sample_app."
 Start = Callable[..., Worker]
 Produce = Callable[..., Umbel]
-SHIFTED = """
-import time
-_true = time.time
-time.time = lambda: _true() + {seconds}
-time.time_ns = lambda: int((_true() + {seconds}) * 1e9)
-"""
-
-
-@pytest.fixture(params=[3600, -3600], ids=["an hour ahead", "an hour behind"])
-def clock(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Shift the clock of this process; return the variables that shift that of another Python."""
-    folder = tmp_path / "clock"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(SHIFTED.format(seconds=request.param))
-    true = time.time
-    monkeypatch.setattr(time, "time", lambda: true() + request.param)
-    return {"PYTHONPATH": f"{folder}:{ROOT}"}
 
 
 def test_delays_expiry_and_control_do_not_compare_clocks(
@@ -44,10 +26,10 @@ def test_delays_expiry_and_control_do_not_compare_clocks(
     prefix: str,
     start_worker: Start,
     producer: Produce,
-    clock: dict[str, str],
+    wrong_clock: dict[str, str],
 ) -> None:
     app = producer(redis_server)
-    worker = start_worker(redis_server, prefix, environment=clock).wait_ready()
+    worker = start_worker(redis_server, prefix, environment=wrong_clock).wait_ready()
     told = datetime.fromisoformat(worker.events("worker.started")[0]["time"])
     assert abs((told - datetime.now(UTC)).total_seconds()) > 3000, "its clock is another one"
     began = time.monotonic()
@@ -58,7 +40,7 @@ def test_delays_expiry_and_control_do_not_compare_clocks(
 
     def command(*words: str) -> str:
         given = ["-A", "tests.sample_app:app", "-b", redis_server.url, *words]
-        environment = {**os.environ, **clock, "UMBEL_BROKER_URL": redis_server.url, "UMBEL_KEY_PREFIX": prefix}
+        environment = {**os.environ, **wrong_clock, "UMBEL_BROKER_URL": redis_server.url, "UMBEL_KEY_PREFIX": prefix}
         done = subprocess.run(
             [sys.executable, "-m", "umbel", *given],
             cwd=ROOT,
@@ -75,7 +57,7 @@ def test_delays_expiry_and_control_do_not_compare_clocks(
     command("control", "revoke", revoked.id)
     # A worker that did not hear it reads it when it starts.
     assert worker.stop() == 0
-    start_worker(redis_server, prefix, environment=clock).wait_ready()
+    start_worker(redis_server, prefix, environment=wrong_clock).wait_ready()
     with pytest.raises(TaskRevokedError):
         revoked.get(timeout=10)
     assert runs(worker.ledger) == []
@@ -83,13 +65,13 @@ def test_delays_expiry_and_control_do_not_compare_clocks(
 
 
 def test_a_task_that_has_expired_by_the_clock_of_redis_does_not_run(
-    redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce, clock: dict[str, str]
+    redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce, wrong_clock: dict[str, str]
 ) -> None:
     app = producer(redis_server)
     late = app.send_task(S + "work", (1,), expires=0.2)
     in_time = app.send_task(S + "work", (2,), expires=60)
     until(lambda: app.broker.info("default").oldest_age > 0.5, "the first one has expired")
-    worker = start_worker(redis_server, prefix, environment=clock)
+    worker = start_worker(redis_server, prefix, environment=wrong_clock)
     with pytest.raises(TaskRevokedError, match="expired"):
         late.get(timeout=20)
     assert in_time.get(timeout=20) == 2

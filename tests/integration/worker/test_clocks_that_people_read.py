@@ -15,29 +15,12 @@ from typing import Any
 
 import pytest
 from tests.redis_server import RedisServer
-from tests.workers import ROOT, Worker, until
+from tests.workers import Worker, until
 
 from umbel import Umbel
 from umbel.errors import TaskRevokedError
 
 S = "tests.sample_app."
-SHIFTED = """
-import time
-_true = time.time
-time.time = lambda: _true() + {seconds}
-time.time_ns = lambda: int((_true() + {seconds}) * 1e9)
-"""
-
-
-@pytest.fixture(params=[3600, -3600], ids=["an hour ahead", "an hour behind"])
-def clock(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Shift the clock of this process; return the variables that shift that of another Python."""
-    folder = tmp_path / "clock"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(SHIFTED.format(seconds=request.param))
-    true = time.time
-    monkeypatch.setattr(time, "time", lambda: true() + request.param)
-    return {"PYTHONPATH": f"{folder}:{ROOT}"}
 
 
 def test_workers_are_told_of_by_one_clock(
@@ -45,18 +28,18 @@ def test_workers_are_told_of_by_one_clock(
     prefix: str,
     start_worker: Callable[..., Worker],
     producer: Callable[..., Umbel],
-    clock: dict[str, str],
+    wrong_clock: dict[str, str],
     tmp_path: Path,
 ) -> None:
     app = producer(redis_server)
-    worker = start_worker(redis_server, prefix, environment=clock).wait_ready()
+    worker = start_worker(redis_server, prefix, environment=wrong_clock).wait_ready()
     running = app.send_task(S + "hold", (1, str(tmp_path)))
     until(lambda: (tmp_path / "running-1").exists(), "it runs")
     delayed = app.send_task(S + "add", (1, 1), countdown=600)
     name = worker.hostname
 
     def umbel(*words: str) -> Any:
-        given = {**os.environ, **worker.environment, **clock}
+        given = {**os.environ, **worker.environment, **wrong_clock}
         done = subprocess.run(
             [sys.executable, "-m", "umbel", *words, "--json"], env=given, capture_output=True, text=True, check=False
         )
@@ -87,10 +70,10 @@ def test_results_and_requests_are_dated_by_our_clock(
     prefix: str,
     start_worker: Callable[..., Worker],
     producer: Callable[..., Umbel],
-    clock: dict[str, str],
+    wrong_clock: dict[str, str],
 ) -> None:
     app = producer(redis_server)
-    start_worker(redis_server, prefix, environment=clock).wait_ready()
+    start_worker(redis_server, prefix, environment=wrong_clock).wait_ready()
     now = time.time()
     # An eta by our clock is kept, though Redis's says something else
     eta = datetime.fromtimestamp(now, UTC) + timedelta(seconds=1)
