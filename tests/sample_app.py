@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ from typing import Any
 from umbel import Task, Umbel
 
 app = Umbel("sample", result_expires=600)
+_IMPORTED_BY = os.getpid()
 
 
 def _note(line: str) -> None:
@@ -128,6 +130,12 @@ def exits_once() -> None:
     """At most once: what dies here is not run again."""
     _note("exits_once")
     os._exit(7)
+
+
+@app.task
+def inherited() -> tuple[int, int, int]:
+    """Return how many objects the collector need not look at, the process that imported this app, and this one."""
+    return gc.get_freeze_count(), _IMPORTED_BY, os.getpid()
 
 
 @app.task(track_started=True)

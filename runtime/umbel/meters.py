@@ -33,7 +33,12 @@ TASKS: Final = Meter(
     "Deliveries that ended, by state: SUCCESS, FAILURE, RETRY, REVOKED, IGNORED, REJECTED (put back), DEAD (became a dead "
     "letter). A task that this worker does not know is counted as `(unknown)`.",
 )
-SLOTS: Final = Meter("umbel_worker_slots", "gauge", (), "How many tasks this worker can run at once.")
+SLOTS: Final = Meter(
+    "umbel_worker_slots",
+    "gauge",
+    (),
+    "How many tasks this worker can run at once; children that finish what they run and leave do not count.",
+)
 BUSY_SLOTS: Final = Meter("umbel_worker_busy_slots", "gauge", (), "How many it runs now.")
 DRAINING: Final = Meter(
     "umbel_worker_draining", "gauge", (), "1 while it finishes what it runs and takes nothing more."

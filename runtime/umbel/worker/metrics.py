@@ -34,7 +34,7 @@ def gather(roster: Roster, tally: Tally, stopped: StoppedChildren, connected: Ca
         (name,): (row.buckets, row.seconds) for name, row in totals.items() if any(row.buckets)
     }
     sheet.histogram(meters.TASK_RUNTIME, meters.RUNTIME_BOUNDS, spreads)
-    sheet.gauge(meters.SLOTS, len(roster.seats) * roster.slots.lanes)
+    sheet.gauge(meters.SLOTS, sum(not seat.leaving for seat in roster.seats) * roster.slots.lanes)
     sheet.gauge(meters.BUSY_SLOTS, sum(busy.values()))
     sheet.gauge(meters.DRAINING, roster.state == "draining")
     now = time.monotonic()

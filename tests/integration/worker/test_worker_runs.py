@@ -103,6 +103,13 @@ def test_at_most_once_is_not_run_again(app: Umbel, tmp_path: Path) -> None:
     assert (tmp_path / "ledger").read_text().splitlines() == ["exits_once"]
 
 
+def test_children_are_forked_from_one_import_and_its_objects_are_frozen(app: Umbel) -> None:
+    seen = [tuple(app.send_task(S + "inherited").get(timeout=10)) for _ in range(20)]
+    assert min(frozen for frozen, _, _ in seen) > 10_000
+    (imported_by,) = {imported_by for _, imported_by, _ in seen}
+    assert imported_by not in {child for _, _, child in seen}
+
+
 def test_started_is_stored_when_asked_for(app: Umbel, tmp_path: Path) -> None:
     result = app.send_task(S + "tracked", (str(tmp_path),))
     until(lambda: result.state == "STARTED", "STARTED")
