@@ -28,9 +28,8 @@ def install(kubectl: Kubectl, operator_class: str = OPERATOR_CLASS, watch: Seque
     The release bears the name of its namespace, so that its cluster-wide objects are its own too.
     watch: the namespaces to serve; all of them where it is empty.
     """
-    repository, separator, version = IMAGE.partition("@") if "@" in IMAGE else IMAGE.rpartition(":")
     values = {
-        "image": {"repository": repository, "digest" if separator == "@" else "tag": version},
+        **image_values(),
         "operatorClass": operator_class,
         "watchNamespaces": list(watch),
         # The tests apply those of the repository, also where the cluster has them already.
@@ -39,6 +38,12 @@ def install(kubectl: Kubectl, operator_class: str = OPERATOR_CLASS, watch: Seque
     }
     helm(kubectl, "install", kubectl.namespace, str(CHART), "--values", "-", stdin=json.dumps(values))
     kubectl.running(SELECTOR, 1)
+
+
+def image_values() -> dict[str, Any]:
+    """Return the chart's values for the image under test."""
+    repository, separator, version = IMAGE.partition("@") if "@" in IMAGE else IMAGE.rpartition(":")
+    return {"image": {"repository": repository, "digest" if separator == "@" else "tag": version}}
 
 
 def uninstall(kubectl: Kubectl) -> None:
