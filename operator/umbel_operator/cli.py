@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from uuid import uuid4
 
 import click
 
@@ -31,7 +32,7 @@ from umbel_operator.kube.errors import ApiError, Json
 from umbel_operator.kube.putting import BadFileError, put, read_resources
 from umbel_operator.kube.resources import MONITORS
 from umbel_operator.kube.transport import Transport, allow_deep_json
-from umbel_operator.runtime.app import App, Options
+from umbel_operator.runtime.app import App, LeaseName, Options
 from umbel_operator.runtime.logs import configure
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,11 @@ def main() -> None:
 @click.option("--log-format", type=click.Choice(["json", "text"]), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
 @click.option("--operator-class", default="", help="Serve only resources with this value of umbel.dev/operator-class.")
+@click.option(
+    "--leader-elect", is_flag=True, help="Work only while holding a Lease: for several operators, of which one works."
+)
+@click.option("--lease-name", default="umbel-operator", show_default=True, help="Name of that Lease.")
+@click.option("--lease-namespace", help="Namespace of that Lease; in a pod its own, if not given.")
 def run(
     namespaces: tuple[str, ...],
     all_namespaces: bool,
@@ -122,6 +128,9 @@ def run(
     log_format: str,
     log_level: str,
     operator_class: str,
+    leader_elect: bool,
+    lease_name: str,
+    lease_namespace: str | None,
 ) -> None:
     """Run the operator until SIGTERM or Ctrl-C."""
     if bool(namespaces) == all_namespaces:
@@ -130,6 +139,7 @@ def run(
     allow_deep_json()
     configure(log_format, getattr(logging, log_level.upper()))
     home = own_namespace()
+    lease = _lease(lease_namespace or home, lease_name) if leader_elect else None
     options = Options(
         namespaces=namespaces or None,
         beat_via=beat_via,
@@ -144,12 +154,20 @@ def run(
             network_policy_namespaces=tuple(dict.fromkeys((*((home,) if home else ()), *network_policy_namespaces))),
             monitors=Monitors(interval=monitor_interval, labels=monitor_labels) if monitors else None,
         ),
+        lease=lease,
     )
     try:
         asyncio.run(_run(options))
     except (NoClusterError, NotReadyError, ApiError) as error:
         click.echo(f"umbel-operator: {error}", err=True)
         sys.exit(1)
+
+
+def _lease(namespace: str | None, name: str) -> LeaseName:
+    """Name the Lease, and this process in it: a pod that starts anew has its host name, and is another all the same."""
+    if not namespace:
+        raise click.UsageError("--leader-elect outside of a pod needs --lease-namespace, the namespace of the Lease.")
+    return LeaseName(namespace, name, f"{socket.gethostname()}_{uuid4().hex[:12]}")
 
 
 @main.command()
@@ -215,8 +233,13 @@ async def _check(api: Api, options: Options) -> Options:
         server = await check_server(api)
         await check_kinds(api)
         options = await _without_monitors(api, options)
-        proxy, off = options.beat_via == "apiserver", options.settings.switched_off()
-        missing = await missing_rights(api, options.namespaces, proxy=proxy, without=off)
+        missing = await missing_rights(
+            api,
+            options.namespaces,
+            proxy=options.beat_via == "apiserver",
+            without=options.settings.switched_off(),
+            lease_namespace=options.lease.namespace if options.lease is not None else None,
+        )
     finally:
         await api.transport.close()
     logger.info("cluster_checked", extra={"server": api.transport.server, "version": server})

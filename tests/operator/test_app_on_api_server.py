@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-import yaml
+from tests.operator.living import condition, filled, operator, queue, schedule, until, when
 
-from umbel_operator.build.settings import Settings
-from umbel_operator.handlers import run
 from umbel_operator.kube.client import Api
-from umbel_operator.kube.connect import load_configuration
 from umbel_operator.kube.errors import Json
 from umbel_operator.kube.resources import (
     BROKERS,
     CONFIGMAPS,
-    CRDS,
     DEPLOYMENTS,
     SCHEDULES,
     SERVICES,
@@ -28,90 +22,9 @@ from umbel_operator.kube.resources import (
     WORKERPOOLS,
     Resource,
 )
-from umbel_operator.runtime.app import App, Options
+from umbel_operator.runtime.app import App
 
-T = TypeVar("T")
 WithServer = Callable[[Any], None]
-
-FILES = sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))
-
-
-def resource(kind: str, name: str, namespace: str, **spec: Any) -> Json:
-    meta = {"name": name, "namespace": namespace}
-    return {"apiVersion": "umbel.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
-
-
-def broker(namespace: str) -> Json:
-    return resource("Broker", "default", namespace, connection={"addresses": ["redis:6379"]})
-
-
-def queue(name: str, namespace: str) -> Json:
-    return resource("TaskQueue", name, namespace)
-
-
-def pool(name: str, namespace: str, **spec: Any) -> Json:
-    fields = {"queues": [{"name": name}], "app": "tasks:app", "image": "shop:1", **spec}
-    return resource("WorkerPool", name, namespace, **fields)
-
-
-def schedule(name: str, queue_name: str, namespace: str) -> Json:
-    trigger = {"type": "Interval", "interval": {"everySeconds": 60}}
-    return resource("Schedule", name, namespace, queueRef={"name": queue_name}, task={"name": "t"}, trigger=trigger)
-
-
-async def until(wish: str, look: Callable[[], Awaitable[T | None]], seconds: float = 20.0) -> T:
-    """Look again until something is there."""
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                found = await look()
-                if found is not None:
-                    return found
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"not within {seconds} s: {wish}") from None
-
-
-@asynccontextmanager
-async def operator(api: Api, namespace: str) -> AsyncIterator[App]:
-    """Run the operator for one namespace."""
-    for file in FILES:
-        await api.apply(yaml.safe_load(file.read_text(encoding="utf-8")))
-    for resource_ in (BROKERS, TASKQUEUES, WORKERPOOLS, SCHEDULES):
-        await until(f"{resource_.plural} to be served", lambda r=resource_: established(api, r))  # type: ignore[misc]
-    options = Options(
-        namespaces=(namespace,),
-        beat_via="apiserver",
-        health_port=None,
-        operator_class="",
-        instance="test",
-        version="0",
-        settings=Settings(beat_image="beat:1"),
-    )
-    app = App(options, await load_configuration(), load_configuration)
-    task = asyncio.create_task(run(app))
-    try:
-        await until("the caches to be synced", lambda: when(app.cache.synced))
-        yield app
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def established(api: Api, resource_: Resource) -> bool | None:
-    crd = await api.get(CRDS, None, f"{resource_.plural}.umbel.dev")
-    conditions = ((crd or {}).get("status") or {}).get("conditions") or ()
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions) or None
-
-
-async def when(condition: bool) -> bool | None:
-    return condition or None
-
-
-async def condition(api: Api, resource_: Resource, namespace: str, name: str, type_: str) -> Json | None:
-    live = await api.get(resource_, namespace, name) or {}
-    conditions = (live.get("status") or {}).get("conditions") or ()
-    return next((c for c in conditions if c["type"] == type_), None)
 
 
 def writes(app: App) -> float:
@@ -131,13 +44,6 @@ async def quiet(app: App, seconds: float) -> bool | None:
     before = writes(app)
     await asyncio.sleep(seconds)
     return writes(app) == before or None
-
-
-async def filled(api: Api, namespace: str) -> None:
-    """Make one of each kind."""
-    for obj in (broker(namespace), queue("mail", namespace), pool("mail", namespace)):
-        await api.create(obj)
-    await api.create(schedule("nightly", "mail", namespace))
 
 
 def test_all_kinds_are_reconciled_and_then_nothing_more_is_written(with_api_server: WithServer) -> None:

@@ -44,6 +44,12 @@ CLUSTER_RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 PROXY_RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (("", "services/proxy", ("get", "create")),)
 
 
+#: Rights in the namespace of the Lease, for an operator that is one of several.
+LEASE_RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("coordination.k8s.io", "leases", ("get", "create", "patch")),
+)
+
+
 class NotReadyError(Exception):
     """The cluster is not prepared for the operator; the message says what to do."""
 
@@ -102,13 +108,19 @@ async def _not_served(api: Api, kinds: Sequence[Resource]) -> list[str]:
 
 
 async def missing_rights(
-    api: Api, namespaces: Sequence[str] | None, *, proxy: bool = False, without: Iterable[str] = (), parallel: int = 8
+    api: Api,
+    namespaces: Sequence[str] | None,
+    *,
+    proxy: bool = False,
+    without: Iterable[str] = (),
+    lease_namespace: str | None = None,
+    parallel: int = 8,
 ) -> list[Right]:
     """Ask the API server which of the operator's rights this account lacks.
 
     namespaces: those that the operator serves, or None for all.
     proxy: beat is reached through the API server. without: plural names of resources that are switched off.
-    parallel: requests at a time.
+    lease_namespace: where the Lease is, for an operator that is one of several. parallel: requests at a time.
     """
     skipped = set(without)
     table = RIGHTS + (CLUSTER_RIGHTS if namespaces is None else ()) + (PROXY_RIGHTS if proxy else ())
@@ -119,6 +131,8 @@ async def missing_rights(
         if resource not in skipped
         for verb in verbs
     ]
+    if lease_namespace is not None:
+        rights += [Right(g, resource, verb, lease_namespace) for g, resource, verbs in LEASE_RIGHTS for verb in verbs]
     gate = asyncio.Semaphore(parallel)
 
     async def lacks(right: Right) -> bool:

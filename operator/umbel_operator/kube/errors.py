@@ -57,6 +57,10 @@ class QuotaExceededError(ForbiddenError):
     """A ResourceQuota of the namespace leaves no room."""
 
 
+class NotLeadingError(ApiError):
+    """The write was not sent: this operator does not hold the Lease."""
+
+
 def error_of(status: int, headers: Mapping[str, str], body: Json | str, what: str) -> ApiError:
     """Make the error for an answer that is no success.
 

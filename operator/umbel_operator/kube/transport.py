@@ -49,7 +49,10 @@ class Answer:
 
 
 class Transport:
-    """Send requests with the cluster's credentials; load these anew after a 401."""
+    """Send requests with the cluster's credentials; load these anew after a 401.
+
+    guard: asked before each request that may change something; it raises an ApiError where none may be sent.
+    """
 
     def __init__(
         self,
@@ -57,10 +60,12 @@ class Transport:
         *,
         reload: Callable[[], Awaitable[Configuration]] | None = None,
         observer: Observer | None = None,
+        guard: Callable[[], None] | None = None,
         user_agent: str = "umbel-operator",
     ) -> None:
         self._reload = reload
         self._observer = observer
+        self._guard = guard
         self._user_agent = user_agent
         self._client = self._connect(configuration)
         self._loaded_at = time.monotonic()
@@ -107,6 +112,8 @@ class Transport:
         return answer
 
     async def _once(self, request: Request) -> Answer:
+        if self._guard is not None and request.method != "GET":
+            self._guard()
         status = 0
         try:
             serialized = await self._client.param_serialize(

@@ -11,11 +11,13 @@ from umbel_operator.kube.access import check_server
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.errors import Json
 from umbel_operator.kube.events import Recorder
+from umbel_operator.kube.lease import LeaseClient
 from umbel_operator.kube.resources import CHILDREN, OWN, PODS, Resource
 from umbel_operator.kube.transport import Transport
 from umbel_operator.runtime.beatclient import ApiServerRoute, ServiceRoute
 from umbel_operator.runtime.beatpoller import BeatPoller
 from umbel_operator.runtime.cache import Cache
+from umbel_operator.runtime.election import Election
 from umbel_operator.runtime.executor import Executor
 from umbel_operator.runtime.goners import Goners
 from umbel_operator.runtime.intake import Intake
@@ -36,6 +38,16 @@ from umbel_operator.runtime.world import World
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseName:
+    """The Lease by which several operators agree which of them works."""
+
+    namespace: str
+    name: str
+    #: Unlike that of any other process, ever.
+    identity: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How the operator was started."""
@@ -52,6 +64,8 @@ class Options:
     instance: str
     version: str
     settings: Settings
+    #: None: this operator is the only one, and works at once.
+    lease: LeaseName | None = None
 
     def resources(self) -> tuple[Resource, ...]:
         """List the kinds that are watched."""
@@ -70,8 +84,13 @@ class App:
     ) -> None:
         self.options = options
         self.metrics = Metrics(options.version)
+        self._election, self._lease_transport = self._candidacy(configuration, reload)
         self.transport = Transport(
-            configuration, reload=reload, observer=self._observe_request, user_agent=f"umbel-operator/{options.version}"
+            configuration,
+            reload=reload,
+            observer=self._observe_request,
+            guard=self._election.check if self._election is not None else None,
+            user_agent=f"umbel-operator/{options.version}",
         )
         api = Api(self.transport)
         scopes: tuple[str | None, ...] = options.namespaces or (None,)
@@ -98,9 +117,11 @@ class App:
             listed=self._listed,
         )
         self._intake.connect(self._poller, self._lister)
+        self._intake.attentive = self._election is None
+        self._world = World(self.cache, views, self._poller, options.settings)
         reconciler = Reconciler(
             Namespaces(api, self.cache, self._intake.release),
-            World(self.cache, views, self._poller, options.settings),
+            self._world,
             Executor(api, self.cache, ledger, self._recorder, self._intake.take_answer),
             StatusWriter(api, pace, self.metrics, self._intake.take_answer),
             self._recorder,
@@ -112,12 +133,16 @@ class App:
             self._probes = ProbeServer(self._health, self.metrics, options.health_port)
         self._out_of_reach = False
         self._stopped = False
+        leads = self._election
+        self.metrics.leader.set_function(lambda: 1 if leads is None or leads.leading else 0)
 
     async def start(self) -> None:
         """Begin to list, watch and reconcile; nothing is planned before every kind was listed."""
         port = await self._probes.start() if self._probes is not None else None
         self._recorder.start()
         self._lister.start()
+        if self._election is not None:
+            self._election.start()
         where = ", ".join(self.options.namespaces) if self.options.namespaces else "all namespaces"
         logger.info(
             "operator_started",
@@ -134,6 +159,10 @@ class App:
         await self._poller.stop()
         await self._goners.stop()
         await self._recorder.stop()
+        if self._election is not None:
+            await self._election.stop()
+        if self._lease_transport is not None:
+            await self._lease_transport.close()
         await self._route.close()
         if self._probes is not None:
             await self._probes.stop()
@@ -144,7 +173,38 @@ class App:
         """Take in one watch event; never raise."""
         self._intake.observe(type_, obj)
 
+    def _candidacy(
+        self, configuration: Configuration, reload: Callable[[], Awaitable[Configuration]] | None
+    ) -> tuple[Election | None, Transport | None]:
+        """Make the election, with a connection of its own: a renewal must not wait behind other requests."""
+        lease = self.options.lease
+        if lease is None:
+            return None, None
+        transport = Transport(configuration, reload=reload, observer=self.metrics.request)
+        lock = LeaseClient(transport, lease.namespace, lease.name, lease.identity)
+        return Election(lock, self._begin, self._end), transport
+
+    async def _begin(self) -> None:
+        """Take up the work; what another operator wrote may not have reached our cache, so all is listed anew first."""
+        if self._stopped:
+            return
+        await self._lister.stop()
+        self.cache.doubt()
+        self._intake.attentive = True
+        self._lister.start()
+
+    async def _end(self) -> None:
+        """Lay down the work; the cache stays fresh."""
+        self._intake.attentive = False
+        await self._workers.stop()
+        await self._poller.stop()
+        await self._goners.stop()
+        self._queue.clear()
+        self._world.clear()
+
     def _listed(self, resource: Resource, periodic: bool) -> None:
+        if not self._intake.attentive:
+            return
         if self.cache.synced and not self._workers.started:
             logger.info("synced", extra={str(r.plural): self.cache.count(r) for r in OWN})
             for own in OWN:

@@ -56,7 +56,8 @@ class Cache:
     ) -> None:
         self._index = index
         self._objects: dict[Resource, dict[str, dict[str, _Entry]]] = {resource: {} for resource in resources}
-        self._unlisted = {(resource, scope) for resource in resources for scope in scopes}
+        self._to_list = frozenset((resource, scope) for resource in resources for scope in scopes)
+        self._unlisted = set(self._to_list)
         self._by_term: dict[str, set[tuple[Resource, str, str]]] = {}
         self._graves: OrderedDict[str, int] = OrderedDict()
         self._count = 0
@@ -65,6 +66,10 @@ class Cache:
     def synced(self) -> bool:
         """Tell whether every kind has been listed in every namespace that is watched."""
         return not self._unlisted
+
+    def doubt(self) -> None:
+        """Count as synced again only once every kind has been listed anew."""
+        self._unlisted = set(self._to_list)
 
     def unlisted(self) -> list[str]:
         """Name the kinds that were not listed yet."""

@@ -59,6 +59,8 @@ class Intake:
         self._goners = goners
         self._metrics = metrics
         self._operator_class = operator_class
+        #: Whether this operator works, or only keeps its knowledge fresh to work as soon as it must.
+        self.attentive = True
         self._poller: BeatPoller
         self._lists: Lists
 
@@ -108,6 +110,8 @@ class Intake:
         besides: the key that the change comes from; it need not be looked at again.
         """
         self._views.take(change)
+        if not self.attentive:
+            return
         self._goners.note(change)
         obj = change.object
         if change.new is None and resource_of(obj) not in OWN:
@@ -137,7 +141,7 @@ class Intake:
 
     def follow(self) -> None:
         """Poll the beat of every Broker that is known."""
-        if self._cache.synced:
+        if self._cache.synced and self.attentive:
             keys = (key_of(obj) for obj in self._cache.all(BROKERS))
             self._poller.follow((key.namespace, key.name) for key in keys)
 

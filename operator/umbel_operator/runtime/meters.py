@@ -38,6 +38,9 @@ BEAT_STALE: Final = Meter(
     ("namespace", "broker"),
     "1 while a Broker's beat has been silent for three polls, or never answered: nothing is scaled by its queues.",
 )
+LEADER: Final = Meter(
+    "umbel_operator_leader", "gauge", (), "1 while this operator works, 0 while it waits for the Lease of another."
+)
 BUILD_INFO: Final = Meter("umbel_operator_build_info", "gauge", ("version",), "Always 1: the version that runs.")
 DEPTH: Final = Meter("umbel_operator_workqueue_depth", "gauge", ("kind",), "Resources that wait to be looked at.")
 OLDEST: Final = Meter("umbel_operator_workqueue_oldest_seconds", "gauge", (), "How long the first of them has waited.")
@@ -57,5 +60,6 @@ ALL: Final = (
     OBSERVE_ERRORS,
     BEAT_POLLS,
     BEAT_STALE,
+    LEADER,
     BUILD_INFO,
 )

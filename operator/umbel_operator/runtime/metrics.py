@@ -30,6 +30,7 @@ class Metrics:
         self.observe_errors = Counter(*_of(meters.OBSERVE_ERRORS), registry=registry)
         self.status_writes = Counter(*_of(meters.STATUS_WRITES), registry=registry)
         self.beat_polls = Counter(*_of(meters.BEAT_POLLS), registry=registry)
+        self.leader = Gauge(*_of(meters.LEADER), registry=registry)
         Gauge(*_of(meters.BUILD_INFO), registry=registry).labels(version).set(1)
 
     def request(self, verb: str, resource: str, code: int) -> None:

@@ -98,6 +98,13 @@ class WorkQueue(Generic[K]):
         """Start the waits of a key anew: it succeeded."""
         self._failures.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget all keys that are not in work."""
+        for lane in (self._ready, self._background, self._due, self._quiet, self._failures):
+            lane.clear()
+        self._heap.clear()
+        self._dirty.clear()
+
     def failing(self) -> list[K]:
         """List the keys whose last attempt failed."""
         return list(self._failures)

@@ -82,6 +82,11 @@ class World:
         self._failures.pop(key, None)
         self._rendered.pop(key, None)
 
+    def clear(self) -> None:
+        """Drop what is remembered of all resources."""
+        for memory in (self._scaling, self._failures, self._rendered):
+            memory.clear()
+
     def _broker_of(self, key: Key, resource: Resource) -> str | None:
         match resource:
             case Broker():
