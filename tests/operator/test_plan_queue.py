@@ -21,6 +21,9 @@ from tests.operator.resources import (
     state,
 )
 
+from umbel_operator.api.conditions import CONDITIONS, Condition, Meaning, Reason
+from umbel_operator.api.gaps import GAPS, Gap
+from umbel_operator.build.entries import queue_entry
 from umbel_operator.plan.model import Patch, Ref, State
 from umbel_operator.plan.queue import plan_queue
 from umbel_operator.plan.sample import Sample
@@ -86,10 +89,6 @@ CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
         {"Consumed": "ConsumersPresent"},
     ),
     "held": (loaded(queue(dispatch="Held"), pool()), {"Consumed": "Held", "Ready": "Ready"}),
-    "a field that is not acted on": (
-        loaded(queue(deletionPolicy="Purge")),
-        {"Accepted": "NotYetSupported", "Ready": "Ready"},
-    ),
     "forwards to a queue that is not there": (
         loaded(queue(deadLetter=FORWARD)),
         {"Accepted": "QueueNotFound", "Ready": "Ready"},
@@ -112,6 +111,19 @@ CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
         ),
         {"Draining": "WaitingUntilEmpty"},
     ),
+    "waits until it is purged": (
+        loaded(
+            queue(
+                meta={
+                    "deletionTimestamp": stamp(NOW - timedelta(seconds=60)),
+                    "finalizers": ["umbel.dev/queue"],
+                },
+                deletionPolicy="Purge",
+            ),
+            sample=sample(100, queues={"mail": {**NUMBERS, "purged": "uid-of-another"}}),
+        ),
+        {"Draining": "Purging"},
+    ),
 }
 
 
@@ -122,16 +134,15 @@ def test_conditions(case: str) -> None:
     assert {type: found.get(type) for type in expected} == expected
 
 
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        ({"deletionPolicy": "Purge"}, "tasks stay in Redis when this object is deleted, as with Retain"),
-    ],
-    ids=["Purge"],
-)
-def test_what_is_not_acted_on_is_said_in_a_condition_and_an_event(spec: dict[str, Any], words: str) -> None:
-    plan = plan_queue(loaded(queue(**spec)))
-    assert words in message(plan.status, "Accepted")
+def test_what_is_not_acted_on_is_said_in_a_condition_and_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    gap = Gap("spec.maxLength", "the queue grows", lambda spec: spec.max_length is not None)
+    monkeypatch.setitem(GAPS, "TaskQueue", (gap,))
+    monkeypatch.setitem(
+        CONDITIONS["TaskQueue"][Condition.ACCEPTED], Reason.NOT_YET_SUPPORTED, Meaning("False", "Something is not.")
+    )
+    assert reasons(plan_queue(loaded()).status)["Accepted"] == "Accepted"
+    plan = plan_queue(loaded(queue(maxLength=9, overflowPolicy="Reject")))
+    assert message(plan.status, "Accepted") == "spec.maxLength is not acted on yet: the queue grows"
     assert [(event.type, event.reason) for event in plan.events] == [("Warning", "NotYetSupported")]
 
 
@@ -212,11 +223,11 @@ FINALIZER = ["umbel.dev/queue"]
 REF = Ref("umbel.dev/v1alpha1", "TaskQueue", "shop", "mail")
 
 
-def test_the_finalizer_is_set_only_where_deletion_waits() -> None:
-    plan = plan_queue(loaded(queue(deletionPolicy="WaitUntilEmpty")))
+@pytest.mark.parametrize("policy", ["WaitUntilEmpty", "Purge"])
+def test_the_finalizer_is_set_only_where_deletion_waits(policy: str) -> None:
+    plan = plan_queue(loaded(queue(deletionPolicy=policy)))
     assert plan.actions == (Patch(REF, {"metadata": {"finalizers": FINALIZER, "resourceVersion": "7"}}),)
     assert plan_queue(loaded()).actions == ()
-    assert plan_queue(loaded(queue(deletionPolicy="Purge"))).actions == ()
     changed = plan_queue(loaded(queue(meta={"finalizers": ["other", *FINALIZER]})))
     assert changed.actions == (Patch(REF, {"metadata": {"finalizers": ["other"], "resourceVersion": "7"}}),)
 
@@ -263,6 +274,36 @@ def test_deletion_waits(given: State[Any]) -> None:
     assert plan.requeue_after == 5.0
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        loaded(going("Purge"), sample=sampled()),
+        loaded(going("Purge"), sample=sampled(purged="uid-of-another")),
+        loaded(going("Purge"), sample=sample(100, queues={})),
+        loaded(going("Purge", ago=300), sample=None),
+    ],
+    ids=[
+        "empty, but not purged",
+        "another of that name was purged",
+        "queue unknown to beat",
+        "beat silent for a while",
+    ],
+)
+def test_deletion_waits_for_the_purge(given: State[Any]) -> None:
+    plan = plan_queue(given)
+    assert plan.actions == ()
+    assert reasons(plan.status)["Draining"] == "Purging"
+    assert "umbel.dev/force-delete=true" in message(plan.status, "Draining")
+    assert plan.requeue_after == 5.0
+
+
+def test_what_is_to_be_purged_is_told_to_beat_with_its_uid() -> None:
+    assert queue_entry(going("Purge"), {}).body["purge"] == "uid-mail"
+    assert queue_entry(going("Purge"), {}).body["settings"]["intake"] == "Reject"
+    for other in (queue(deletionPolicy="Purge"), going("WaitUntilEmpty"), going("Retain")):
+        assert "purge" not in queue_entry(other, {}).body
+
+
 OFF = Patch(REF, {"metadata": {"finalizers": [], "resourceVersion": "7"}})
 
 
@@ -278,6 +319,12 @@ OFF = Patch(REF, {"metadata": {"finalizers": [], "resourceVersion": "7"}})
         (loaded(going(), sample=sample(100, loadErrors=REFUSAL, queues={"mail": EMPTY})), ["DrainTimeout"]),
         (loaded(going(ago=700), sample=None), ["DrainTimeout"]),
         (loaded(going(ago=700), sample=sample(100, seconds_ago=650, queues={})), ["DrainTimeout"]),
+        (loaded(going("Purge"), sample=sampled(ready=9, purged="uid-mail")), []),
+        (loaded(going("Purge", annotations={"umbel.dev/force-delete": "true"}), sample=sampled(ready=9)), []),
+        (loaded(going("Purge"), sample=sampled(ready=9), terminating=True), []),
+        (loaded(going("Purge"), OLDER, sample=sampled(ready=9)), []),
+        (state(going("Purge")), ["DrainTimeout"]),
+        (loaded(going("Purge", ago=700), sample=None), ["DrainTimeout"]),
     ],
     ids=[
         "empty",
@@ -289,6 +336,12 @@ OFF = Patch(REF, {"metadata": {"finalizers": [], "resourceVersion": "7"}})
         "beat refuses it",
         "beat never answered for ten minutes",
         "beat silent for ten minutes",
+        "purged",
+        "purge forced",
+        "purge, and the namespace goes",
+        "purge, and the name is another queue's",
+        "purge, and the Broker is gone",
+        "purge, and beat never answered for ten minutes",
     ],
 )
 def test_deletion_goes_on(given: State[Any], events: list[str]) -> None:

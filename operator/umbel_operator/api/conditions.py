@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
+from umbel_operator.api.gaps import GAPS
+
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 
@@ -57,6 +59,7 @@ class Reason(StrEnum):
     ALL_POOLS_SUSPENDED = "AllPoolsSuspended"
     HELD = "Held"
     WAITING_UNTIL_EMPTY = "WaitingUntilEmpty"
+    PURGING = "Purging"
     MINIMUM_REPLICAS_AVAILABLE = "MinimumReplicasAvailable"
     MINIMUM_REPLICAS_UNAVAILABLE = "MinimumReplicasUnavailable"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -115,10 +118,11 @@ _ACCEPTED: dict[Reason, Meaning] = {
     Reason.UNREADABLE: _no("The object cannot be read by this release; what was built for it stays as it is."),
 }
 
-#: Of kinds without a field that this release does not act on.
-_ACCEPTED_WHOLE: dict[Reason, Meaning] = {
-    reason: meaning for reason, meaning in _ACCEPTED.items() if reason is not Reason.NOT_YET_SUPPORTED
-}
+
+def _accepted(kind: str) -> dict[Reason, Meaning]:
+    """Return the reasons of Accepted; a kind without a field that is not acted on has no reason to say so."""
+    return {reason: text for reason, text in _ACCEPTED.items() if GAPS[kind] or reason is not Reason.NOT_YET_SUPPORTED}
+
 
 CONDITIONS: Final[dict[str, Table]] = {
     "Broker": {
@@ -140,7 +144,7 @@ CONDITIONS: Final[dict[str, Table]] = {
             ),
             Reason.STATUS_STALE: _unknown("beat has not answered for three polls."),
         },
-        Condition.ACCEPTED: _ACCEPTED_WHOLE,
+        Condition.ACCEPTED: _accepted("Broker"),
         Condition.REACHABLE: {
             Reason.CONNECTED: _yes("beat is connected to Redis."),
             Reason.CONNECTION_REFUSED: _no("beat does not reach Redis at the address."),
@@ -169,7 +173,7 @@ CONDITIONS: Final[dict[str, Table]] = {
             Reason.CONFIG_PENDING: _no("beat has not loaded these settings yet."),
         },
         Condition.ACCEPTED: {
-            **_ACCEPTED,
+            **_accepted("TaskQueue"),
             Reason.QUEUE_NOT_FOUND: _no(
                 "The TaskQueue of deadLetter.queueRef does not exist: dead tasks are kept here."
             ),
@@ -185,6 +189,7 @@ CONDITIONS: Final[dict[str, Table]] = {
         },
         Condition.DRAINING: {
             Reason.WAITING_UNTIL_EMPTY: _yes("Deletion waits until no task is left; new tasks are refused."),
+            Reason.PURGING: _yes("Deletion waits until beat has removed the tasks; new tasks are refused."),
         },
     },
     "WorkerPool": {
@@ -204,7 +209,7 @@ CONDITIONS: Final[dict[str, Table]] = {
             Reason.MINIMUM_REPLICAS_UNAVAILABLE: _no("Too few workers are available."),
             Reason.SUSPENDED: _no("The pool is suspended."),
         },
-        Condition.ACCEPTED: _ACCEPTED,
+        Condition.ACCEPTED: _accepted("WorkerPool"),
         Condition.AVAILABLE: {
             Reason.MINIMUM_REPLICAS_AVAILABLE: _yes("Enough workers are available."),
             Reason.MINIMUM_REPLICAS_UNAVAILABLE: _no("Too few workers are available; the message says what pods say."),
@@ -251,7 +256,7 @@ CONDITIONS: Final[dict[str, Table]] = {
             Reason.PAYLOAD_TOO_LARGE: _no("The task with its arguments is larger than 64 KiB."),
             Reason.BEAT_NOT_READY: _no("beat does not run, or has not loaded this Schedule yet."),
         },
-        Condition.ACCEPTED: _ACCEPTED_WHOLE,
+        Condition.ACCEPTED: _accepted("Schedule"),
         Condition.LOADED: {
             Reason.LOADED: _yes("beat works with this generation."),
             Reason.PENDING: _no("beat does not work with this generation yet."),

@@ -20,15 +20,4 @@ class Gap:
         return f"{self.field} is not acted on yet: {self.instead}"
 
 
-GAPS: Final[dict[str, tuple[Gap, ...]]] = {
-    "Broker": (),
-    "TaskQueue": (
-        Gap(
-            "spec.deletionPolicy Purge",
-            "tasks stay in Redis when this object is deleted, as with Retain",
-            lambda spec: spec.deletion_policy == "Purge",
-        ),
-    ),
-    "WorkerPool": (),
-    "Schedule": (),
-}
+GAPS: Final[dict[str, tuple[Gap, ...]]] = {"Broker": (), "TaskQueue": (), "WorkerPool": (), "Schedule": ()}

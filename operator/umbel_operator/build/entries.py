@@ -64,6 +64,8 @@ def queue_entry(queue: TaskQueue, queues: Mapping[str, TaskQueue]) -> Entry:
         "uid": queue.uid,
         "generation": queue.generation,
         "settings": queue_settings(queue, queues),
+        # beat removes the keys and says so by this uid: another TaskQueue may have the name by then.
+        **({"purge": queue.uid} if queue.deleting and queue.spec.deletion_policy == "Purge" else {}),
     }
     return Entry("queues", "TaskQueue", queue.name, body)
 
@@ -75,7 +77,7 @@ def queue_settings(queue: TaskQueue, queues: Mapping[str, TaskQueue]) -> dict[st
     """
     spec = queue.spec
     settings: dict[str, Any] = {
-        # A queue that is being deleted and still exists waits until it is empty.
+        # A queue that is being deleted and still exists waits until it is empty, or purged.
         "intake": "Reject" if queue.deleting else spec.intake,
         "dispatch": spec.dispatch,
         "maxDeliveries": spec.max_deliveries,

@@ -20,7 +20,7 @@ from umbel_operator.plan.unsupported import set_accepted
 #: Seconds between two writes of the numbers, and after which numbers that stay the same are written again.
 SAMPLE_SECONDS = 30
 REFRESH_SECONDS = 600
-#: Seconds without an answer of beat after which a deletion no longer waits for the queue to be empty.
+#: Seconds without an answer of beat after which a deletion no longer waits.
 GIVE_UP_SECONDS = 600
 _PENDING_SECONDS = 5.0
 
@@ -30,14 +30,18 @@ _NUMBERS = {
     "dead_letter_tasks": "dead",
     "oldest_task_age_seconds": "oldestAgeSeconds",
 }
+_PURGING = (
+    "waits until beat has removed the tasks from Redis; to give up and leave them there, annotate it with "
+    f"{ANNOTATION_FORCE_DELETE}=true"
+)
 #: What must be zero before a queue counts as empty.
 _WAITING = ("ready", "delayed", "inFlight", "parked")
 
 
 def plan_queue(state: State[TaskQueue]) -> Plan:
-    """Plan a TaskQueue; with deletionPolicy WaitUntilEmpty its deletion waits, by a finalizer, for its tasks."""
+    """Plan a TaskQueue; its deletion waits, by a finalizer, for its last task (WaitUntilEmpty) or for beat's purge (Purge)."""
     queue = state.resource
-    waits = queue.spec.deletion_policy == "WaitUntilEmpty" and not state.view.terminating
+    waits = queue.spec.deletion_policy != "Retain" and not state.view.terminating
     progress = _progress(state)
     if queue.deleting:
         released = _release(state, waits, progress)
@@ -52,7 +56,9 @@ def plan_queue(state: State[TaskQueue]) -> Plan:
     _set_ready(conditions, state, progress)
     _set_consumed(conditions, queue, pools)
     if queue.deleting:
-        conditions.set(Condition.DRAINING, Reason.WAITING_UNTIL_EMPTY, _left(state))
+        purging = queue.spec.deletion_policy == "Purge"
+        reason = Reason.PURGING if purging else Reason.WAITING_UNTIL_EMPTY
+        conditions.set(Condition.DRAINING, reason, _PURGING if purging else _left(state))
     pending = queue.deleting or conditions.get(Condition.READY).reason == Reason.CONFIG_PENDING
     return Plan(
         actions=(finalizer,) if finalizer is not None else (),
@@ -140,13 +146,15 @@ def _release(state: State[TaskQueue], waits: bool, progress: Loading) -> tuple[E
     if not waits or not mine or queue.metadata.annotations.get(ANNOTATION_FORCE_DELETE) == "true":
         return ()
     if queue.spec.broker_ref.name not in state.view.brokers:
-        return (_gave_up("its Broker is gone"),)
+        return (_gave_up(queue, "its Broker is gone"),)
     asked = queue.metadata.deletion_timestamp or state.now
     heard = max(asked, sample.taken_at) if sample is not None and sample.taken_at is not None else asked
     if (state.now - heard).total_seconds() > GIVE_UP_SECONDS:
-        return (_gave_up(f"beat has not answered for {GIVE_UP_SECONDS} s"),)
+        return (_gave_up(queue, f"beat has not answered for {GIVE_UP_SECONDS} s"),)
     if progress.state is Load.REFUSED:
-        return (_gave_up("beat refuses its settings, so that it cannot be closed"),)
+        return (_gave_up(queue, "beat refuses its settings, so that it cannot be closed"),)
+    if queue.spec.deletion_policy == "Purge":
+        return () if _is_purged(state) else None
     if sample is None or sample.stale or sample.taken_at is None or sample.taken_at <= asked:
         return None
     closed = state.rendered is not None and serial_of(sample.loaded_revision) >= state.rendered.serial
@@ -156,8 +164,16 @@ def _release(state: State[TaskQueue], waits: bool, progress: Loading) -> tuple[E
     return None if any(numbers.get(key) for key in _WAITING) else ()
 
 
-def _gave_up(why: str) -> Event:
-    return Event("Warning", "DrainTimeout", f"deleted without waiting for the queue to be empty: {why}")
+def _is_purged(state: State[TaskQueue]) -> bool:
+    """Tell whether beat says that it has removed what this very object left, not one of the same name before."""
+    numbers = state.sample.queues.get(state.resource.effective_name) if state.sample is not None else None
+    return numbers is not None and numbers.get("purged") == state.resource.uid
+
+
+def _gave_up(queue: TaskQueue, why: str) -> Event:
+    purge = queue.spec.deletion_policy == "Purge"
+    what = "its tasks stay in Redis" if purge else "deleted without waiting for the queue to be empty"
+    return Event("Warning", "DrainTimeout", f"{what}: {why}")
 
 
 def _left(state: State[TaskQueue]) -> str:
