@@ -135,6 +135,7 @@ def queue_state(info: QueueInfo) -> dict[str, Any]:
     return {
         "ready": info.ready,
         "delayed": info.delayed,
+        "parked": info.parked,
         "inFlight": info.in_flight,
         "dead": info.dead,
         "oldestAgeSeconds": int(info.oldest_age),
