@@ -153,7 +153,7 @@ class ApiProxy:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         if self.user:
             headers["Impersonate-User"] = self.user
-        data = await request.read()
+        data = await request.read() or None
         url = self._server + request.raw_path
         try:
             async with self._session.request(

@@ -72,14 +72,14 @@ class Line:
         self.identity = identity
         self._table = table
         self._time = time
-        self._rng = rng
+        self.rng = rng
         self.faulty = faulty
         self.cut = False
 
     async def _pass(self) -> None:
-        await self._time.sleep(self._rng.random() * (1.5 if self.faulty else 0.01))
-        if self.cut or self._rng.random() < self.faulty:
-            await self._time.sleep(self._rng.random() * 4)
+        await self._time.sleep(self.rng.random() * (1.5 if self.faulty else 0.01))
+        if self.cut or self.rng.random() < self.faulty:
+            await self._time.sleep(self.rng.random() * 4)
             raise TemporaryError("no answer")
 
     async def read(self) -> LeaseRecord | None:
@@ -112,7 +112,9 @@ class Candidate:
             while time.now < self.frozen_until:
                 await time.sleep(self.frozen_until - time.now)
 
-        self.election = Election(line, self._begin, self._end, clock=lambda: offset + rate * time.now, sleep=sleep)
+        self.election = Election(
+            line, self._begin, self._end, clock=lambda: offset + rate * time.now, sleep=sleep, rng=line.rng.uniform
+        )
 
     async def _begin(self) -> None:
         self.working = True
@@ -151,7 +153,7 @@ def test_one_leads_at_once_and_the_other_waits() -> None:
         await time.advance(600)
         assert (first.election.leading, first.working, first.terms) == (True, True, 1)
         assert (second.election.leading, second.working, second.terms) == (False, False, 0)
-        first.election.check()
+        assert 0 < first.election.check() <= DEADLINE_SECONDS
         with pytest.raises(NotLeadingError):
             second.election.check()
 
@@ -268,31 +270,31 @@ def test_a_fault_at_the_beginning_of_a_term_gives_the_lead_back() -> None:
     simulated(use)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_two_never_lead_whatever_the_clocks_say_and_the_network_loses(seed: int) -> None:
     """Given candidates with wrong clocks, lost requests and answers, and processes that stand still for up to a minute,
-    when half an hour passes, then at no moment may two write, and most of the time one does."""
+    when twenty minutes pass, then at no moment may two write, and most of the time one does."""
     rng = random.Random(seed)
 
     async def use(time: Time, table: Table, candidate: Callable[..., Candidate]) -> None:
         everybody = [
             candidate(f"{n}", faulty=0.12, offset=rng.uniform(-1e6, 1e6), rate=rng.uniform(0.9, 1.1)) for n in range(3)
         ]
-        led = steps = 0
+        led, before = 0.0, time.now
 
         def look() -> None:
-            nonlocal led, steps
+            nonlocal led, before
             leaders = [one for one in everybody if one.election.leading]
             assert len(leaders) <= 1
-            steps += 1
-            led += len(leaders)
+            led += (time.now - before) * len(leaders)
+            before = time.now
 
-        for _ in range(60):
+        for _ in range(40):
             await time.advance(30, look)
             if rng.random() < 0.2:
                 rng.choice(everybody).frozen_until = time.now + rng.uniform(1, 60)
             if rng.random() < 0.05:
                 table.record = None
-        assert led > steps / 3
+        assert led > 400
 
     simulated(use, seed)

@@ -51,7 +51,8 @@ class Answer:
 class Transport:
     """Send requests with the cluster's credentials; load these anew after a 401.
 
-    guard: asked before each request that may change something; it raises an ApiError where none may be sent.
+    guard: asked before each request that may change something; it tells for how many seconds this is allowed, or raises
+        an ApiError where it is not.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Transport:
         *,
         reload: Callable[[], Awaitable[Configuration]] | None = None,
         observer: Observer | None = None,
-        guard: Callable[[], None] | None = None,
+        guard: Callable[[], float] | None = None,
         user_agent: str = "umbel-operator",
     ) -> None:
         self._reload = reload
@@ -112,9 +113,10 @@ class Transport:
         return answer
 
     async def _once(self, request: Request) -> Answer:
+        seconds, status = request.seconds, 0
         if self._guard is not None and request.method != "GET":
-            self._guard()
-        status = 0
+            # A process that stands still while it connects must not send what it was allowed to send before.
+            seconds = min(seconds, self._guard())
         try:
             serialized = await self._client.param_serialize(
                 request.method,
@@ -124,7 +126,7 @@ class Transport:
                 body=request.body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._client.call_api(*serialized, _request_timeout=request.seconds)
+            response = await self._client.call_api(*serialized, _request_timeout=seconds)
             data = await response.read()
             status = response.status
             return Answer(status, dict(response.headers), _decode(data))

@@ -66,12 +66,14 @@ class Election:
         *,
         clock: Callable[[], float] = clock_that_never_stops,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._lock = lock
         self._begin = begin
         self._end = end
         self._clock = clock
         self._sleep = sleep
+        self._rng = rng
         self._until = float("-inf")
         self._known: LeaseRecord | None = None
         self._changed_at = float("-inf")
@@ -83,10 +85,12 @@ class Election:
         """Tell whether this operator may write right now."""
         return self._clock() < self._until
 
-    def check(self) -> None:
-        """Raise NotLeadingError unless this operator may write right now; asked before each write."""
-        if not self.leading:
+    def check(self) -> float:
+        """Tell for how many seconds this operator may write; raise NotLeadingError where it may not; asked before each write."""
+        left = self._until - self._clock()
+        if left <= 0:
             raise NotLeadingError("not sent: another operator may be the leader now")
+        return left
 
     def start(self) -> None:
         """Become a candidate."""
@@ -115,7 +119,7 @@ class Election:
             except Exception:
                 # A fault of ours must not leave the cluster without an operator for good.
                 logger.exception("election_crashed")
-            await self._sleep(PERIOD_SECONDS * random.uniform(1 - JITTER, 1 + JITTER))
+            await self._sleep(PERIOD_SECONDS * self._rng(1 - JITTER, 1 + JITTER))
 
     async def _lead(self) -> None:
         logger.info("leading", extra={"identity": self._lock.identity})
