@@ -11,8 +11,10 @@ from umbel_operator.kube.resources import MADE_BY_US, OWN, Resource
 from umbel_operator.kube.transport import Transport
 from umbel_operator.runtime.app import App
 
-#: Seconds after which the server, then the client, ends a watch that looks alive; kopf adds one for silence (70 s).
+#: Seconds after which the server, then the client, ends a watch that looks alive.
 WATCH_SERVER_SECONDS, WATCH_CLIENT_SECONDS = 290, 310
+#: Seconds of silence after which a watch counts as dead; the API server sends a bookmark each minute.
+WATCH_SILENT_SECONDS = 70
 #: kopf starts one task for each object of its first list: only so many at a time (for each kind), each going soon.
 OBSERVERS, OBSERVER_IDLE = 50, 0.05
 #: Seconds between attempts while the API server does not answer.
@@ -25,6 +27,7 @@ def settings_of(resources: Sequence[Resource], namespaces: Sequence[str] | None)
     settings.posting.enabled = False
     settings.watching.server_timeout = WATCH_SERVER_SECONDS
     settings.watching.client_timeout = WATCH_CLIENT_SECONDS
+    settings.watching.inactivity_timeout = WATCH_SILENT_SECONDS
     settings.watching.chunk_size = PAGE
     settings.queueing.worker_limit = OBSERVERS
     settings.queueing.idle_timeout = OBSERVER_IDLE

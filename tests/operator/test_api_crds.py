@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,22 @@ def test_every_field_is_described_in_a_sentence(kind: Any) -> None:
     for path, node in nodes(root_schema(kind)):
         if path and not path.endswith((".items", ".additionalProperties")) and path != ".metadata":
             assert node.get("description", "").endswith("."), path
+
+
+#: How the description of a number says what it counts.
+UNITS = re.compile(r"seconds|\bs\b|number|generation|pods|slots|tasks|priority|share|percent", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=KIND_IDS)
+def test_every_number_says_what_it_counts(kind: Any) -> None:
+    for path, node in nodes(root_schema(kind)):
+        text = node.get("description", "")
+        if node.get("type") in ("integer", "number"):
+            assert UNITS.search(text), f"{path}: {text}"
+        if path.endswith("Seconds"):
+            assert "second" in text.lower(), f"{path}: {text}"
+        if path and not path.endswith((".items", ".additionalProperties")) and path != ".metadata":
+            assert text[0].isupper() or text.split()[0] == "spec.replicas", f"{path}: {text}"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=KIND_IDS)

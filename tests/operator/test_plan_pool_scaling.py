@@ -21,7 +21,7 @@ from tests.operator.resources import (
     state,
 )
 
-from umbel_operator.plan.model import Patch, Plan
+from umbel_operator.plan.model import Patch, Plan, State
 from umbel_operator.plan.pool import plan_pool
 from umbel_operator.plan.sample import Sample
 from umbel_operator.plan.scaling import Memory
@@ -48,6 +48,23 @@ def patches(plan: Plan) -> list[tuple[str, str, Any]]:
 
 def enough_for_long(pods: int) -> Memory:
     return Memory(wanted=((NOW - timedelta(seconds=100), pods),), idle_since=NOW - timedelta(seconds=3600))
+
+
+CASES: dict[str, tuple[State[Any], dict[str, str]]] = {
+    name: (state(made, ready_broker(), queue(), sample=found), {"ScalingActive": reason})
+    for name, made, found, reason in (
+        ("the load is followed", scaled(2), load(8), "Scaling"),
+        ("the load asks for less than the least", scaled(2, minReplicas=2), load(0), "AtMinimum"),
+        ("the load asks for more than the most", scaled(10), load(90), "AtMaximum"),
+        ("the load is not known", scaled(3), None, "SampleStale"),
+    )
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_condition(case: str) -> None:
+    given, expected = CASES[case]
+    assert reasons(plan_pool(given).status)["ScalingActive"] == expected["ScalingActive"]
 
 
 def test_more_load_asks_for_more_pods_through_the_scale_subresource() -> None:

@@ -108,7 +108,10 @@ CASES: dict[str, tuple[State[Any], dict[str, str | None]]] = {
     ),
     "will end": (loaded(schedule(stop={"maxRuns": 3}), sample=ran()), {"Stopped": "NotReached"}),
     "had ended, beat silent": (
-        loaded(wearing(condition("Stopped", "True", "StopReached"), stop={"maxRuns": 3}), sample=None),
+        loaded(
+            wearing(condition("Stopped", "True", "StopReached", "nothing more is sent"), stop={"maxRuns": 3}),
+            sample=None,
+        ),
         {"Stopped": "StopReached"},
     ),
 }

@@ -7,10 +7,16 @@ from typing import Any
 
 import jsonschema
 import pytest
-from tests.operator import test_plan_broker, test_plan_pool, test_plan_queue, test_plan_schedule
+from tests.operator import (
+    test_plan_broker,
+    test_plan_pool,
+    test_plan_pool_scaling,
+    test_plan_queue,
+    test_plan_schedule,
+)
 from tests.operator.resources import NOW, condition, metadata, reasons, state
 
-from umbel_operator.api.conditions import CONDITIONS
+from umbel_operator.api.conditions import CONDITIONS, Condition, Reason
 from umbel_operator.api.crd import root_schema
 from umbel_operator.api.kinds import BY_NAME
 from umbel_operator.api.parse import Unreadable, parse
@@ -23,11 +29,9 @@ from umbel_operator.plan.unreadable import plan_unreadable
 TABLES: dict[str, Mapping[str, tuple[State[Any], Any]]] = {
     "Broker": test_plan_broker.CASES,
     "TaskQueue": test_plan_queue.CASES,
-    "WorkerPool": test_plan_pool.CASES,
+    "WorkerPool": {**test_plan_pool.CASES, **test_plan_pool_scaling.CASES},
     "Schedule": test_plan_schedule.CASES,
 }
-#: Reasons of the built-in scaler, which this release does not have.
-NOT_YET = {("WorkerPool", "ScalingActive", reason) for reason in ("Scaling", "AtMinimum", "AtMaximum", "SampleStale")}
 
 
 def statuses(kind: str) -> Iterator[Mapping[str, Any]]:
@@ -46,10 +50,38 @@ def unreadable(kind: str) -> Unreadable:
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_documented_reason_is_reached(kind: str) -> None:
-    documented = {(kind, type, reason) for type, found in CONDITIONS[kind].items() for reason in found} - NOT_YET
+    documented = {(kind, type, reason) for type, found in CONDITIONS[kind].items() for reason in found}
     plans = [*statuses(kind), plan_unreadable(unreadable(kind), NOW).status or {}]
     reached = {(kind, entry["type"], entry["reason"]) for status in plans for entry in status["conditions"]}
     assert reached == documented
+
+
+def test_no_reason_or_condition_is_declared_that_no_kind_has() -> None:
+    tables = [found for table in CONDITIONS.values() for found in table.items()]
+    assert {type for type, _ in tables} == set(Condition)
+    assert {reason for _, reasons_ in tables for reason in reasons_} == set(Reason)
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_condition_and_status_tells_the_generation_that_it_is_about(kind: str) -> None:
+    """Given each case with a resource that was just edited, then all that is said is about the newest generation."""
+    for name, (given, _) in TABLES[kind].items():
+        metadata = given.resource.metadata.model_copy(update={"generation": 12})
+        edited = given.resource.model_copy(update={"metadata": metadata})
+        fields = {field: getattr(given, field) for field in given.__dataclass_fields__}
+        status = make_plan(State(**{**fields, "resource": edited})).status
+        assert status is not None
+        assert status["observedGeneration"] == 12, name
+        assert {entry["observedGeneration"] for entry in status["conditions"]} == {12}, name
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_condition_has_the_status_of_its_reason_and_a_message(kind: str) -> None:
+    for status in statuses(kind):
+        for entry in status["conditions"]:
+            meaning = CONDITIONS[kind][Condition(entry["type"])][Reason(entry["reason"])]
+            assert entry["status"] == meaning.status
+            assert entry["message"]
 
 
 @pytest.mark.parametrize("kind", TABLES)
