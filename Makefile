@@ -94,6 +94,10 @@ test-cluster: $(BIN)/.ready tools ## Run the cluster tests on the cluster that K
 	  export KUBECONFIG=$(abspath $(KIND_CONFIG)) UMBEL_IMAGE=umbel:dev REDIS_IMAGE=$(KIND_REDIS); fi; \
 	$(BIN)/pytest tests/cluster --timeout 600
 
+.PHONY: operator-scale
+operator-scale: $(BIN)/.ready ## Measure the operator with 1,000 pools and 5,000 schedules on the cluster that KUBECONFIG names (AUDIT_LOG)
+	$(BIN)/python scripts/operator_scale.py
+
 wheel: $(BIN)/.ready ## Build the wheel into dist/
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 

@@ -18,6 +18,7 @@ from tests.operator.resources import NOW, condition, metadata, reasons, state
 
 from umbel_operator.api.conditions import CONDITIONS, Condition, Reason
 from umbel_operator.api.crd import root_schema
+from umbel_operator.api.gaps import GAPS
 from umbel_operator.api.kinds import BY_NAME
 from umbel_operator.api.parse import Unreadable, parse
 from umbel_operator.plan.model import State
@@ -59,7 +60,9 @@ def test_every_documented_reason_is_reached(kind: str) -> None:
 def test_no_reason_or_condition_is_declared_that_no_kind_has() -> None:
     tables = [found for table in CONDITIONS.values() for found in table.items()]
     assert {type for type, _ in tables} == set(Condition)
-    assert {reason for _, reasons_ in tables for reason in reasons_} == set(Reason)
+    # Every field of this release is acted on; the next one that is not needs its reason again.
+    unused = set() if any(GAPS.values()) else {Reason.NOT_YET_SUPPORTED}
+    assert {reason for _, reasons_ in tables for reason in reasons_} == set(Reason) - unused
 
 
 @pytest.mark.parametrize("kind", TABLES)
