@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate generated-check goldens chaos soak beat-kills schedules-deep bench bench-page simulate-scaling test-cluster tools image image-archive image-digest image-push lint-images lint-workflows kind-up kind-load kind-test-operator kind-down lock wheel clean
+.PHONY: help setup demo test check format generate generated-check goldens chaos soak beat-kills beat-away schedules-deep bench bench-page simulate-scaling test-cluster tools image image-archive image-digest image-push lint-images lint-workflows kind-up kind-load kind-test-operator kind-down lock wheel clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ soak: $(BIN)/.ready ## Run TASKS=3000000 tasks and look at what they leave in me
 KILLS ?= 20
 beat-kills: $(BIN)/.ready ## Kill the leading beat KILLS=20 times: no slot twice, none lost, none later than the lock's TTL + 2 s
 	BEAT_KILLS=$(KILLS) $(BIN)/pytest tests/integration/beat/test_beat_leaders.py -k killed_again -s --timeout 1200
+
+beat-away: $(BIN)/.ready ## Take beat, then Redis, away for two minutes, and see what goes on and what is made up for
+	BEAT_AWAY=120 $(BIN)/pytest tests/integration/beat/test_what_works_without.py --timeout 600
 
 EXAMPLES ?= 2000
 schedules-deep: $(BIN)/.ready ## Hold schedules against their slow references, EXAMPLES=2000 cases for each rule

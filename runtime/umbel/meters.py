@@ -100,7 +100,13 @@ SCHEDULE_RUNS: Final = Meter(
     "counter",
     ("result",),
     "Slots that this beat dealt with: `enqueued`, `skipped_forbid` (another run was active), `missed`, `deduplicated` (it had been "
-    "enqueued before), `closed` (the queue takes no tasks).",
+    "enqueued before), `closed` (the queue takes no tasks), `unsendable` (its message could not be made).",
+)
+POOL_LOAD: Final = Meter(
+    "umbel_pool_load",
+    "gauge",
+    ("namespace", "pool"),
+    "Tasks for which a pool needs workers: those that wait, or fall due while a pod starts, and those that run on pods that stay.",
 )
 BEAT_LEADER: Final = Meter("umbel_beat_leader", "gauge", (), "1 where this beat leads.")
 BEAT_REVISION: Final = Meter(
@@ -117,6 +123,7 @@ BEAT: Final = (
     SCHEDULE_LAST_RUN,
     SCHEDULE_LAG,
     SCHEDULE_RUNS,
+    POOL_LOAD,
     BEAT_LEADER,
     BEAT_REVISION,
     BEAT_CONNECTED,

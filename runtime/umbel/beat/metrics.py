@@ -18,6 +18,7 @@ RESULTS: Final = {
     Outcome.DEDUPLICATED: "deduplicated",
     Outcome.FORBIDDEN: "skipped_forbid",
     Outcome.CLOSED: "closed",
+    Outcome.UNSENDABLE: "unsendable",
     "missed": "missed",
 }
 _GAUGES: Final = {
@@ -52,6 +53,8 @@ def gather(status: Mapping[str, Any], sources: Iterable[Source], namespace: str)
     queues = status["queues"] if leads else {}
     for meter, field in _GAUGES.items():
         sheet.gauge(meter, {(namespace, name): state[field] for name, state in queues.items()})
+    pools = status["pools"] if leads else {}
+    sheet.gauge(meters.POOL_LOAD, {(namespace, name): state["load"] for name, state in pools.items()})
     names = {uid: entry.name for source in sources for uid, entry in source.entries.items()}
     last: dict[Labels, float] = {}
     for uid, state in (status["schedules"] if leads else {}).items():

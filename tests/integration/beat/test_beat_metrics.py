@@ -37,7 +37,8 @@ def test_queues_schedules_and_beat_itself(
     redis_server: RedisServer, prefix: str, mounted: MountedConfig, start_beat: StartBeat
 ) -> None:
     broker = RedisBroker(redis_server.url, prefix=prefix)
-    serial = mounted.write({"queues": [queue("mail")], "schedules": [schedule("s1", every=1)]})
+    pool = {"name": "reports", "uid": "p", "queues": ["mail"], "slots": 2}
+    serial = mounted.write({"queues": [queue("mail")], "schedules": [schedule("s1", every=1)], "pools": [pool]})
     die(broker, "mail", b"??", {"reason": "Unreadable"})
     beat = start_beat(redis_server, env={"UMBEL_NAMESPACE": "shop"})
     broker.publish("slow", [Outgoing(Message({"id": "a", "task": "t"}, b"[[],{}]").encode(), "a", 3600.0)])
@@ -50,6 +51,7 @@ def test_queues_schedules_and_beat_itself(
     assert abs(found["umbel_schedule_last_run_timestamp_seconds", "shop", "name-of-s1"] - broker.time()) < 60
     assert found["umbel_schedule_lag_seconds_count",] >= 2
     assert found["umbel_schedule_lag_seconds_bucket", "60.0"] >= 2
+    assert found["umbel_pool_load", "shop", "reports"] >= 2
     assert found["umbel_beat_leader",] == 1
     assert found["umbel_beat_connected",] == 1
     assert found["umbel_beat_config_revision_info", str(serial)] == 1

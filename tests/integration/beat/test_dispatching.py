@@ -233,6 +233,32 @@ def test_every_key_has_a_ttl_or_stays_for_a_reason(bench: Bench) -> None:
         assert is_permanent(name) or name.endswith(":bell") or bench.client.pttl(name) > 0, name
 
 
+@pytest.mark.parametrize(("every", "days"), [(10, 1), (43_200, 1), (5 * 86_400, 10)])
+def test_a_run_is_remembered_for_two_periods_and_a_day_at_the_least(bench: Bench, every: int, days: int) -> None:
+    trigger = {"type": "Interval", "interval": {"everySeconds": every, "anchorTime": "2026-06-01T12:00:05Z"}}
+    beat = bench.beat(schedule("s1", trigger=trigger))
+    beat.tick()
+    bench.run(beat, 5)
+    (run,) = bench.mail.runs()
+    left = bench.client.ttl(f"{bench.prefix}:{{mail}}:run:{run}")
+    assert days * 86_400 - 60 < left <= days * 86_400
+
+
+def test_an_edit_of_the_arguments_keeps_a_slot_whose_jitter_is_not_over(bench: Bench) -> None:
+    body = schedule("s1", every=600, jitterSeconds=500)
+    beat = bench.beat(body)
+    beat.tick()
+    bench.run(beat, 601)
+    assert bench.slots() == []
+    bench.define(beat, {**body, "task": {**body["task"], "args": [2]}})
+    bench.run(beat, 500)
+    assert bench.slots() == [600]
+    bench.run(beat, 600)
+    bench.define(beat, {**body, "trigger": {"type": "Interval", "interval": {"everySeconds": 599}}})
+    bench.run(beat, 90)
+    assert bench.slots() == [600, 1200], "what another trigger would have given before the edit is no slot"
+
+
 def test_five_thousand_schedules_start_quickly(bench: Bench) -> None:
     import time
 
