@@ -76,7 +76,7 @@ def test_only_those_that_are_to_fail_may_end_with_a_failure_alone() -> None:
     ("story", "said"),
     [
         (Story(refused={"plain-1"}, began=Counter({"plain-1": 1})), "delay() said not sent"),
-        (Story(sent={"once-1"}, began=Counter({"once-1": 2})), "acks_late=False"),
+        (Story(sent={"once-1"}, began=Counter({"once-1": 2}), ran=Counter({"once-1": 2})), "acks_late=False"),
         (Story(began=Counter({"a": 2}), fresh=Counter({"a": 2})), "were sent twice"),
         (Story(slowest_send=9.0), "a send took 9.0 s"),
     ],

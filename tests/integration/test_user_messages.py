@@ -14,7 +14,7 @@ from tests.integration.cli_project import Project, wait_until
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 
-GRACE = 3.0
+GRACE = 8.0
 
 TASKS = f"""
 from umbel import Umbel
