@@ -14,6 +14,11 @@ from typing import Any
 import pytest
 import yaml
 from tests.operator.chart.rendering import CHART, MONITORING, ROOT, one, render, run_helm
+from tests.operator.monitoringkinds import monitoring_faults
+from tests.operator.resources import broker, pool
+
+from umbel_operator.build.monitors import build_beat_monitor, build_worker_monitor
+from umbel_operator.build.settings import Monitors, Settings
 
 RULES = CHART / "files" / "rules.yaml"
 DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
@@ -105,6 +110,30 @@ def test_kinds_that_the_cluster_does_not_have_are_left_out(values: str) -> None:
     assert done.returncode == 0, done.stderr
     assert MONITORING not in done.stdout
     assert MONITORING in {obj["apiVersion"] for obj in render(None, set_)}
+
+
+@pytest.mark.parametrize("values", ["monitoring", "alerts", "guarded"])
+def test_fields_and_types_are_known_to_the_prometheus_operator(values: str) -> None:
+    found = [obj for obj in render(values) if obj["apiVersion"] == MONITORING]
+    assert found
+    assert [monitoring_faults(obj) for obj in found] == [[]] * len(found)
+
+
+def test_what_the_operator_builds_is_known_to_the_prometheus_operator() -> None:
+    settings = Settings(beat_image="x", monitors=Monitors(labels=(("release", "prometheus"),)))
+    built = (build_beat_monitor(broker(), settings), build_worker_monitor(pool(), settings))
+    assert [monitoring_faults(obj) for obj in built if obj is not None] == [[], []]
+
+
+def test_the_check_of_monitors_finds_faults() -> None:
+    monitor = one(render("monitoring"), "ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    endpoint["intervall"] = "5s"
+    (fault,) = monitoring_faults(monitor)
+    assert "'intervall' was unexpected" in fault
+    del endpoint["intervall"]
+    endpoint["honorLabels"] = {"a": 1}
+    assert len(monitoring_faults(monitor)) == 1
 
 
 def test_the_monitor_finds_the_operators_service() -> None:
