@@ -1,6 +1,7 @@
 """The command `umbel-operator`."""
 
 import asyncio
+import json
 import logging
 import re
 import socket
@@ -8,6 +9,7 @@ import sys
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import click
@@ -53,6 +55,16 @@ def _check_labels(ctx: click.Context, param: click.Parameter, texts: tuple[str, 
             raise click.BadParameter(f"{text!r} is no label; write NAME=VALUE", ctx, param)
         found[name] = value
     return tuple(found.items())
+
+
+def _check_object(ctx: click.Context, param: click.Parameter, text: str | None) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text) if text else None
+    except ValueError as problem:
+        raise click.BadParameter(f"{text!r} is no JSON: {problem}", ctx, param) from None
+    if found is not None and not isinstance(found, dict):
+        raise click.BadParameter(f"{text!r} is no JSON object; write {{...}}", ctx, param)
+    return found
 
 
 @click.group(context_settings={"auto_envvar_prefix": "UMBEL_OPERATOR"})
@@ -104,6 +116,12 @@ def main() -> None:
     callback=_check_labels,
     help="Label of these monitors, by which Prometheus chooses them; may be given repeatedly.",
 )
+@click.option(
+    "--worker-security-context",
+    metavar="JSON",
+    callback=_check_object,
+    help="Fields for the security context of every worker's container, unless its WorkerPool's template says otherwise.",
+)
 @click.option("--health-port", type=int, default=8080, show_default=True, help="Port of /livez, /readyz and /metrics.")
 @click.option("--log-format", type=click.Choice(["json", "text"]), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
@@ -124,6 +142,7 @@ def run(
     monitors: bool,
     monitor_interval: str,
     monitor_labels: tuple[tuple[str, str], ...],
+    worker_security_context: dict[str, Any] | None,
     health_port: int,
     log_format: str,
     log_level: str,
@@ -152,6 +171,7 @@ def run(
             beat_image_pull_policy=beat_image_pull_policy,
             network_policies=network_policies,
             network_policy_namespaces=tuple(dict.fromkeys((*((home,) if home else ()), *network_policy_namespaces))),
+            worker_security_context=worker_security_context,
             monitors=Monitors(interval=monitor_interval, labels=monitor_labels) if monitors else None,
         ),
         lease=lease,

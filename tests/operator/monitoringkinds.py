@@ -1,7 +1,7 @@
 """The kinds of the Prometheus operator, as far as we write them: to check objects, and to serve them from an API server.
 
-Typed by hand from its API reference (monitoring.coreos.com/v1), and only what we use: a field beside these is a mistake of ours, or has
-to be looked up there and added here.
+Typed by hand from its API reference (monitoring.coreos.com/v1), and only what we use: a field beside these is a mistake of
+ours, or has to be looked up there and added here.
 """
 
 from __future__ import annotations

@@ -256,6 +256,22 @@ def test_what_leaves_the_pods_alone(changed: Any) -> None:
     assert changed() == template_hash(pool())
 
 
+def test_the_installation_adds_to_the_security_context_and_the_template_wins() -> None:
+    added = {"readOnlyRootFilesystem": True, "runAsUser": 1000}
+
+    def context(**spec: Any) -> dict[str, Any]:
+        built = build_worker_deployment(pool(**spec), broker(), SHARES, added)
+        (container,) = built["spec"]["template"]["spec"]["containers"]
+        found: dict[str, Any] = container["securityContext"]
+        return found
+
+    own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert context() == {**own, **added}
+    writes = {"spec": {"containers": [{"name": "worker", "securityContext": {"readOnlyRootFilesystem": False}}]}}
+    assert context(template=writes)["readOnlyRootFilesystem"] is False
+    assert context(template=writes)["runAsUser"] == 1000
+
+
 def test_no_budget_unless_asked_for() -> None:
     assert build_disruption_budget(pool()) is None
 

@@ -201,6 +201,13 @@ def test_monitors_are_left_out_where_the_cluster_does_not_know_them(tmp_path: Pa
     assert not {"servicemonitors", "podmonitors", "networkpolicies"} & set(asked)
 
 
+@pytest.mark.parametrize(("text", "says"), [("{", "is no JSON"), ("[1]", "is no JSON object; write {...}")])
+def test_a_security_context_is_an_object(text: str, says: str) -> None:
+    done = CliRunner().invoke(main, [*RUN, "-A", "--worker-security-context", text])
+    assert done.exit_code == 2
+    assert says in done.output
+
+
 @pytest.mark.parametrize("text", ["release", "=prometheus"])
 def test_a_label_of_monitors_has_a_name_and_a_value(text: str) -> None:
     done = CliRunner().invoke(main, [*RUN, "-A", "--monitors", "--monitor-label", text])

@@ -260,6 +260,14 @@ def test_a_budget_that_is_no_longer_wanted_is_deleted() -> None:
     assert Delete(Ref("policy/v1", "PodDisruptionBudget", "shop", "mailers-worker"), "uid-budget") in plan.actions
 
 
+def test_the_security_context_of_the_installation_reaches_the_pods() -> None:
+    settings = Settings(beat_image="umbel:1", worker_security_context={"readOnlyRootFilesystem": True})
+    (applied,) = plan_pool(replace(state(pool(), ready_broker(), queue()), settings=settings)).actions
+    assert isinstance(applied, Apply)
+    (container,) = applied.manifest["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
 GUARDED = Settings(beat_image="umbel:1", network_policies=True, monitors=Monitors())
 MONITOR = Ref("monitoring.coreos.com/v1", "PodMonitor", "shop", "mailers-worker")
 

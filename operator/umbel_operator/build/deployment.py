@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from umbel_operator.api.broker import Broker
@@ -27,13 +27,19 @@ CONTAINER = "worker"
 EXECUTORS = {"Process": "process", "Thread": "thread", "Async": "asyncio"}
 
 
-def build_worker_deployment(pool: WorkerPool, broker: Broker, shares: Sequence[tuple[str, int]]) -> dict[str, Any]:
+def build_worker_deployment(
+    pool: WorkerPool,
+    broker: Broker,
+    shares: Sequence[tuple[str, int]],
+    security: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return the Deployment of a pool.
 
     shares: effective queue names with their weights, at least one.
+    security: what the installation adds to the container's security context.
     Raises `TemplateInvalid` where the pool's template cannot be merged.
     """
-    template = _pod_template(pool, broker, shares)
+    template = _pod_template(pool, broker, shares, security or {})
     metadata = child_metadata(
         pool,
         names.worker_deployment(pool.name),
@@ -98,10 +104,12 @@ def worker_env(pool: WorkerPool, broker: Broker) -> dict[str, str]:
     }
 
 
-def _pod_template(pool: WorkerPool, broker: Broker, shares: Sequence[tuple[str, int]]) -> dict[str, Any]:
+def _pod_template(
+    pool: WorkerPool, broker: Broker, shares: Sequence[tuple[str, int]], security: Mapping[str, Any]
+) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "securityContext": pod_security_context(),
-        "containers": [_container(pool, broker, shares)],
+        "containers": [_container(pool, broker, shares, security)],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *broker_volumes(broker)],
     }
     if pool.spec.service_account_name is not None:
@@ -118,7 +126,9 @@ def _pod_template(pool: WorkerPool, broker: Broker, shares: Sequence[tuple[str, 
     return assemble(spec, pool.spec.template, enforced)
 
 
-def _container(pool: WorkerPool, broker: Broker, shares: Sequence[tuple[str, int]]) -> dict[str, Any]:
+def _container(
+    pool: WorkerPool, broker: Broker, shares: Sequence[tuple[str, int]], security: Mapping[str, Any]
+) -> dict[str, Any]:
     spec = pool.spec
     given = {variable["name"] for variable in spec.env}
     home = [] if "HOME" in given else [{"name": "HOME", "value": "/tmp"}]
@@ -129,7 +139,7 @@ def _container(pool: WorkerPool, broker: Broker, shares: Sequence[tuple[str, int
         "args": worker_args(pool, shares),
         "env": [*home, *(dict(variable) for variable in spec.env)],
         "ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}],
-        "securityContext": container_security_context(read_only_root=False),
+        "securityContext": {**container_security_context(read_only_root=False), **security},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *broker_mounts(broker)],
         **probes(),
     }

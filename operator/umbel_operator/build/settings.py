@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,8 @@ class Settings:
     network_policies: bool = False
     #: Namespaces beside the own that may reach that port (the operator's, the monitoring's).
     network_policy_namespaces: tuple[str, ...] = ()
+    #: Fields for the security context of every worker's container; a pool's template wins over them.
+    worker_security_context: Mapping[str, Any] | None = None
     #: Whether to make a ServiceMonitor for each Broker and a PodMonitor for each WorkerPool; None makes none.
     monitors: Monitors | None = None
 

@@ -89,7 +89,8 @@ def _build(state: State[WorkerPool], resolution: Resolution) -> tuple[Manifest |
         reason = Reason.QUEUE_NOT_FOUND if resolution.missing else Reason.QUEUE_OTHER_BROKER
         return None, _Blocked(reason, "none of the queues can be served, so no worker runs until one can")
     try:
-        return build_worker_deployment(pool, broker, resolution.shares), None
+        security = state.settings.worker_security_context
+        return build_worker_deployment(pool, broker, resolution.shares, security), None
     except TemplateInvalid as problem:
         return None, _Blocked(Reason.TEMPLATE_INVALID, f"spec.template: {problem}")
 

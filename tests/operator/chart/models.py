@@ -18,6 +18,7 @@ MODELS: dict[tuple[str, str], Any] = {
     ("v1", "Secret"): client.V1Secret,
     ("v1", "Pod"): client.V1Pod,
     ("apps/v1", "Deployment"): client.V1Deployment,
+    ("policy/v1", "PodDisruptionBudget"): client.V1PodDisruptionBudget,
     ("batch/v1", "Job"): client.V1Job,
     ("rbac.authorization.k8s.io/v1", "Role"): client.V1Role,
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): client.V1RoleBinding,

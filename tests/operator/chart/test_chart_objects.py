@@ -125,6 +125,15 @@ def test_values_reach_the_operators_options() -> None:
     assert options["operator_class"] == "team-a"
     assert options["network_policies"] is True
     assert options["log_format"] == "json"
+    options = command(one(render("guarded"), "Deployment")["spec"]["template"]).params
+    assert options["network_policy_namespaces"] == ("monitoring", "keda")
+    assert (options["monitors"], options["monitor_interval"], options["monitor_labels"]) == (True, "30s", ())
+    assert options["worker_security_context"] == {
+        "readOnlyRootFilesystem": True,
+        "seccompProfile": {"type": "Localhost"},
+    }
+    options = command(one(render("monitoring"), "Deployment")["spec"]["template"]).params
+    assert (options["monitor_interval"], options["monitor_labels"]) == ("15s", (("release", "prometheus"),))
     options = command(one(render("pod"), "Deployment")["spec"]["template"]).params
     assert (options["log_format"], options["log_level"]) == ("text", "debug")
 
@@ -187,6 +196,24 @@ def test_the_jobs_account_may_write_brokers_there_and_nothing_else() -> None:
     for obj in objects:
         if obj["metadata"]["name"] == "umbel-brokers":
             assert obj["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == _CLEAN, obj["kind"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "bound"),
+    [
+        ((), 1),
+        (("podDisruptionBudget.maxUnavailable=50%",), "50%"),
+        (("podDisruptionBudget.enabled=false",), None),
+        (("replicas=1",), None),
+        (("replicas=1", "leaderElection.enabled=false"), None),
+    ],
+)
+def test_several_operators_have_a_disruption_budget_and_one_has_none(sets: tuple[str, ...], bound: Any) -> None:
+    objects = render("elected", *sets)
+    budgets = [o for o in objects if o["kind"] == "PodDisruptionBudget"]
+    assert [budget["spec"]["maxUnavailable"] for budget in budgets] == ([] if bound is None else [bound])
+    for budget in budgets:
+        assert budget["spec"]["selector"] == one(objects, "Deployment")["spec"]["selector"]
 
 
 def test_redis_is_off_unless_asked_for() -> None:
