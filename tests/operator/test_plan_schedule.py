@@ -208,6 +208,23 @@ def test_missed_runs_are_told_once(before: dict[str, Any], told: list[str]) -> N
     assert [event.message for event in plan.events if event.reason == "ScheduleMissed"] == told
 
 
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ({"skippedRuns": 5}, []),
+        ({"skippedRuns": 3}, ["2 runs were left out since another one was queued or running, 5 in all"]),
+        ({}, []),
+    ],
+    ids=["as before", "two more", "nothing known before"],
+)
+def test_skipped_runs_are_told_once(before: dict[str, Any], told: list[str]) -> None:
+    plan = plan_schedule(loaded(schedule(status=before), sample=ran(skippedRuns=5)))
+    assert plan.status is not None
+    assert plan.status["skippedRuns"] == 5
+    events = [event for event in plan.events if event.reason == "ScheduleSkippedForbid"]
+    assert [event.message for event in events] == told
+
+
 def test_the_end_is_told_once() -> None:
     given = loaded(schedule(stop={"maxRuns": 3}), sample=ran(stopped="maxRuns 3 reached"))
     first = plan_schedule(given)

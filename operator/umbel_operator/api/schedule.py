@@ -249,9 +249,7 @@ class ScheduleStatus(Status):
     schedule_text: Annotated[str | None, StringConstraints(max_length=256)] = Field(
         default=None, description="The trigger in words."
     )
-    last_schedule_time: Time | None = Field(
-        default=None, description="Scheduled time of the last run that was sent or skipped."
-    )
+    last_schedule_time: Time | None = Field(default=None, description="Scheduled time of the last run that was sent.")
     last_enqueue_time: Time | None = Field(default=None, description="When a task was last sent.")
     last_task_id: Annotated[str | None, StringConstraints(max_length=64)] = Field(
         default=None, description="Id of the task that was last sent."
@@ -263,6 +261,12 @@ class ScheduleStatus(Status):
     )
     missed_runs: int | None = Field(
         default=None, ge=0, json_schema_extra=INT64, description="Number of runs that were never sent."
+    )
+    skipped_runs: int | None = Field(
+        default=None,
+        ge=0,
+        json_schema_extra=INT64,
+        description="Number of runs that were left out because another one was queued or running (Forbid).",
     )
     consecutive_failures: int | None = Field(
         default=None, ge=0, json_schema_extra=INT32, description="Number of failed runs since the last success."

@@ -19,7 +19,7 @@ from umbel_operator.plan.unsupported import set_accepted
 
 _PENDING_SECONDS = 5.0
 _TIMES = ("last_schedule_time", "last_enqueue_time", "next_schedule_time", "last_successful_time")
-_COUNTS = ("active_runs", "missed_runs", "consecutive_failures")
+_COUNTS = ("active_runs", "missed_runs", "skipped_runs", "consecutive_failures")
 _TEXTS = {"last_task_id": 64, "last_handled_trigger": 128}
 #: Reasons that beat may give for refusing an entry and that a Schedule's Ready has too.
 _BEAT_REASONS = frozenset({Reason.INVALID_SCHEDULE, Reason.UNKNOWN_TIME_ZONE, Reason.PAYLOAD_TOO_LARGE})
@@ -45,7 +45,7 @@ def plan_schedule(state: State[Schedule]) -> Plan:
     pending = healthy and problem is None and progress.state is Load.PENDING
     return Plan(
         status=_status(state, run, conditions),
-        events=(*conditions.events(), *_missed(schedule, run)),
+        events=(*conditions.events(), *_missed(schedule, run), *_skipped(schedule, run)),
         requeue_after=_PENDING_SECONDS if pending else None,
     )
 
@@ -162,6 +162,14 @@ def _missed(schedule: Schedule, run: Mapping[str, Any] | None) -> tuple[Event, .
     if now is None or before is None or now <= before:
         return ()
     return (Event("Warning", "ScheduleMissed", f"{now - before} runs were missed, {now} in all"),)
+
+
+def _skipped(schedule: Schedule, run: Mapping[str, Any] | None) -> tuple[Event, ...]:
+    now, before = _count((run or {}).get("skippedRuns")), schedule.status.skipped_runs
+    if now is None or before is None or now <= before:
+        return ()
+    text = f"{now - before} runs were left out since another one was queued or running, {now} in all"
+    return (Event("Normal", "ScheduleSkippedForbid", text),)
 
 
 def _key(name: str) -> str:

@@ -155,6 +155,7 @@ def schedule_state(entry: Entry, stored: StoredState, now: datetime) -> dict[str
         "lastSuccessfulTime": _time(stored.number("succeeded")),
         "activeRuns": stored.active,
         "missedRuns": stored.number("missed") or 0,
+        "skippedRuns": stored.number("skipped") or 0,
         "consecutiveFailures": stored.number("failures") or 0,
         "lastHandledTrigger": stored.fields.get("handled"),
         "stopped": stopped,

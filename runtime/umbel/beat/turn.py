@@ -31,6 +31,7 @@ class Turn:
     slots: list[datetime] = field(init=False)
     _fields: dict[str, str | int | None] = field(default_factory=dict)
     _missed: int = 0
+    _skipped: int = 0
     _before: tuple[datetime, str | None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +55,9 @@ class Turn:
             self.slots = []
         elif outcome in (Outcome.ENQUEUED, Outcome.DEDUPLICATED):
             self._fields.update(last=to_ms(slot), enqueued=now_ms, task=detail)
-        elif outcome is not Outcome.FORBIDDEN:
+        elif outcome is Outcome.FORBIDDEN:
+            self._skipped += 1
+        else:
             self._missed += 1
 
     def undo(self) -> None:
@@ -68,4 +71,4 @@ class Turn:
             self._fields["stopped"] = self.track.stopped
         fields = {**self.track.changes, **self._fields}
         cursor, missed = to_ms(self.track.cursor), self.due.missed + self._missed
-        return Progress(self.entry.uid, cursor, fields, self.memory, missed)
+        return Progress(self.entry.uid, cursor, fields, self.memory, missed, self._skipped)

@@ -136,7 +136,7 @@ class Progress:
         cursor_ms: up to which moment, in milliseconds since the Unix epoch.
         fields: others to write; None deletes.
         ttl: seconds.
-        missed: slots to add to the count.
+        missed, skipped: slots to add to these counts.
     """
 
     uid: str
@@ -144,10 +144,11 @@ class Progress:
     fields: Mapping[str, str | int | None]
     ttl: float
     missed: int = 0
+    skipped: int = 0
 
     def arguments(self) -> list[Argument]:
         """Return the ARGV of ``schedule_advance``."""
-        arguments: list[Argument] = [self.cursor_ms, int(max(self.ttl, KEEP_STATE) * 1000), self.missed]
+        arguments: list[Argument] = [self.cursor_ms, int(max(self.ttl, KEEP_STATE) * 1000), self.missed, self.skipped]
         for name, value in self.fields.items():
             arguments += (name, "" if value is None else value)
         return arguments

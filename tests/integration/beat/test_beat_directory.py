@@ -199,6 +199,7 @@ def test_http(redis_server: RedisServer, mounted: MountedConfig, start_beat: Sta
         "lastSuccessfulTime",
         "activeRuns",
         "missedRuns",
+        "skippedRuns",
         "consecutiveFailures",
         "lastHandledTrigger",
         "stopped",

@@ -22,6 +22,7 @@ def test_forbid_waits_for_the_end_of_the_run(bench: Bench) -> None:
     assert bench.slots() == [10, 40]
     assert bench.state().get("missed") is None
     assert beat.counts["skipped_forbid"] == 3
+    assert bench.state()["skipped"] == "3"
 
 
 def test_forbid_goes_on_after_its_queue_was_purged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

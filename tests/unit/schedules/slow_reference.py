@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
@@ -56,3 +56,41 @@ class SlowCron:
                     fires = fires or self.fits(reached)
             if fires and t > after:
                 yield t
+
+
+def fits_days(month_day: str, week_day: str, day: date) -> bool:
+    """Tell whether a day fits the two day fields of an expression, with ``L``, ``W`` and ``#``, by looking at its neighbours."""
+    by_month = any(_fits_month_day(item, day) for item in month_day.split(","))
+    by_week = any(_fits_week_day(item, day) for item in week_day.split(","))
+    return by_month and by_week if "*" in (month_day, week_day) else by_month or by_week
+
+
+def _days_of_month(day: date) -> list[date]:
+    around = [day + timedelta(days=n) for n in range(-31, 32)]
+    return [other for other in around if (other.year, other.month) == (day.year, day.month)]
+
+
+def _fits_month_day(item: str, day: date) -> bool:
+    month = _days_of_month(day)
+    working = [other for other in month if other.isoweekday() <= 5]
+    if item == "LW":
+        return day == working[-1]
+    if item.endswith("W"):
+        wanted = int(item[:-1])
+        if wanted > len(month):
+            return False
+        return day == min(working, key=lambda other: abs(other.day - wanted))
+    if item.startswith("L"):
+        back = int(item.partition("-")[2] or 0)
+        return back < len(month) and day == month[-1 - back]
+    return item == "*" or day.day == int(item)
+
+
+def _fits_week_day(item: str, day: date) -> bool:
+    number, same = day.isoweekday() % 7, [other for other in _days_of_month(day) if other.weekday() == day.weekday()]
+    if item.endswith("L"):
+        return number == int(item[:-1]) % 7 and day == same[-1]
+    if "#" in item:
+        wanted, nth = map(int, item.split("#"))
+        return number == wanted % 7 and same.index(day) + 1 == nth
+    return item == "*" or number == int(item) % 7

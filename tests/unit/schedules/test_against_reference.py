@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.schedules.slow_reference import SlowCron
+from tests.unit.schedules.slow_reference import SlowCron, fits_days
 
 from umbel.schedules import Cron, crontab
 
@@ -113,6 +113,35 @@ def test_next_is_later_and_nothing_lies_between(
     assert following.second == 0
     middle = t + (following - t) / 2
     assert cron.next_after(middle) == following
+
+
+month_day_items = st.one_of(
+    st.integers(1, 31).map(str),
+    st.just("L"),
+    st.integers(1, 30).map("L-{}".format),
+    st.integers(1, 31).map("{}W".format),
+    st.just("LW"),
+)
+week_day_items = st.one_of(
+    st.integers(0, 7).map(str),
+    st.integers(0, 7).map("{}L".format),
+    st.tuples(st.integers(0, 7), st.integers(1, 5)).map(lambda pair: f"{pair[0]}#{pair[1]}"),
+)
+special_days = st.one_of(st.just("*"), st.lists(month_day_items, min_size=1, max_size=3).map(",".join))
+special_weeks = st.one_of(st.just("*"), st.lists(week_day_items, min_size=1, max_size=3).map(",".join))
+
+
+@property_test
+@given(special_days, special_weeks, st.integers(2023, 2104), st.integers(1, 12))
+def test_last_nearest_and_nth_days_are_those_of_the_reference(
+    month_day: str, week_day: str, year: int, month: int
+) -> None:
+    start = datetime(year, month, 1, tzinfo=UTC)
+    days = [start + timedelta(days=n, hours=12) for n in range(130)]
+    expected = [day for day in days if fits_days(month_day, week_day, day.date())]
+    cron = Cron(f"0 12 {month_day} * {week_day}")
+    assert collect(cron, start, days[-1]) == expected
+    assert cron.count_between(start, days[-1]) == len(expected)
 
 
 def collect(schedule: Cron | crontab, after: datetime, until: datetime) -> list[datetime]:
