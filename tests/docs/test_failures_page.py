@@ -20,7 +20,7 @@ def test_every_row_names_a_test_that_is_there() -> None:
         assert re.search(rf"^(?:async )?def {name}\(", (ROOT / path).read_text(), re.M), row
 
 
-@pytest.mark.parametrize("heading", ["Who owns a task", "What Redis may do", "What is bounded", "Traps"])
+@pytest.mark.parametrize("heading", ["Who owns a task", "What Redis may do", "Beat", "What is bounded", "Traps"])
 def test_every_section_has_its_table(heading: str) -> None:
     section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     assert section.count("\n| ") >= 8
