@@ -109,6 +109,15 @@ def test_idle_pods_are_marked_before_some_go_and_busy_ones_lose_the_mark() -> No
     ]
 
 
+def test_a_pod_that_has_just_ended_its_task_goes_before_one_that_works() -> None:
+    pods = (live_pod("works", uid="1"), live_pod("done", uid="2"), live_pod("idle", uid="3"))
+    seen = sample(pools={"mailers": {"load": 4, "idlePods": ["3"], "freePods": ["2", "3"]}})
+    assert patches(planned(scaled(3), sample=seen, pods=pods, scaling=enough_for_long(1)))[:-1] == [
+        ("Pod", "done", {"metadata": {"annotations": {COST: "-50"}}}),
+        ("Pod", "idle", {"metadata": {"annotations": {COST: "-100"}}}),
+    ]
+
+
 def test_the_last_pod_goes_when_nothing_is_left() -> None:
     plan = planned(scaled(1), sample=load(0), scaling=enough_for_long(0))
     assert patches(plan) == [("WorkerPool", "mailers", {"spec": {"replicas": 0}})]

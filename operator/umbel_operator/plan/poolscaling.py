@@ -13,6 +13,8 @@ from umbel_operator.plan.scaling import Decision, Load, Memory, decide
 
 #: Cost of a pod that runs nothing: lower than the 0 of all others, so it goes first.
 IDLE_COST = "-100"
+#: Cost of a pod that holds no task though its last heartbeat, up to two seconds old, tells of one: it goes before those that do.
+FREE_COST = "-50"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,16 @@ def _due_times(state: State[WorkerPool]) -> Iterator[datetime]:
 def _costs(state: State[WorkerPool]) -> Iterator[Patch]:
     """Mark the idle pods just before some are removed, and take the mark from those that are busy by now."""
     assert state.sample is not None
-    idle = set(state.sample.pools.get(state.resource.name, {}).get("idlePods") or ())
+    sample = state.sample.pools.get(state.resource.name, {})
+    costs = {
+        **dict.fromkeys(sample.get("freePods") or (), FREE_COST),
+        **dict.fromkeys(sample.get("idlePods") or (), IDLE_COST),
+    }
     for pod in state.pods:
         metadata = pod["metadata"]
         if metadata.get("deletionTimestamp"):
             continue
-        wanted = IDLE_COST if metadata.get("uid") in idle else None
+        wanted = costs.get(metadata.get("uid"))
         if (metadata.get("annotations") or {}).get(ANNOTATION_DELETION_COST) != wanted:
             body = {"metadata": {"annotations": {ANNOTATION_DELETION_COST: wanted}}}
             yield Patch(Ref("v1", "Pod", state.resource.namespace, str(metadata["name"])), body)

@@ -18,6 +18,7 @@ class _Seen:
     busy: int = 0
     held: int = 0
     pods: dict[str, bool] = field(default_factory=dict)  #: pod uid -> is idle and not draining
+    free: dict[str, bool] = field(default_factory=dict)  #: pod uid -> holds no task and is not draining
 
 
 def pool_states(
@@ -31,6 +32,9 @@ def pool_states(
 
     Load = ready (0 where the queue is held) + delayed ones that fall due soon + in flight on workers that do not drain;
     pools that share a queue share what waits in it by their slots.
+
+    `freePods` hold no task now. `idlePods` are those of them that say so themselves, with a heartbeat that may be two seconds old:
+    one that is free and not idle has just ended something, or runs a task that it acknowledged before.
 
     Args:
         pools: as defined.
@@ -62,6 +66,7 @@ def pool_states(
             "busy": there.busy,
             "draining": len(there.draining),
             "idlePods": sorted(uid for uid, idle in there.pods.items() if uid and idle),
+            "freePods": sorted(uid for uid, free in there.free.items() if uid and free),
             "load": int(-(-load // 1)),
         }
     return states
@@ -86,5 +91,7 @@ def _by_pool(owners: list[OwnerInfo], held: Mapping[str, int]) -> dict[str, _See
             pool.slots += owner.slots
             pool.busy += busy
             pool.held += held.get(owner.id, 0)
+        holds = held.get(owner.id, 0) > 0
+        pool.free[owner.pod_uid] = pool.free.get(owner.pod_uid, True) and not holds and not draining
         pool.pods[owner.pod_uid] = pool.pods.get(owner.pod_uid, True) and not busy and not draining
     return seen

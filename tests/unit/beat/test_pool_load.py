@@ -19,7 +19,15 @@ def test_a_pool_without_workers_has_the_load_of_its_queues() -> None:
     pools = {"p": PoolDefinition("p", ("mail", "held", "unknown"), 2)}
     queues = {"mail": queue("mail", 5), "held": queue("held", 7, held=True)}
     states = pool_states(pools, queues, {("mail", 30.0): 2, ("held", 30.0): 1}, [], {})
-    assert states["p"] == {"workers": 0, "slots": 0, "busy": 0, "draining": 0, "idlePods": [], "load": 8}
+    assert states["p"] == {
+        "workers": 0,
+        "slots": 0,
+        "busy": 0,
+        "draining": 0,
+        "idlePods": [],
+        "freePods": [],
+        "load": 8,
+    }
 
 
 def test_each_pool_counts_what_falls_due_within_its_own_lead() -> None:
@@ -45,8 +53,29 @@ def test_draining_workers_do_not_count_as_load_or_slots() -> None:
     pools = {"p": PoolDefinition("p", ("mail",), 2)}
     states = pool_states(pools, {}, {}, owners, {"a": 3, "c": 9, "e": 1})
     assert states == {
-        "p": {"workers": 3, "slots": 3, "busy": 1, "draining": 1, "idlePods": ["pod-3"], "load": 3},
+        "p": {
+            "workers": 3,
+            "slots": 3,
+            "busy": 1,
+            "draining": 1,
+            "idlePods": ["pod-3"],
+            "freePods": ["pod-3"],
+            "load": 3,
+        },
     }
+
+
+def test_a_pod_that_has_just_ended_its_task_is_free_before_its_heartbeat_says_so() -> None:
+    owners = [
+        owner("done", "p", "pod-1", busy=5.0),
+        owner("works", "p", "pod-2", busy=5.0),
+        owner("idle", "p", "pod-3"),
+    ]
+    pools = {"p": PoolDefinition("p", ("mail",), 1)}
+    states = pool_states(pools, {}, {}, owners, {"works": 1})
+    assert states["p"]["load"] == 1
+    assert states["p"]["idlePods"] == ["pod-3"]
+    assert states["p"]["freePods"] == ["pod-1", "pod-3"]
 
 
 def test_workers_of_a_pool_that_is_not_defined_are_shown() -> None:
