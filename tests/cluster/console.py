@@ -47,6 +47,10 @@ class Console:
         """Read when each run of the tasks `stay` of this name began, by the clock of Redis, and in which pod."""
         return [(at, pod) for at, pod in self.run(f"print(json.dumps(starts_of({run!r})))")]
 
+    def last_alive(self, run: str, pod: str) -> float:
+        """Read when a task `stay` of this name last said that it lives in a pod, by the clock of Redis."""
+        return float(self.run(f"print(json.dumps(marks().hget('alive:{run}', {pod!r})))"))
+
     def redis_time(self) -> float:
         """Read the clock of Redis, in seconds."""
         return float(self.run("print(json.dumps(redis_time()))"))

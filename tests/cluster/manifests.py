@@ -63,10 +63,14 @@ def mark(run, number, seconds):
 
 @app.task(track_started=True)
 def stay(run, seconds):
-    """Note when and where it began, and take a while."""
+    """Note when and where it began, and take a while; all the time, note that it is alive."""
     note(f"starts:{run}")
-    time.sleep(seconds)
-    return os.environ["UMBEL_POD_NAME"]
+    until, notes, pod = time.monotonic() + seconds, marks(), os.environ["UMBEL_POD_NAME"]
+    while time.monotonic() < until:
+        now, micros = notes.time()
+        notes.hset(f"alive:{run}", pod, now + micros / 1e6)
+        time.sleep(0.2)
+    return pod
 
 
 @app.task

@@ -92,14 +92,14 @@ def test_an_image_that_cannot_be_pulled_keeps_the_old_pods_working(rolling: Kube
     assert len(console.results(console.send(0.1, 4, "rolling"), 30)) == 4
     rolling.apply(pool("rolling", "rolling"))
     rolling.wait_condition("workerpool", "rolling", "Progressing", "True", "RolloutComplete")
-    assert uids(rolling) == before
+    wait("the pods of before alone", lambda: uids(rolling) == before or None, seen=lambda: uids(rolling))
 
 
 def test_a_release_that_does_not_start_keeps_the_old_pods_working_and_says_why(
     rolling: Kubectl, console: Console
 ) -> None:
     before = uids(rolling)
-    rollout = {"progressDeadlineSeconds": 15}
+    rollout = {"strategy": "RollingUpdate", "progressDeadlineSeconds": 30}
     rolling.apply(pool("rolling", "rolling", app="tasks:no_such_app", rollout=rollout))
     found = rolling.wait_condition("workerpool", "rolling", "Progressing", "False", "ProgressDeadlineExceeded")
     assert "keep working" in found["message"]

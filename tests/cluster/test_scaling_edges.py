@@ -77,14 +77,13 @@ def test_a_pool_sleeps_again_after_the_schedule_and_not_before(asleep: Kubectl, 
 
 def test_idle_pods_go_first(asleep: Kubectl, console: Console) -> None:
     run = uuid4().hex
-    asleep.apply(sleeper(replicas=3))  # one slot each
-    asleep.running(WORKERS, 3)
-    seconds = [45, 4, 4]
+    seconds = [60, 10, 10]  # one slot and one task for each pod
     ids = console.run(
         f"print(json.dumps([stay.apply_async(args=[{run!r}, s], queue='sleeper').id for s in {seconds}]))"
     )
-    wait("all to run", lambda: len(console.starts(run)) == 3 or None, 30)
-    console.results(ids[1:], 30)
+    wait("all to run", lambda: len(console.starts(run)) == 3 or None)
+    assert len({pod for _, pod in console.starts(run)}) == 3
+    console.results(ids[1:], 60)
     wait("fewer pods", lambda: replicas(asleep) == 1 or None, 60)
     (kept,) = asleep.running(WORKERS, 1)
     assert console.results(ids[:1], 90) == [kept["metadata"]["name"]]
