@@ -233,6 +233,15 @@ def test_messages_say_what_to_do(given: State[Any], type: str, words: str) -> No
     assert words in message(plan_pool(given).status, type)
 
 
+def test_the_attempts_at_a_pull_and_the_waits_between_are_told_as_one() -> None:
+    """Given an image that cannot be pulled, then its message does not change for as long as that lasts."""
+    texts = {
+        message(plan_pool(working(live={"available": 0}, pods=(live_pod(waiting={"reason": reason}),))).status, "Ready")
+        for reason in ("ErrImagePull", "ImagePullBackOff")
+    }
+    assert len(texts) == 1
+
+
 def test_pods_that_are_only_starting_are_no_trouble() -> None:
     starting = live_pod(waiting={"reason": "ContainerCreating"})
     given = working(live={"available": 0}, pods=(starting,))

@@ -21,6 +21,8 @@ _IMAGE_REASONS = frozenset(
         "SignatureValidationFailed",
     }
 )
+#: Each attempt at a pull that fails says one, the wait for the next the other: told apart, condition and events would never rest.
+_ONE_AND_THE_SAME = {"ErrImagePull": "ImagePullBackOff"}
 #: Reasons for which a container waits that every start goes through.
 _ORDINARY = frozenset({"ContainerCreating", "PodInitializing"})
 
@@ -112,7 +114,8 @@ def _troubles(pod: Manifest) -> Iterator[Trouble]:
         reason = str(waiting.get("reason") or "")
         where = f"pod {_name(pod)}, container {entry.get('name')}"
         if reason in _IMAGE_REASONS:
-            text = f"{where}: image {entry.get('image')} cannot be pulled ({reason})"
+            why = _ONE_AND_THE_SAME.get(reason, reason)
+            text = f"{where}: image {entry.get('image')} cannot be pulled ({why})"
             yield Trouble(True, f"{text}; correct the image, or give the pods imagePullSecrets by the template")
         elif reason and reason not in _ORDINARY:
             yield Trouble(False, f"{where}: {_describe(reason, waiting, entry)}")
