@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from umbel.app import Umbel
+    from umbel.beat.appsource import MakeMessage
     from umbel.beat.entry import Entry
     from umbel.message import Message
 
@@ -96,15 +97,21 @@ def beat(
     _run(app, entries, options)
 
 
-def _entries(app: Umbel) -> Mapping[str, Entry]:
-    from umbel.beat.appsource import entries_of
+def maker(app: Umbel) -> MakeMessage:
+    """Return what makes the messages of an app's entries."""
     from umbel.publishing import build
 
     def make(name: str, args: Any, kwargs: Any, options: Mapping[str, Any]) -> tuple[str, Message, float]:
         return build(app, name, args, kwargs, task=app.tasks.get(name), now=time.time(), **options)
 
+    return make
+
+
+def _entries(app: Umbel) -> Mapping[str, Entry]:
+    from umbel.beat.appsource import entries_of
+
     app.import_modules()
-    return entries_of(app.main or "app", app.conf.beat_schedule, app.conf.timezone, make)
+    return entries_of(app.main or "app", app.conf.beat_schedule, app.conf.timezone, maker(app))
 
 
 def _run(app: Umbel, entries: Mapping[str, Entry], options: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from umbel.cli.session import Session
 COMMANDS: Final = {
     "worker": ("umbel.cli.worker:worker", "Start a worker."),
     "beat": ("umbel.cli.beat:beat", "Start beat, which sends periodic tasks."),
+    "schedules": ("umbel.cli.schedules:schedules", "Write an app's beat_schedule as Schedule resources."),
     "status": ("umbel.cli.status:status", "Show which workers are there."),
     "inspect": ("umbel.cli.inspect:inspect", "Ask workers: ping, active, reserved, stats, …"),
     "control": ("umbel.cli.control:control", "Tell workers: revoke, time_limit, shutdown, …"),
