@@ -24,7 +24,7 @@ from umbel.message import Message
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], within: float = 15.0, what: str = "") -> T:
+def eventually(look: Callable[[], T], within: float = 30.0, what: str = "") -> T:
     """Return what ``look`` returns once it is true; fail after so many seconds."""
     deadline = time.monotonic() + within
     while True:
