@@ -1,4 +1,4 @@
-"""Write crds/*.yaml, the chart's copy of them, and docs/reference/resources.md.
+"""Write crds/*.yaml, the charts' copies of them, and docs/reference/resources.md.
 
 `python -m umbel_operator.api.generate [--check] [--root DIR]`
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from umbel_operator.api.chart import crd_template
+from umbel_operator.api.chart import crd_template, crd_template_alone
 from umbel_operator.api.crd import build_crd, to_yaml
 from umbel_operator.api.kinds import KINDS
 from umbel_operator.api.reference import render_reference
@@ -22,6 +22,7 @@ def generated_files() -> dict[str, str]:
     """Return every generated file's text by its path from the root of the repository."""
     files = {f"crds/{kind.plural}.yaml": _HEADER + to_yaml(build_crd(kind)) for kind in KINDS}
     files |= {f"charts/umbel/templates/crds/{kind.plural}.yaml": crd_template(kind) for kind in KINDS}
+    files |= {f"charts/umbel-crds/templates/{kind.plural}.yaml": crd_template_alone(kind) for kind in KINDS}
     files["docs/reference/resources.md"] = render_reference()
     return files
 
