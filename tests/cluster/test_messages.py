@@ -139,11 +139,12 @@ def test_a_redis_that_does_not_answer_and_a_wrong_password_are_told_apart(bare: 
         assert "right" not in str((bare.get("configmap", name) or {}).get("data"))
 
 
-def test_a_field_that_is_not_acted_on_yet_says_so(shop: Kubectl) -> None:
-    shop.apply(queue("limited", deletionPolicy="Purge"))
-    found = shop.wait_condition("taskqueue", "limited", "Accepted", "False", "NotYetSupported")
-    assert "spec.deletionPolicy Purge" in found["message"]
-    shop("delete", "taskqueue/limited")
+def test_every_field_is_acted_on_and_said_so(shop: Kubectl) -> None:
+    shop.apply(queue("whole", taskDefaults={"maxRetries": 5}, deletionPolicy="Purge"))
+    shop.apply(pool("whole", "whole", replicas=0, concurrency={"slots": 2, "prefetch": 1}))
+    for kind in ("taskqueue", "workerpool"):
+        shop.wait_condition(kind, "whole", "Accepted", "True")
+    shop("delete", "workerpool/whole", "taskqueue/whole")
 
 
 def test_an_invalid_object_is_refused_by_the_api_server_itself(shop: Kubectl) -> None:
