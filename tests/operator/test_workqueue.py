@@ -197,3 +197,20 @@ async def _race() -> list[str]:
 def test_waiting_workers_are_woken_by_keys_and_by_timers() -> None:
     seen = asyncio.run(_race())
     assert set(seen) == {str(n) for n in range(10)} | {"late"}
+
+
+def test_a_key_that_the_server_does_not_want_to_hear_of_waits_whoever_adds_it(
+    queue: WorkQueue[str], clock: Clock
+) -> None:
+    queue.retry("a", at_least=30)
+    queue.add("a")
+    queue.add("a", background=True)
+    queue.add_after("a", 1)
+    queue.add_debounced("a", quiet=1, limit=2)
+    clock.now += 29
+    assert drain(queue) == []
+    clock.now += 1
+    assert drain(queue) == ["a"]
+    queue.forget("a")
+    queue.add("a")
+    assert drain(queue) == ["a"]

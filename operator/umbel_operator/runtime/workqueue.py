@@ -44,6 +44,8 @@ class WorkQueue(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._order = 0
         self._failures: dict[K, int] = {}
+        #: Until when the API server does not want to hear of a key, whoever else adds it meanwhile.
+        self._not_before: dict[K, float] = {}
         self._tokens, self._tokens_at = RETRY_BURST, clock()
         self._picks = 0
         self._wake = asyncio.Event()
@@ -57,6 +59,10 @@ class WorkQueue(Generic[K]):
         """
         if key in self._in_work:
             self._dirty.add(key)
+            return
+        rest = self._not_before.get(key, 0.0) - self._clock()
+        if rest > 0:
+            self.add_after(key, rest)
             return
         if background and key not in self._ready:
             self._background.setdefault(key, self._clock())
@@ -90,6 +96,8 @@ class WorkQueue(Generic[K]):
         wait = min(LAST_WAIT, FIRST_WAIT * 2.0 ** min(failures, 16))
         wait *= 1 + JITTER * (2 * self._rng() - 1)
         wait = max(min(LAST_WAIT, max(FIRST_WAIT, wait)), at_least or 0.0, self._take_token())
+        if at_least:
+            self._not_before[key] = self._clock() + at_least
         self.retries += 1
         self.add_after(key, wait)
         return wait
@@ -97,10 +105,11 @@ class WorkQueue(Generic[K]):
     def forget(self, key: K) -> None:
         """Start the waits of a key anew: it succeeded."""
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
 
     def clear(self) -> None:
         """Forget all keys that are not in work."""
-        for lane in (self._ready, self._background, self._due, self._quiet, self._failures):
+        for lane in (self._ready, self._background, self._due, self._quiet, self._failures, self._not_before):
             lane.clear()
         self._heap.clear()
         self._dirty.clear()
