@@ -62,6 +62,8 @@ class ApiProxy:
         self.answers: Counter[int] = Counter()
         #: Asked for each request; None passes it on.
         self.fault: Callable[[Seen], Fault | None] = lambda seen: None
+        #: Asked for each request; anything but None is answered in the place of the API server.
+        self.answer: Callable[[Seen], dict[str, Any] | None] = lambda seen: None
         #: The API server is out of reach: connections are broken, and new ones refused.
         self._away = False
         self._flowing = asyncio.Event()
@@ -131,6 +133,8 @@ class ApiProxy:
         self.seen.append(seen)
         if fault is not None and not fault.after:
             return self._fail(request, fault)
+        if (body := self.answer(seen)) is not None:
+            return web.json_response(body, status=int(body.get("code", 200)))
         task = asyncio.current_task()
         assert task is not None
         self._streams.add(task)

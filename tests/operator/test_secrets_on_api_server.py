@@ -84,7 +84,11 @@ def test_a_planted_secret_is_nowhere(with_api_server: WithServer, tmp_path: Path
             for name in ("refused", "unknown", "quantity", "taken"):
                 await until(f"{name} to be refused", lambda n=name: told(n), 60)  # type: ignore[misc]
             await until("an event", lambda: some(api, namespace))
-            found = [obj for kind in (*OWN, DEPLOYMENTS, CONFIGMAPS, SERVICES, EVENTS) for obj in await api.list_all(kind, namespace)]
+            found = [
+                obj
+                for kind in (*OWN, DEPLOYMENTS, CONFIGMAPS, SERVICES, EVENTS)
+                for obj in await api.list_all(kind, namespace)
+            ]
             assert {obj["kind"] for obj in found} >= {"Broker", "WorkerPool", "Deployment", "ConfigMap", "Event"}
             texts = [(place, json.dumps(what)) for obj in found for place, what in said_by(obj)]
             texts += [("metrics", (await one.ask("/metrics"))[1]), ("log", one.log())]
