@@ -1,6 +1,7 @@
 """A real API server for the tests that need one: a control plane without nodes is enough."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
@@ -9,7 +10,8 @@ import pytest
 
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.connect import load_configuration
-from umbel_operator.kube.resources import NAMESPACES
+from umbel_operator.kube.errors import GoneError
+from umbel_operator.kube.resources import BROKERS, NAMESPACES, TASKQUEUES
 from umbel_operator.kube.transport import Transport
 
 #: Names a kubeconfig; not KUBECONFIG, so that a plain test run never touches the cluster that somebody works with.
@@ -18,6 +20,16 @@ VARIABLE = "UMBEL_TEST_KUBECONFIG"
 API_SERVER = os.environ.get(VARIABLE)
 
 Use = Callable[[Api, str], Awaitable[None]]
+
+
+async def _released(api: Api, namespace: str) -> None:
+    """Take off the finalizers that an operator which is gone has left: the namespace could not go."""
+    for kind in (BROKERS, TASKQUEUES):
+        # Gone: the kind is not installed, or the object went by itself.
+        with contextlib.suppress(GoneError):
+            for obj in await api.list_all(kind, namespace):
+                if obj["metadata"].get("finalizers"):
+                    await api.merge_patch(kind, namespace, obj["metadata"]["name"], {"metadata": {"finalizers": None}})
 
 
 @pytest.fixture
@@ -36,6 +48,7 @@ def with_api_server(monkeypatch: pytest.MonkeyPatch) -> Callable[[Use], None]:
             await use(api, namespace)
         finally:
             await api.delete(NAMESPACES, None, namespace)
+            await _released(api, namespace)
             await transport.close()
 
     return lambda use: asyncio.run(run(use))

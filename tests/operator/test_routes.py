@@ -93,16 +93,30 @@ def test_a_trigger_annotation_is_rendered(cache: Cache) -> None:
 
 
 def test_a_queue_that_comes_or_goes_concerns_its_pools_schedules_and_rivals(cache: Cache) -> None:
-    cache.apply("ADDED", queue("other"))
+    rival, sender, stranger = queue("rival"), queue("sender"), queue("stranger")
+    rival["spec"] = {**rival["spec"], "queueName": "mail"}
+    sender["spec"] = {**sender["spec"], "deadLetter": {"policy": "Forward", "queueRef": {"name": "mail"}}}
+    for known in (rival, sender, stranger):
+        cache.apply("ADDED", known)
     expected = {
         ("TaskQueue", "mail", NOW),
-        ("TaskQueue", "other", NOW),
+        ("TaskQueue", "rival", NOW),
+        ("TaskQueue", "sender", NOW),
         ("Broker", "default", LATER),
         ("WorkerPool", "mailers", NOW),
         ("Schedule", "nightly", NOW),
     }
     assert routed(cache, None, queue("mail")) == expected
     assert routed(cache, queue("mail"), None) == expected
+
+
+@pytest.mark.parametrize(
+    "made", [queue("mail"), pool("mailers", "mail"), schedule("nightly", "mail")], ids=lambda m: m["kind"]
+)
+def test_what_the_status_of_one_resource_says_concerns_no_other(cache: Cache, made: Any) -> None:
+    """Given thousands of resources, when each gets its first conditions, then each is looked at once more, and not all for each."""
+    after = {**made, "status": condition("True", "Ready")}
+    assert routed(cache, made, after) == {(made["kind"], made["metadata"]["name"], NOW)}
 
 
 def test_a_pool_concerns_the_queues_that_it_serves_or_served(cache: Cache) -> None:

@@ -117,7 +117,7 @@ class App:
             listed=self._listed,
         )
         self._intake.connect(self._poller, self._lister)
-        self._intake.attentive = self._election is None
+        self._in_charge = self._election is None
         self._world = World(self.cache, views, self._poller, options.settings)
         reconciler = Reconciler(
             Namespaces(api, self.cache, self._intake.release),
@@ -190,12 +190,12 @@ class App:
             return
         await self._lister.stop()
         self.cache.doubt()
-        self._intake.attentive = True
+        self._in_charge = True
         self._lister.start()
 
     async def _end(self) -> None:
         """Lay down the work; the cache stays fresh."""
-        self._intake.attentive = False
+        self._in_charge = self._intake.attentive = False
         await self._workers.stop()
         await self._poller.stop()
         await self._goners.stop()
@@ -203,10 +203,11 @@ class App:
         self._world.clear()
 
     def _listed(self, resource: Resource, periodic: bool) -> None:
-        if not self._intake.attentive:
+        if not self._in_charge:
             return
         if self.cache.synced and not self._workers.started:
             logger.info("synced", extra={str(r.plural): self.cache.count(r) for r in OWN})
+            self._intake.attentive = True
             for own in OWN:
                 self._intake.add_all(own)
             self._intake.follow()

@@ -59,8 +59,8 @@ class Intake:
         self._goners = goners
         self._metrics = metrics
         self._operator_class = operator_class
-        #: Whether this operator works, or only keeps its knowledge fresh to work as soon as it must.
-        self.attentive = True
+        #: Whether changes set anything in motion: not before all was listed, and not while another operator works.
+        self.attentive = False
         self._poller: BeatPoller
         self._lists: Lists
 

@@ -41,7 +41,7 @@ def routes_of(change: Change, cache: Cache) -> Iterator[Route]:
 
 def _of_broker(change: Change, cache: Cache) -> Iterator[Route]:
     yield key_of(change.object), When.NOW
-    if not _matters_to_others(change, ("loadedRevision", "configRevision", "keyPrefix")):
+    if not (_matters_to_others(change) or _tells_others(change, ("loadedRevision", "configRevision", "keyPrefix"))):
         return
     namespace, name = _place(change.object)
     for resource in (TASKQUEUES, WORKERPOOLS):
@@ -69,8 +69,10 @@ def _of_queue(change: Change, cache: Cache) -> Iterator[Route]:
     for schedule in cache.all(SCHEDULES, namespace):
         if schedule_queue(schedule) == name:
             yield key_of(schedule), When.NOW
+    # One of several with the same queueName wins, and some send their dead tasks here: with thousands of queues no others
+    # may be looked at, or each start would look at all of them for each of them.
     for other in cache.all(TASKQUEUES, namespace):
-        if broker_of(other) == broker and _place(other)[1] != name:
+        if _place(other)[1] != name and (_dead_letters_to(other) == name or _rivals(other, change)):
             yield key_of(other), When.NOW
 
 
@@ -143,6 +145,22 @@ def pool_queues(pool: Mapping[str, Any]) -> Iterable[str]:
     return [str(queue.get("name")) for queue in (pool.get("spec") or {}).get("queues") or ()]
 
 
+def queue_name(queue: Mapping[str, Any]) -> str:
+    """Tell the effective name of a TaskQueue."""
+    return str((queue.get("spec") or {}).get("queueName") or _place(queue)[1])
+
+
+def _rivals(queue: Json, change: Change) -> bool:
+    """Tell whether a TaskQueue has the queueName, in the same Broker, that another one had or has."""
+    mine = (broker_of(queue), queue_name(queue))
+    return any(mine == (broker_of(obj), queue_name(obj)) for obj in (change.old, change.new) if obj is not None)
+
+
+def _dead_letters_to(queue: Json) -> str | None:
+    ref = ((queue.get("spec") or {}).get("deadLetter") or {}).get("queueRef") or {}
+    return ref.get("name")
+
+
 def schedule_queue(schedule: Mapping[str, Any]) -> str:
     """Name the TaskQueue of a Schedule."""
     return str(((schedule.get("spec") or {}).get("queueRef") or {}).get("name"))
@@ -153,17 +171,20 @@ def _broker_of_schedule(schedule: Json, cache: Cache) -> str | None:
     return broker_of(queue) if queue is not None else None
 
 
-def _matters_to_others(change: Change, status_keys: Iterable[str] = ()) -> bool:
-    """Tell whether more has changed than numbers of the status."""
+def _matters_to_others(change: Change) -> bool:
+    """Tell whether more has changed than the status: nobody but the resource itself looks at that, a Broker's aside."""
     old, new = change.old, change.new
     if old is None or new is None or old["metadata"].get("uid") != new["metadata"].get("uid"):
         return True
-    if any(
+    return any(
         old["metadata"].get(part) != new["metadata"].get(part)
         for part in ("generation", "deletionTimestamp", "annotations", "finalizers")
-    ):
-        return True
-    was, now = old.get("status") or {}, new.get("status") or {}
+    )
+
+
+def _tells_others(change: Change, status_keys: Iterable[str]) -> bool:
+    """Tell whether the status says more than before but for other numbers."""
+    was, now = ((obj or {}).get("status") or {} for obj in (change.old, change.new))
     return _verdicts(was) != _verdicts(now) or any(was.get(key) != now.get(key) for key in status_keys)
 
 
