@@ -89,10 +89,12 @@ def resources(pools: int, schedules: int) -> Iterable[Json]:
 
 
 async def fill(api: Api, pools: int, schedules: int) -> None:
-    """Make the namespace and all in it, with no operator there."""
+    """Make the namespace and all in it, with no operator there; one that was kept is taken as it is."""
     for file in sorted((ROOT / "crds").glob("*.yaml")):
         await api.apply(yaml.safe_load(file.read_text(encoding="utf-8")))
     await until("the kinds to be served", lambda: _served(api), 60)
+    if await api.get(NAMESPACES, None, NAMESPACE) is not None:
+        return
     await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     gate = asyncio.Semaphore(AT_ONCE)
 

@@ -162,3 +162,48 @@ def test_an_event_that_cannot_be_taken_in_is_counted_and_answered_with_a_list(
         assert "event_not_taken_in" in caplog.text
 
     with_api_server(use)
+
+
+def test_an_operator_that_starts_anew_writes_nothing_where_nothing_changed(with_api_server: WithServer) -> None:
+    """Given everything as one operator left it, when another starts, then it writes nothing; what was edited, it repairs."""
+
+    async def use(api: Api, namespace: str) -> None:
+        async with operator(api, namespace) as app:
+            await filled(api, namespace)
+            await until("the index", lambda: api.get(CONFIGMAPS, namespace, "default-config-index"))
+            await until("the workers", lambda: api.get(DEPLOYMENTS, namespace, "mail-worker"))
+            await until("no write for four seconds", lambda: quiet(app, 4.0), 60)
+        before = await api.get(DEPLOYMENTS, namespace, "mail-worker")
+        async with operator(api, namespace) as app:
+            await until("a look at every kind", lambda: looked(app), 30)
+            await until("no write for three seconds", lambda: quiet(app, 3.0), 30)
+            assert children_written(app) == 0
+        assert await api.get(DEPLOYMENTS, namespace, "mail-worker") == before
+        await api.merge_patch(DEPLOYMENTS, namespace, "mail-worker", {"spec": {"replicas": 7}})
+        async with operator(api, namespace):
+
+            async def undone() -> bool | None:
+                live = await api.get(DEPLOYMENTS, namespace, "mail-worker")
+                return (live is not None and live["spec"]["replicas"] == 1) or None
+
+            await until("one replica again", undone)
+
+    with_api_server(use)
+
+
+async def looked(app: App) -> bool | None:
+    samples = [s for m in app.metrics.reconciles.collect() for s in m.samples if s.name.endswith("_total")]
+    return {s.labels["kind"] for s in samples} >= {"Broker", "TaskQueue", "WorkerPool", "Schedule"} or None
+
+
+def children_written(app: App) -> float:
+    """Count the writes of anything but statuses and events."""
+    samples = [s for m in app.metrics.requests.collect() for s in m.samples if s.name.endswith("_total")]
+    others = ("services/proxy", "events")
+    return sum(
+        s.value
+        for s in samples
+        if s.labels["verb"] in ("post", "patch", "delete", "create")
+        and s.labels["resource"] not in others
+        and not s.labels["resource"].endswith("/status")
+    )

@@ -96,6 +96,7 @@ def test_after_a_kill_the_other_goes_on_and_nobody_writes_twice(with_api_server:
             other = 1 - leader
             await filled(api, namespace)
             await deployed(api, namespace, "mail")
+            await until("beat", lambda: api.get(DEPLOYMENTS, namespace, "default-beat"), 40)
             assert both.work(other) == []
             await both.operators[leader].kill()
             killed = time.monotonic()

@@ -31,6 +31,9 @@ ANNOTATION_CONFIG_SERIAL: Final = f"{GROUP}/config-serial"
 #: On a Deployment: hash of the pod template that the operator built.
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
 
+#: On every child: hash of what the operator last applied, so that one which starts anew need not apply it again.
+ANNOTATION_APPLIED_HASH: Final = f"{GROUP}/applied-hash"
+
 #: On a pod: Kubernetes' own, by which a Deployment chooses the pods to remove.
 ANNOTATION_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 

@@ -21,7 +21,7 @@ from umbel_operator.kube.events import Recorder
 from umbel_operator.kube.resources import MADE_BY_US, resource_of
 from umbel_operator.plan.model import Action, Apply, Delete, Failure, FailureReason, Manifest, Patch, Ref
 from umbel_operator.runtime.cache import Cache
-from umbel_operator.runtime.ledger import Ledger, differs
+from umbel_operator.runtime.ledger import Ledger, differs, stamped
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Executor:
                 return await self._patch(owner, action)
 
     async def _apply(self, owner: Json, action: Apply) -> bool:
-        wanted = dict(action.manifest)
+        wanted = stamped(action.manifest)
         ref = action.ref
         live = self._cache.get(resource_of(wanted), ref.namespace, ref.name)
         if live is not None and _is_controlled_by(live, owner):

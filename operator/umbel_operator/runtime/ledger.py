@@ -1,11 +1,13 @@
 """Remember what the last apply of each child sent and got, so that an apply that would change nothing is left out."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from umbel_operator.api.names import ANNOTATION_APPLIED_HASH
 from umbel_operator.kube.errors import Json
 from umbel_operator.plan.model import Manifest, Ref
 
@@ -27,6 +29,10 @@ class Ledger:
     def is_current(self, wanted: Manifest, live: Manifest) -> bool:
         """Tell whether the last apply sent exactly this, and nobody has touched what it got since."""
         applied = self._applied.get(Ref.of(wanted))
+        if applied is None and _holds(live, wanted):
+            # Applied by an operator before this one: the hash tells that it sent no other field, and no field was edited.
+            self.note(wanted, live)
+            return True
         return (
             applied is not None
             and applied.uid == live["metadata"].get("uid")
@@ -35,7 +41,7 @@ class Ledger:
             and _holds_metadata(live["metadata"], wanted["metadata"])
         )
 
-    def note(self, wanted: Manifest, answer: Json) -> None:
+    def note(self, wanted: Manifest, answer: Manifest) -> None:
         """Remember an apply and its answer."""
         uid = str(answer["metadata"].get("uid"))
         self._applied[Ref.of(wanted)] = _Applied(uid, _digest(wanted), _content(answer))
@@ -43,6 +49,13 @@ class Ledger:
     def forget(self, ref: Ref) -> None:
         """Drop what is known of a child that is gone."""
         self._applied.pop(ref, None)
+
+
+def stamped(manifest: Manifest) -> Json:
+    """Add the hash of a manifest to its annotations."""
+    metadata = manifest["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), ANNOTATION_APPLIED_HASH: _digest(manifest).hex()[:32]}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
 def differs(before: Manifest, after: Manifest) -> bool:
@@ -63,6 +76,32 @@ def _content(live: Manifest) -> Any:
 
 def _digest(value: Any) -> bytes:
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _holds(live: Manifest, wanted: Manifest) -> bool:
+    """Tell whether a live object has the hash of what is wanted, and every field as it is wanted."""
+    if ANNOTATION_APPLIED_HASH not in (wanted["metadata"].get("annotations") or {}):
+        return False
+    parts = wanted.keys() - {"metadata", "apiVersion", "kind"}
+    return _holds_metadata(live["metadata"], wanted["metadata"]) and all(
+        _contains(live.get(part), wanted[part]) for part in parts
+    )
+
+
+def _contains(live: Any, wanted: Any) -> bool:
+    """Tell whether a value is as wanted, but for fields that the API server or others have added to objects.
+
+    What it cannot tell to be the same (a quantity spelled differently, a longer list) counts as different.
+    """
+    if isinstance(wanted, Mapping):
+        # The API server leaves out some zeros.
+        return isinstance(live, Mapping) and all(
+            _contains(live[name], item) if name in live else (item == 0 and type(item) is int)
+            for name, item in wanted.items()
+        )
+    if isinstance(wanted, list | tuple):
+        return isinstance(live, list) and len(live) == len(wanted) and all(map(_contains, live, wanted))
+    return bool(live == wanted)
 
 
 def _holds_metadata(live: Manifest, wanted: Manifest) -> bool:
