@@ -207,7 +207,14 @@ def test_http(redis_server: RedisServer, mounted: MountedConfig, start_beat: Sta
     assert state["lastScheduleTime"] < state["nextScheduleTime"]
     assert state["activeRuns"] >= 1
     eventually(lambda: beat.status()["queues"]["mail"]["ready"] >= 2)
-    assert set(beat.status()["queues"]["mail"]) == {"ready", "delayed", "inFlight", "dead", "oldestAgeSeconds"}
+    assert set(beat.status()["queues"]["mail"]) == {
+        "ready",
+        "parked",
+        "delayed",
+        "inFlight",
+        "dead",
+        "oldestAgeSeconds",
+    }
     code, _, body = beat.get("/v1/pools/reports")
     assert code == 200
     found = json.loads(body)
