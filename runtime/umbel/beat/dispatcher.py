@@ -14,7 +14,7 @@ from umbel.beat.runs import LeadLost, Outcome, QueueSide, Runs
 from umbel.beat.track import CLOCK_JUMP, Track, due_moment, take_up
 from umbel.beat.turn import Turn
 from umbel.clock import Clock
-from umbel.redis.schedules import ScheduleStore
+from umbel.redis.schedules import Progress, ScheduleStore
 from umbel.schedules.slots import due_slots
 
 log = logging.getLogger("umbel.beat")
@@ -23,9 +23,8 @@ log = logging.getLogger("umbel.beat")
 MAX_SLEEP = 1.0
 #: Schedules that are dealt with in one go.
 AT_ONCE = 100
-#: Seconds after which the time to live of every schedule's state is renewed, and how many at once.
+#: Seconds after which the time to live of every schedule's state is renewed.
 REFRESH_EVERY = 86400.0
-REFRESH_CHUNK = 50
 #: Seconds between two looks for runs that were lost with their queue.
 LOST_EVERY = 60.0
 
@@ -124,15 +123,15 @@ class Dispatcher:
         entries = self._incoming
         now = self._now()
         states = self._store.load(entries)
-        tracks = {}
-        for number, (uid, entry) in enumerate(entries.items()):
-            if number % REFRESH_CHUNK == 0 and not self.lease.hold():
+        tracks, changed = {}, []
+        for uid, entry in entries.items():
+            tracks[uid] = track = take_up(entry, states[uid], self._tracks.get(uid), now)
+            if track.changes or states[uid].number("cursor") != to_ms(track.cursor):
+                changed.append((entry, track))
+        for start in range(0, len(changed), AT_ONCE):
+            if not self.lease.hold():
                 raise LeadLost
-            track = take_up(entry, states[uid], self._tracks.get(uid), now)
-            stored = states[uid].number("cursor")
-            if track.changes or stored != to_ms(track.cursor):
-                self._write(entry, track, {})
-            tracks[uid] = track
+            self._write(changed[start : start + AT_ONCE])
         self._tracks, self._entries, self._epoch = tracks, entries, self.lease.epoch
         self._rebuild()
         log.info("beat.schedules", extra={"source": self.lease.source, "schedules": len(entries)})
@@ -220,14 +219,16 @@ class Dispatcher:
         if outcome in (Outcome.ENQUEUED, Outcome.DEDUPLICATED):
             fields.update(enqueued=to_ms(self._now()), task=detail)
         track.handled = token
-        self._write(entry, track, fields)
+        track.changes.update(fields)
+        self._write([(entry, track)])
 
-    def _write(self, entry: Entry, track: Track, fields: dict[str, str | int | None], missed: int = 0) -> None:
+    def _write(self, pairs: Sequence[tuple[Entry, Track]]) -> None:
         """Write the mirror. It comes after what it mirrors: lost with a crash, it makes a run be asked for twice, no more."""
-        self._store.advance(
-            entry.uid, to_ms(track.cursor), {**track.changes, **fields}, ttl=track.memory(entry), missed=missed
+        self._store.advance_many(
+            [Progress(entry.uid, to_ms(track.cursor), track.changes, track.memory(entry)) for entry, track in pairs]
         )
-        track.changes = {}
+        for _, track in pairs:
+            track.changes = {}
 
     def _refresh(self) -> None:
         """Renew the time to live of what Redis keeps of each schedule, a few at a time."""
@@ -236,10 +237,9 @@ class Dispatcher:
                 return
             self._refreshed = self._clock.monotonic()
             self._to_refresh = list(self._entries)
-        for uid in self._to_refresh[-REFRESH_CHUNK:]:
-            if uid in self._entries:
-                self._write(self._entries[uid], self._tracks[uid], {})
-        del self._to_refresh[-REFRESH_CHUNK:]
+        uids = self._to_refresh[-AT_ONCE:]
+        self._write([(self._entries[uid], self._tracks[uid]) for uid in uids if uid in self._entries])
+        del self._to_refresh[-AT_ONCE:]
 
     def _search_lost(self) -> None:
         if self._clock.monotonic() - self._searched >= LOST_EVERY:

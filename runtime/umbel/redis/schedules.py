@@ -36,7 +36,7 @@ _advance = Script("schedule_advance")
 
 @dataclass(slots=True)
 class StoredState:
-    """What Redis knows of one schedule. ``fields`` as `ScheduleStore.advance` wrote them; ``active`` run ids."""
+    """What Redis knows of one schedule. ``fields`` as `ScheduleStore.advance_many` wrote them; ``active`` run ids."""
 
     fields: dict[str, str] = field(default_factory=dict)
     active: int = 0
@@ -252,12 +252,6 @@ class ScheduleStore:
         names += (own.fair, own.clocks, own.inflight, own.dropped, own.park)
         life, delay = int(push.ttl * 1000), full_milliseconds(push.delay)
         return names, (keys.LAYOUT, source, epoch, life, push.task_id, push.payload, delay)
-
-    def advance(
-        self, uid: str, cursor_ms: int, fields: Mapping[str, str | int | None], *, ttl: float, missed: int = 0
-    ) -> bool:
-        """Write down how far a schedule was dealt with; see `advance_many`."""
-        return self.advance_many([Progress(uid, cursor_ms, fields, ttl, missed)])[0]
 
     def advance_many(self, made: Sequence[Progress]) -> list[bool]:
         """Write down how far schedules were dealt with, each unless a later cursor stands there; False for those."""
