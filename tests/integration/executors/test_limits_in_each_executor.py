@@ -73,7 +73,7 @@ def test_what_cannot_be_interrupted_can_be_terminated(bench: Bench) -> None:
 
 def test_a_revoked_task_does_not_start(bench: Bench) -> None:
     # Given a worker that knows a task is revoked before it can be fetched
-    result = bench.send("hold", "revoked", str(bench.folder), countdown=1.0)
+    result = bench.send("hold", "revoked", str(bench.folder), countdown=2.0)
     result.revoke()
     with pytest.raises(TaskRevokedError, match="revoked"):
         result.get(timeout=20)

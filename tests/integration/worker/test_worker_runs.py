@@ -138,7 +138,7 @@ def test_an_ignored_result_is_not_stored(app: Umbel, redis_server: RedisServer, 
 
 
 def test_a_revoked_task_does_not_run(app: Umbel, tmp_path: Path) -> None:
-    result = app.send_task(S + "work", (1,), countdown=0.7)
+    result = app.send_task(S + "work", (1,), countdown=2.0)
     result.revoke()
     with pytest.raises(TaskRevokedError):
         result.get(timeout=10)
