@@ -130,13 +130,14 @@ class Runner:
             may_go, ended, has_place = self._pass(delivery, message, limits, ended, child)
             if not may_go:
                 return None
+        begins = ended is None and not traits.acks_late
         if ended is None:
-            if not traits.acks_late and not child.begin(delivery):
+            if begins and not child.begin(delivery):
                 return None
             ended = self._execute(delivery, message, child, traits)
         elif self._has_mourners(message, ended, child, delivery):
             self._mourn(delivery, ended, traits, child)
-        return self._report(delivery, ended, child, has_place, once=not traits.acks_late)
+        return self._report(delivery, ended, child, has_place, begun=begins)
 
     async def run_async(
         self, delivery: Delivery, child: Child, begin: Callable[[], Steered], aside: Aside
@@ -164,15 +165,16 @@ class Runner:
             may_go, ended, has_place = await aside(self._pass, delivery, message, limits, ended, child)
             if not may_go:
                 return None
+        begins = ended is None and not traits.acks_late
         if ended is None:
-            if not traits.acks_late and not await aside(child.begin, delivery):
+            if begins and not await aside(child.begin, delivery):
                 return None
             ended = await self._execute_async(delivery, message, child, traits, begin())
         elif self._has_mourners(message, ended, child, delivery):
             await aside(self._mourn, delivery, ended, traits, child)
         if ended.kind is Kind.DEAD:
-            return await aside(self._report, delivery, ended, child, has_place, once=not traits.acks_late)
-        return self._report(delivery, ended, child, has_place, once=not traits.acks_late)
+            return await aside(self._report, delivery, ended, child, has_place, begun=begins)
+        return self._report(delivery, ended, child, has_place, begun=begins)
 
     # Before it runs
 
@@ -308,20 +310,20 @@ class Runner:
     # After it ran
 
     def _report(
-        self, delivery: Delivery, ended: Execution, child: Child, has_place: bool, *, once: bool = False
+        self, delivery: Delivery, ended: Execution, child: Child, has_place: bool, *, begun: bool = False
     ) -> Outcome:
         """Log how a delivery ended, and return that for the broker.
 
         Args:
-            once: its message is marked as begun (``acks_late=False``): as it is, it must not go back.
+            begun: its message was marked before it ran (``acks_late=False``): as it is, it must not go back.
         """
         if ended.kind is Kind.DEAD:
             told = lastrites.prepare(self._app, delivery, ended, now=child.now())
             ended = (
-                told if told.kind is not Kind.GIVE_BACK or not once else ended
+                told if told.kind is not Kind.GIVE_BACK or not begun else ended
             )  # else a dead letter without its story
         self._tell(ended)
-        if once and ended.kind is Kind.GIVE_BACK:  # the task asked for another run: one that has not begun
+        if begun and ended.kind is Kind.GIVE_BACK:  # the task asked for another run: one that has not begun
             ended = replace(ended, kind=Kind.RETRY, retry=replace(ended.message, nonce=new_nonce()))
         outcome = ended.outcome(delivery.tag, self._ttl_of(delivery.queue))
         outcome.place = has_place

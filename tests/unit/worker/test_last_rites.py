@@ -174,6 +174,23 @@ def test_while_the_broker_is_away_the_message_goes_back_uncharged(app: Umbel, mo
     assert _reason(app)["reason"] == "Rejected"
 
 
+def test_a_message_that_may_not_begin_waits_for_its_story_though_its_task_runs_at_most_once(
+    app: Umbel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(queue: str, payload: bytes) -> PostMortem:
+        raise OperationalError("Redis cannot be reached")
+
+    message = Message({"id": "a", "task": "refuse_early"}, b"[[],{}]", lost=3)
+    app.broker.publish("default", [Outgoing(message.encode(), "a")])
+    with monkeypatch.context() as patch:
+        patch.setattr(app.broker, "post_mortem", away)
+        patch.setattr(lastrites, "REQUEUE_PAUSE", 0.05)
+        InMemoryWorker(app).run()
+    assert app.broker.info("default").dead == 0
+    InMemoryWorker(app).run(wait=5)
+    assert _reason(app)["reason"] == "MaxDeliveries"
+
+
 def test_long_texts_are_cut(app: Umbel) -> None:
     @app.task(name="verbose")
     def verbose() -> None:
