@@ -88,6 +88,11 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     )
     child.send_figures = figures.send
     app.child_started()
+    _serve(child, figures)
+
+
+def _serve(child: Child | Crew, figures: Figures) -> None:
+    """Run a child to its end, between the signals that tell of it, and leave nothing unwritten."""
     signals.worker_process_init.send()
     try:
         child.run()
