@@ -76,7 +76,8 @@ class Request:
 
     def most_retries(self, usual: int | None) -> int | None:
         """Return how often this message may be retried, None for no bound; ``usual`` is what its task says."""
-        return self._header("max_retries", getattr(self, "_queue_retries", usual))  # type: ignore[no-any-return]
+        most: int | None = self._header("max_retries", getattr(self, "_queue_retries", usual))
+        return most
 
     def _header(self, name: str, default: Any = None) -> Any:
         return default if self._message is None else self._message.headers.get(name, default)
