@@ -48,6 +48,17 @@ class Burst:
     redis_cpu: float
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a run showed: the first burst, which warms up, then the others; memory of beat in MiB."""
+
+    schedules: int
+    first: Burst
+    bursts: list[Burst]
+    beat_rss_mib: float
+    machine: dict[str, object]
+
+
 def definitions(count: int, directory: Path) -> None:
     """Write the directory that beat reads."""
     digests = {}
@@ -124,7 +135,7 @@ class Watch:
         return cpu_seconds(self._beat.pid), cpu_seconds(self._server.process.pid)
 
 
-def measure(count: int, bursts: int) -> dict[str, object]:
+def measure(count: int, bursts: int) -> Measured:
     """Return the figures."""
     with tempfile.TemporaryDirectory() as folder, fresh_server(Path(folder)) as server:
         config = Path(folder, "config")
@@ -139,13 +150,7 @@ def measure(count: int, bursts: int) -> dict[str, object]:
             held = memory(beat.pid)
         finally:
             beat.stop()
-    return {
-        "schedules": count,
-        "first": asdict(warm_up),
-        "bursts": [asdict(burst) for burst in found],
-        "beat_rss_mib": round(held.rss / 1024, 1),
-        "machine": describe(),
-    }
+    return Measured(count, warm_up, found, round(held.rss / 1024, 1), describe())
 
 
 def main() -> int:
@@ -164,14 +169,14 @@ def main() -> int:
     out = sys.stdout.write
     out(f"{options.schedules} Schedules due in the same second; load {before} before, {load()} after\n\n")
     out("| burst | runs | median | p99 | last | processor: beat | Redis |\n|---|---|---|---|---|---|---|\n")
-    for number, burst in enumerate(found["bursts"], 1):  # type: ignore[arg-type, var-annotated]
+    for number, burst in enumerate(found.bursts, 1):
         out(
-            f"| {number} | {burst['runs']} | {burst['median']} s | {burst['p99']} s | {burst['worst']} s "
-            f"| {burst['beat_cpu']} s | {burst['redis_cpu']} s |\n"
+            f"| {number} | {burst.runs} | {burst.median} s | {burst.p99} s | {burst.worst} s "
+            f"| {burst.beat_cpu} s | {burst.redis_cpu} s |\n"
         )
-    out(f"\nbeat holds {found['beat_rss_mib']} MiB\n")
+    out(f"\nbeat holds {found.beat_rss_mib} MiB\n")
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2))
+        options.json.write_text(json.dumps(asdict(found), indent=2))
     return 0
 
 
