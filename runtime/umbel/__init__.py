@@ -22,7 +22,7 @@ from umbel.errors import (
     UmbelError,
 )
 from umbel.globals import current_app, current_task
-from umbel.result import AsyncResult, EagerResult
+from umbel.result import AsyncResult, EagerResult, GroupResult, ResultSet, result_from_tuple
 from umbel.sharing import shared_task
 from umbel.task import Task
 
@@ -34,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncResult",
     "EagerResult",
+    "GroupResult",
     "Ignore",
     "ImproperlyConfigured",
     "MaxRetriesExceededError",
@@ -41,6 +42,7 @@ __all__ = [
     "OperationalError",
     "PublishUncertain",
     "Reject",
+    "ResultSet",
     "Retry",
     "SoftTimeLimitExceeded",
     "Task",
@@ -55,6 +57,7 @@ __all__ = [
     "current_task",
     "errors",
     "get_task_logger",
+    "result_from_tuple",
     "shared_task",
     "states",
 ]

@@ -21,7 +21,8 @@ from umbel.imports import ModuleMissing, import_module
 from umbel.options import REPLICATED, CallOptions, TaskOptions, check_arguments
 from umbel.record import Record
 from umbel.registry import TaskRegistry
-from umbel.result import AsyncResult
+from umbel.result import AsyncResult, GroupResult, ResultSet, result_from_tuple
+from umbel.result.group import bound_to
 from umbel.routing import queues_in
 from umbel.shards import pick, shard_names
 from umbel.sharing import share_with
@@ -293,9 +294,22 @@ class Umbel:
             return task.delay(*args, **kwargs)
         return task.apply_async(args, kwargs, **cast(CallOptions, options))
 
-    def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
-        """Return the result of an earlier call by its id."""
-        return AsyncResult(task_id, self)
+    def AsyncResult(self, task_id: str, **more: Any) -> AsyncResult[Any]:  # noqa: N802 - Celery's name
+        """Return the result of an earlier call by its id; see `umbel.AsyncResult` for what else it takes."""
+        return AsyncResult(task_id, app=self, **more)
+
+    def ResultSet(self, results: Iterable[Any] = ()) -> ResultSet[Any]:  # noqa: N802 - Celery's name
+        """Return results of this app as a set."""
+        return ResultSet(results, app=self)
+
+    @property
+    def GroupResult(self) -> type[GroupResult[Any]]:  # noqa: N802 - Celery's name
+        """The class of results of groups, bound to this app: ``app.GroupResult.restore(id)``."""
+        return bound_to(self)
+
+    def result_from_tuple(self, form: Any) -> Any:
+        """Return the result that ``as_tuple()`` describes."""
+        return result_from_tuple(form, self)
 
     def store_state(self, task_id: str, state: str, meta: Any, *, attempt: int = 0) -> bool:
         """Store a state that is not final, with data; False if the task has ended meanwhile, or a later attempt runs."""

@@ -109,6 +109,10 @@ class TimeoutError(TaskError, builtins.TimeoutError):
     """The result did not arrive in the given time."""
 
 
+class IncompleteStream(TaskError):
+    """A task has not ended, so that what descends from it is not known."""
+
+
 class MaxRetriesExceededError(TaskError):
     """The task was retried as often as its ``max_retries`` allows."""
 

@@ -282,7 +282,11 @@ def publish(app: Umbel, queue: str, message: Message, delay: float, *, replicate
             "headers take text, numbers, lists and dicts"
         ) from error
     result: AsyncResult[Any] = AsyncResult(
-        task_id, app, headers["task"], bool(headers.get("ignore_result")), headers.get("reply_to")
+        task_id,
+        task_name=headers["task"],
+        app=app,
+        ignored=bool(headers.get("ignore_result")),
+        inbox=headers.get("reply_to"),
     )
     batch = _batch()
     batch = batch and batch.of(app)

@@ -203,7 +203,7 @@ class Task(Generic[P, R]):
         if self.arguments is not None:
             self.arguments.check(self.name, args, kwargs)
         task_id, inbox = plan.send(args, kwargs)
-        return AsyncResult(task_id, app, self.name, plan.ignore_result, inbox)
+        return AsyncResult(task_id, None, self.name, app, ignored=plan.ignore_result, inbox=inbox)
 
     def apply_async(
         self,
@@ -280,7 +280,7 @@ class Task(Generic[P, R]):
 
     def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802 - Celery's name
         """Return the result of an earlier call by its id."""
-        return AsyncResult(task_id, self.app, self.name)
+        return AsyncResult(task_id, task_name=self.name, app=self.app)
 
     # -- inside of a run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -20,6 +21,9 @@ class Results(Protocol):
     def get(self, task_id: str) -> Record | None:
         """Return the stored record, or None."""
 
+    def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
+        """Return the stored records of several tasks, in order, read at once."""
+
     def store(self, task_id: str, record: Record, ttl: float) -> bool:
         """Write a record; False if a later attempt or a final state stands there (nothing was written)."""
 
@@ -34,6 +38,9 @@ class Results(Protocol):
         Re-reads the stored record after a reconnect and every 5 seconds, so that a reply which was lost only delays it.
         Cancel the future to stop waiting.
         """
+
+    def wait_many(self, tasks: Sequence[tuple[str, str | None]]) -> list[Future[Record]]:
+        """As `wait` for several tasks, each with what its message names in ``reply_to``: they are looked at together."""
 
     def wait_for(self, task_id: str, timeout: float | None = None, inbox: str | None = None) -> Record:
         """Wait in this thread until a record in a ready state is there, and return it.

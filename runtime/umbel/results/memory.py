@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from umbel.clock import SYSTEM_CLOCK, Clock
@@ -36,6 +37,9 @@ class MemoryResults:
         with self._store.locked() as store:
             return store.records.get(task_id, self._clock.time())
 
+    def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
+        return [self.get(task_id) for task_id in task_ids]
+
     def store(self, task_id: str, record: Record, ttl: float) -> bool:
         with self._store.locked() as store:
             return store.records.store(task_id, record.encode(), ttl, self._clock.time(), guarded=True)
@@ -48,6 +52,9 @@ class MemoryResults:
             future.add_done_callback(lambda done: self._abandon(task_id, done))
             store.records.wait(task_id, future, self._clock.time())
         return future
+
+    def wait_many(self, tasks: Sequence[tuple[str, str | None]]) -> list[Future[Record]]:
+        return [self.wait(task_id, inbox) for task_id, inbox in tasks]
 
     def wait_for(self, task_id: str, timeout: float | None = None, inbox: str | None = None) -> Record:
         future = self.wait(task_id, inbox)

@@ -87,7 +87,7 @@ def test_waiting_has_an_end(app: Umbel) -> None:
     with pytest.raises(
         TimeoutError, match=r"task never \(shop.add\) did not arrive within 0.05 seconds; the task goes on"
     ):
-        AsyncResult("never", app, "shop.add").get(timeout=0.05)
+        AsyncResult("never", task_name="shop.add", app=app).get(timeout=0.05)
     assert time.monotonic() - begun < 5
 
 
@@ -138,7 +138,7 @@ def test_a_task_must_not_wait_for_another(app: Umbel, way: str) -> None:
 
 
 def test_results_are_told_apart_by_their_ids(app: Umbel) -> None:
-    one, same, other = app.AsyncResult("1"), AsyncResult("1", app), app.AsyncResult("2")
+    one, same, other = app.AsyncResult("1"), AsyncResult("1", app=app), app.AsyncResult("2")
     assert one == same == "1"
     assert one != other
     assert len({one, same, other}) == 2

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
@@ -22,7 +22,7 @@ from umbel.redis import keys, scripts
 from umbel.redis.connection import RedisConnection, ServerRefused
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
-from umbel.results.redis.inbox import Inbox
+from umbel.results.redis.inbox import DRAIN, Inbox
 from umbel.results.redis.reading import read
 
 T = TypeVar("T")
@@ -51,6 +51,13 @@ class RedisResults:
         raw = self._run(lambda connection: connection.call(b"GET", keys.result(self._prefix, task_id)))
         return read(raw)
 
+    def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
+        found: list[Record | None] = []
+        for start in range(0, len(task_ids), DRAIN):
+            commands = [(b"GET", keys.result(self._prefix, task_id)) for task_id in task_ids[start : start + DRAIN]]
+            found += map(read, self._run(lambda connection, commands=commands: connection.call_many(commands)))  # type: ignore[misc]
+        return found
+
     def store(self, task_id: str, record: Record, ttl: float) -> bool:
         return self._run(lambda connection: store(connection, self._prefix, task_id, record, ttl))
 
@@ -64,9 +71,26 @@ class RedisResults:
             future.cancel()  # nobody will wait for it
             own.waiting.discard(task_id, future)
             raise
-        future.add_done_callback(lambda done: own.waiting.discard(task_id, done))
+        future.add_done_callback(partial(own.waiting.discard, task_id))
         own.serve()
         return future
+
+    def wait_many(self, tasks: Sequence[tuple[str, str | None]]) -> list[Future[Record]]:
+        own = self._own_inbox()
+        futures = [own.waiting.add(task_id) for task_id, _ in tasks]
+        try:
+            for start in range(0, len(tasks), DRAIN):
+                self._look_at(own, tasks[start : start + DRAIN])
+        except BaseException:
+            for (task_id, _), future in zip(tasks, futures, strict=True):
+                future.cancel()
+                own.waiting.discard(task_id, future)
+            raise
+        for (task_id, _), future in zip(tasks, futures, strict=True):
+            future.add_done_callback(partial(own.waiting.discard, task_id))
+        if futures:
+            own.serve()
+        return futures
 
     def wait_for(self, task_id: str, timeout: float | None = None, inbox: str | None = None) -> Record:
         until = None if timeout is None else time.monotonic() + timeout
@@ -116,6 +140,29 @@ class RedisResults:
                 raise
             own.waiting.look_soon(task_id)
             found = self.get(task_id)
+        self._note(own, task_id, found, told)
+
+    def _look_at(self, own: Inbox, tasks: Sequence[tuple[str, str | None]]) -> None:
+        """As `_look`, for many tasks at once."""
+        told = [task_id for task_id, inbox in tasks if inbox == own.client]
+        untold = [task_id for task_id, inbox in tasks if inbox != own.client]
+        for task_id, found in zip(told, self.get_many(told), strict=True):
+            self._note(own, task_id, found, True)
+        if not untold:
+            return
+        calls = [((keys.result(self._prefix, task_id),), self._watch_of(own.client)) for task_id in untold]
+        try:
+            answers = self._run(lambda connection: scripts.watch.run_many(connection, calls))
+        except ServerRefused as error:
+            if error.code != "OOM":
+                raise
+            for task_id in untold:
+                self._look(own, task_id, None)
+            return
+        for task_id, raw in zip(untold, answers, strict=True):
+            self._note(own, task_id, read(raw), False)
+
+    def _note(self, own: Inbox, task_id: str, found: Record | None, told: bool) -> None:
         if found is None:
             return
         if found.state in states.READY_STATES:
@@ -124,9 +171,11 @@ class RedisResults:
             own.waiting.look_soon(task_id)  # it stands where the watch would: nobody will tell
 
     def _watch(self, task_id: str, client: str) -> Record | None:
-        watch = Record(states.PENDING, keys.inbox(self._prefix, client).encode()).encode()
         names = (keys.result(self._prefix, task_id),)
-        return read(self._run(lambda connection: scripts.watch(connection, names, (watch, int(WATCH_FOR * 1000)))))
+        return read(self._run(lambda connection: scripts.watch(connection, names, self._watch_of(client))))
+
+    def _watch_of(self, client: str) -> tuple[bytes, int]:
+        return Record(states.PENDING, keys.inbox(self._prefix, client).encode()).encode(), int(WATCH_FOR * 1000)
 
     def _run(self, work: Callable[[RedisConnection], T]) -> T:
         return self._pool.run(work, repeat=True)

@@ -1,0 +1,53 @@
+"""From a stored record to what its task returned or raised."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from umbel import failure, serialization, states
+from umbel.errors import RemoteError
+
+if TYPE_CHECKING:
+    from umbel.record import Record
+
+
+def value_of(record: Record) -> Any:
+    """Return what a record holds: a value, or an exception for a state that has one."""
+    if record.state in states.EXCEPTION_STATES:
+        return exception_of(record)
+    if not record.value:
+        return None
+    return serialization.by_content_type(record.meta.get("content_type")).decode(record.value)
+
+
+def exception_of(record: Record) -> BaseException:
+    """Return the exception that a record holds, with the worker's traceback as a note."""
+    if not record.value:
+        return RemoteError(record.state, "nothing was stored with it")
+    error = failure.decode(record.value, serialization.by_content_type(record.meta.get("content_type")))
+    trace = record.meta.get("traceback")
+    if trace:
+        error.add_note(f"\nIn the worker{' ' + record.meta['worker'] if record.meta.get('worker') else ''}:\n{trace}")
+    return error
+
+
+def done_at(record: Record) -> datetime | None:
+    """Return when the task of a record ended, None if it has not."""
+    if record.state not in states.READY_STATES:
+        return None
+    return datetime.fromtimestamp(record.done_ms / 1000, timezone.utc)  # noqa: UP017 - as elsewhere
+
+
+def meta_of(task_id: str, record: Record | None) -> dict[str, Any]:
+    """Return a record in the form that Celery's backends give to callbacks."""
+    if record is None:
+        return {"task_id": task_id, "status": states.PENDING, "result": None, "traceback": None, "children": []}
+    return {
+        "task_id": task_id,
+        "status": record.state,
+        "result": value_of(record),
+        "traceback": record.meta.get("traceback"),
+        "children": record.meta.get("children", []),
+        "date_done": done_at(record),
+    }
