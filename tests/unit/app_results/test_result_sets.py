@@ -174,7 +174,7 @@ def test_a_group_is_stored_and_found_again(app: Umbel) -> None:
     found = app.GroupResult.restore("g")
     assert found == group
     assert found is not None
-    assert (found.parent, found.children, found.app) == ("0", ["1", "2"], app)
+    assert (str(found.parent), list(map(str, found.children)), found.app) == ("0", ["1", "2"], app)
     assert app.AsyncResult("g").state == states.PENDING
     group.delete()
     assert GroupResult.restore("g", app=app) is None
