@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast
 
 from umbel import bulk, publishing, serialization, states
 from umbel.config import Settings
-from umbel.context import set_default_app
+from umbel.context import current_request, set_default_app
 from umbel.declaring import make_task, module_name
 from umbel.decorating import MakeBoundTask, MakeTask
 from umbel.errors import ImproperlyConfigured
@@ -256,7 +256,11 @@ class Umbel:
             lock = lock_of(message)  # equal tasks have to meet, and so have those of a group
             queue = pick(queue, self.conf.queue_shards, message.headers.get("group") if lock is None else lock.name)
         durability = options.get("durability") or (task and task.durability)
-        return publishing.publish(self, queue, message, delay, replicated=durability == REPLICATED)
+        result = publishing.publish(self, queue, message, delay, replicated=durability == REPLICATED)
+        parent = current_request()
+        if parent is not None and options.get("add_to_parent", True):
+            parent.add_child(result.id)
+        return result
 
     def batch(self) -> AbstractContextManager[None]:
         """Collect what is sent in the block and publish it at its end, in one call per queue.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from umbel.errors import ImproperlyConfigured
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from umbel.task import Task
 
 
+#: What a task sends is kept with its result up to this number.
+MOST_CHILDREN: Final = 10_000
+
+
 class Request:
     """One delivery of a message, as the task sees it in ``self.request``.
 
@@ -25,6 +29,7 @@ class Request:
 
     #: ``_queue_retries`` is there only where the queue bounds the retries, so that it costs other tasks nothing.
     __slots__ = (
+        "_children",
         "_message",
         "_queue_retries",
         "ahead",
@@ -54,6 +59,7 @@ class Request:
         self.app = app
         self.task = task
         self._message = message
+        self._children: list[Any] | None = None
         self.args = args
         self.kwargs = {} if kwargs is None else kwargs
         self.hostname = hostname
@@ -81,6 +87,23 @@ class Request:
 
     def _header(self, name: str, default: Any = None) -> Any:
         return default if self._message is None else self._message.headers.get(name, default)
+
+    def add_child(self, form: Any) -> None:
+        """Note what this task has sent, for `AsyncResult.children`: an id, or what ``as_tuple()`` of the result returns.
+
+        No more than `MOST_CHILDREN` are kept, so that a task which sends a million others still has a result that can be read.
+        """
+        if self.task is None or not self.task.trail:
+            return
+        if self._children is None:
+            self._children = []
+        if len(self._children) < MOST_CHILDREN:
+            self._children.append(form)
+
+    @property
+    def children(self) -> list[Any]:
+        """What this task has sent so far, each an id or the short form of a result."""
+        return [] if self._children is None else self._children
 
     @property
     def message(self) -> Message | None:

@@ -213,3 +213,6 @@ class RemoteError(TaskError):
         super().__init__(f"{type_name}: {message}" if message else type_name)
         self.type_name = type_name
         self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RemoteError, (self.type_name, self.message)

@@ -166,6 +166,8 @@ def _attempt(
             raise
         ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
     ended.runtime = _perf() - begun
+    if request.children and ended.record is not None:
+        ended.record.meta["children"] = request.children
     if task.has_handlers:
         _notify(task, request, ended)
     return ended
@@ -196,6 +198,8 @@ async def _attempt_async(
     except BaseException as error:
         ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
     ended.runtime = _perf() - begun
+    if request.children and ended.record is not None:
+        ended.record.meta["children"] = request.children
     if task.has_handlers:
         _notify(task, request, ended)
     return ended

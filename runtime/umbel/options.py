@@ -37,6 +37,7 @@ class TaskOptions(TypedDict, total=False):
     retry_backoff_max: float
     retry_jitter: bool
     throws: type[BaseException] | Iterable[type[BaseException]]
+    trail: bool
     time_limit: float | None
     soft_time_limit: float | None
     ignore_result: bool | None
@@ -75,6 +76,7 @@ class CallOptions(TypedDict, total=False):
     headers: Mapping[str, Any] | None
     root_id: str | None
     parent_id: str | None
+    add_to_parent: bool
     group: str | None
     durability: str | None
 
@@ -169,6 +171,7 @@ _TASK: Final[dict[str, Rule]] = {
     "retry_backoff_max": (_limit, False, _LIMIT),
     "retry_jitter": (_flag, False, "True or False"),
     "throws": (_exceptions, False, "exception classes, as a tuple"),
+    "trail": (_flag, False, "True or False"),
     "time_limit": (_limit, True, _LIMIT),
     "soft_time_limit": (_limit, True, _LIMIT),
     "ignore_result": (_flag, True, "True or False"),
@@ -205,6 +208,7 @@ _CALL: Final[dict[str, Rule]] = {
     "headers": (_mapping, True, "a dict"),
     "root_id": (_text, True, "a task id"),
     "parent_id": (_text, True, "a task id"),
+    "add_to_parent": (_flag, False, "True or False"),
     "group": (_text, True, "text that is not empty"),
     "durability": _TASK["durability"],
 }

@@ -133,6 +133,8 @@ class Plan:
                 end_dropped(self.app.broker, dropped, self.app.conf.result_ttl)
         else:
             batch.add(queue, outgoing)
+        if parent is not None:
+            parent.add_child(task_id)
         return task_id, inbox
 
 

@@ -38,6 +38,7 @@ _OPTIONS = (
     "retry_backoff_max",
     "retry_jitter",
     "throws",
+    "trail",
     "time_limit",
     "soft_time_limit",
     "ignore_result",
@@ -78,6 +79,7 @@ class Task(Generic[P, R]):
     retry_backoff_max: float = 600.0
     retry_jitter: bool = True
     throws: type[BaseException] | Iterable[type[BaseException]] = ()
+    trail: bool = True
     time_limit: float | None = None
     soft_time_limit: float | None = None
     ignore_result: bool | None = None
@@ -223,6 +225,7 @@ class Task(Generic[P, R]):
             ignore_result: store no result.
             headers: a dict that the task finds in ``self.request.headers``.
             group: who it is sent for: the groups of a queue take turns, so that one that sends much does not delay the others.
+            add_to_parent: inside of a task, note the result among the ``children`` of its own.
             durability: ``"replicated"`` returns only once a replica of Redis has the message too.
 
         Raises: as `delay`, and TypeError or ValueError for an option that does not exist or does not fit.

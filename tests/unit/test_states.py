@@ -42,3 +42,24 @@ def test_the_codes_never_change() -> None:
 def test_each_state_bears_its_own_name() -> None:
     for name in states.ALL_STATES:
         assert getattr(states, name) == name
+
+
+def test_states_have_an_order() -> None:
+    order = [
+        states.SUCCESS,
+        states.FAILURE,
+        "PROGRESS",
+        states.REVOKED,
+        states.STARTED,
+        states.RECEIVED,
+        states.PENDING,
+    ]
+    places = [states.precedence(name) for name in order]
+    assert places == sorted(places)
+    assert states.precedence("PROGRESS") == states.precedence("ANOTHER") == states.precedence(None)
+    assert states.state("STARTED") > states.state("PENDING")
+    assert states.state("STARTED") < "SUCCESS"
+    assert states.state("A") >= "B"
+    assert states.state("A") <= "B"
+    assert not states.state("RETRY") > "RETRY"
+    assert states.state("RETRY") == "RETRY"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from umbel import failure, serialization, states
+from umbel import rebuilding, serialization, states
 from umbel.errors import RemoteError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def exception_of(record: Record) -> BaseException:
     """Return the exception that a record holds, with the worker's traceback as a note."""
     if not record.value:
         return RemoteError(record.state, "nothing was stored with it")
-    error = failure.decode(record.value, serialization.by_content_type(record.meta.get("content_type")))
+    error = rebuilding.decode(record.value, serialization.by_content_type(record.meta.get("content_type")))
     trace = record.meta.get("traceback")
     if trace:
         error.add_note(f"\nIn the worker{' ' + record.meta['worker'] if record.meta.get('worker') else ''}:\n{trace}")

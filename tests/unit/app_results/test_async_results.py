@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from umbel import AsyncResult, Umbel, allow_join_result, context, failure, states
+from umbel import AsyncResult, Umbel, allow_join_result, context, failure, rebuilding, states
 from umbel.errors import ImproperlyConfigured, RemoteError, TaskRevokedError, TimeoutError
 from umbel.execution import run
 from umbel.message import Message
@@ -202,13 +202,13 @@ class Strange(Exception):
     ],
 )
 def test_exceptions_keep_type_and_arguments(error: Exception) -> None:
-    back = failure.decode(failure.encode(error))
+    back = rebuilding.decode(failure.encode(error))
     assert type(back) is type(error)
     assert (back.args, str(back)) == (error.args, str(error))
 
 
 def test_what_an_exception_holds_and_json_does_not_carry_is_described() -> None:
-    back = failure.decode(failure.encode(ValueError(sys, "\ud800")))
+    back = rebuilding.decode(failure.encode(ValueError(sys, "\ud800")))
     assert back.args == (repr(sys), repr("\ud800"))
 
 
@@ -218,14 +218,14 @@ def test_what_an_exception_holds_and_json_does_not_carry_is_described() -> None:
 )
 def test_only_exceptions_are_ever_built(name: str) -> None:
     raw = codec.encode({"type": name, "message": "m", "args": ["touch /tmp/x"]})
-    back = failure.decode(raw)
+    back = rebuilding.decode(raw)
     assert isinstance(back, RemoteError)
     assert (back.type_name, back.message) == (name, "m")
 
 
 @pytest.mark.parametrize("raw", [b"", b"3", b"{", b'{"type":"x"}'])
 def test_a_record_that_cannot_be_read_is_an_exception_that_says_so(raw: bytes) -> None:
-    assert "its record cannot be read" in str(failure.decode(raw))
+    assert "its record cannot be read" in str(rebuilding.decode(raw))
 
 
 def test_endless_tracebacks_are_cut_in_the_middle() -> None:

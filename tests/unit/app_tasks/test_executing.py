@@ -13,6 +13,7 @@ from umbel import Ignore, Reject, Task, Umbel, current_task, states
 from umbel.broker.base import Kind
 from umbel.errors import (
     EncodeError,
+    RemoteError,
     TaskRevokedError,
 )
 from umbel.message import Message
@@ -200,7 +201,7 @@ def test_exceptions_come_back_whatever_they_hold(app: Umbel) -> None:
 
     odd.delay()
     error = error_of(execute(app, take_one(app)))
-    assert type(error).__name__ == "RemoteError"
+    assert isinstance(error, RemoteError)
     assert "Local" in str(error)
     assert "cannot be shown: ZeroDivisionError" in str(error)
 
