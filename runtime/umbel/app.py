@@ -11,13 +11,15 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
-from umbel import bulk, contents, publishing, serialization, states
+from umbel import bulk, publishing, serialization, signals, states
 from umbel.config import Settings
 from umbel.context import current_request, set_default_app
 from umbel.declaring import make_task, module_name
 from umbel.decorating import MakeBoundTask, MakeTask
 from umbel.errors import ImproperlyConfigured
 from umbel.imports import ModuleMissing, import_module
+from umbel.middleware.base import Call
+from umbel.middleware.chain import hooks_of
 from umbel.options import REPLICATED, CallOptions, TaskOptions, check_arguments
 from umbel.record import Record
 from umbel.registry import TaskRegistry
@@ -32,6 +34,7 @@ from umbel.unique import lock_of
 
 if TYPE_CHECKING:
     from umbel.broker.base import Broker
+    from umbel.middleware.hooks import Hooks
     from umbel.results.base import Results
 
 P = ParamSpec("P")
@@ -78,7 +81,9 @@ class Umbel:
         self._lock = threading.RLock()
         self._broker: Broker | None = None
         self._results: Results | None = None
+        self._hooks: Hooks | None = None
         self._discover: list[tuple[Callable[[], Iterable[str]], str]] = []
+        signals.tell_of_connections(self.conf)
         share_with(self)
         if set_as_current:
             set_default_app(self)
@@ -115,31 +120,6 @@ class Umbel:
             raise ImproperlyConfigured(
                 f"the environment variable {variable_name} is not set: set it to a module of settings"
             )
-
-    def setup_security(
-        self,
-        allowed_serializers: Iterable[str] | None = None,
-        key: str | None = None,
-        key_password: str | bytes | None = None,
-        cert: str | None = None,
-        store: str | None = None,
-        digest: str | None = None,
-        serializer: str = "json",
-    ) -> None:
-        """Sign what this app sends, and have its workers refuse what nobody has signed whom they trust.
-
-        Args:
-            allowed_serializers: that are taken unsigned too.
-            key, key_password, cert, store, digest: in place of the settings ``security_key``, ``security_key_password``,
-                ``security_certificate``, ``security_cert_store`` and ``security_digest``; names of files and folders.
-            serializer: what encodes the arguments that are signed.
-
-        Raises:
-            ImproperlyConfigured: a file is missing or cannot be used, or `cryptography` is not installed.
-        """
-        from umbel.security.setup import setup_security
-
-        setup_security(self, allowed_serializers, key, key_password, cert, store, digest, serializer)
 
     # -- tasks
 
@@ -209,6 +189,7 @@ class Umbel:
         Raises:
             ImproperlyConfigured: a module is missing, or importing it failed.
         """
+        signals.import_modules.send(self)
         for setting in ("imports", "include"):
             for name in self.conf[setting]:
                 import_module(name, purpose=setting)
@@ -226,7 +207,6 @@ class Umbel:
         self.import_modules()
         for name in include:
             import_module(name, purpose="--include")
-        contents.check(self.conf)
         self.is_worker = True
 
     def child_started(self) -> None:
@@ -276,17 +256,32 @@ class Umbel:
     ) -> AsyncResult[Any]:
         """Send a call whose arguments were checked; ``task`` is None where it is not known here."""
         queue, message, delay = publishing.build(self, name, args, kwargs, task=task, now=time.time(), **options)
+        call = Call(self, task, args, kwargs, message, queue, delay, options)
+        if self.hooks.publish:
+            return self.hooks.send(call, self._send)
+        return self._send(call)
+
+    def _send(self, call: Call) -> AsyncResult[Any]:
+        task, message, queue = call.task, call.message, call.queue
         if task is not None and task.uniqueness is not None:
-            task.uniqueness.mark(message, args, kwargs)
+            task.uniqueness.mark(message, call.args, call.kwargs)
         if queue in self.conf.queue_shards:
             lock = lock_of(message)  # equal tasks have to meet, and so have those of a group
             queue = pick(queue, self.conf.queue_shards, message.headers.get("group") if lock is None else lock.name)
-        durability = options.get("durability") or (task and task.durability)
-        result = publishing.publish(self, queue, message, delay, replicated=durability == REPLICATED)
+        durability = call.options.get("durability") or (task and task.durability)
+        result = publishing.publish(self, queue, message, call.delay, replicated=durability == REPLICATED)
         parent = current_request()
-        if parent is not None and options.get("add_to_parent", True):
+        if parent is not None and call.options.get("add_to_parent", True):
             parent.add_child(result.id)
         return result
+
+    @property
+    def hooks(self) -> Hooks:
+        """What is to be called around calls and runs: computed once, and again when settings or connections have changed."""
+        hooks = self._hooks
+        if hooks is None or hooks.serial != self.conf.serial:
+            hooks = self._hooks = hooks_of(self)
+        return hooks
 
     def batch(self) -> AbstractContextManager[None]:
         """Collect what is sent in the block and publish it at its end, in one call per queue.

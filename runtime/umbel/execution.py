@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from umbel import bodies, failure, retrying, serialization, states, verdict
+from umbel import failure, retrying, serialization, signals, states, verdict
 from umbel.broker.base import Kind
 from umbel.clock import wall_ms
 from umbel.context import Request, enter, leave
-from umbel.errors import DecodeError, EncodeError, Ignore, InvalidTaskError, Reject, Retry, SecurityError
+from umbel.errors import DecodeError, EncodeError, Ignore, InvalidTaskError, Reject, Retry
 from umbel.interrupting import Condemned
 from umbel.record import Record
 from umbel.verdict import Execution
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from umbel.awaiting import Steered
     from umbel.config import Settings
     from umbel.message import Message
+    from umbel.middleware.hooks import Hooks
     from umbel.task import Task
 
 __all__ = ["Execution", "run", "run_async"]
@@ -97,6 +99,11 @@ async def run_async(
 
 
 def _unreadable(app: Umbel, message: Message, error: Exception, hostname: str) -> Execution:
+    """Say how a message ended around which something failed that is not the task."""
+    if signals.task_internal_error.has_receivers:
+        from umbel.middleware import signalling
+
+        signalling.internal_error(app, message, error)
     trace = failure.traceback_of(error)
     return verdict.dead(app, message, error, "Unreadable", hostname=hostname, trace=trace)
 
@@ -113,9 +120,10 @@ def _request_of(
     if expires is not None and now > message.enqueued_ms / 1000 + expires:
         return verdict.revoked(app, message, "expired", hostname=hostname)
     try:
-        args, kwargs = _arguments(bodies.read(app.conf, headers, message.body))
-    except (DecodeError, InvalidTaskError, SecurityError) as error:
-        return verdict.dead(app, message, error, verdict.word_of(error), hostname=hostname)
+        codec = _json if "content_type" not in headers else serialization.by_content_type(headers["content_type"])
+        args, kwargs = _arguments(codec.decode(message.body))
+    except (DecodeError, InvalidTaskError) as error:
+        return verdict.dead(app, message, error, "Unreadable", hostname=hostname)
     request = Request(app, task, message, args, kwargs, hostname, queue, is_eager)
     if expires is not None or "delay" in headers:
         request.ahead = now - time.time()
@@ -125,8 +133,6 @@ def _request_of(
 def _arguments(body: Any) -> tuple[list[Any], dict[str, Any]]:
     if type(body) is list and len(body) == 2 and type(body[0]) is list and type(body[1]) is dict:
         return body[0], body[1]
-    if isinstance(body, tuple) and len(body) == 2 and isinstance(body[0], (list, tuple)) and isinstance(body[1], dict):
-        return list(body[0]), body[1]  # of a codec that keeps tuples
     raise InvalidTaskError(
         "the body of a message must hold [args, kwargs]: a list of arguments and a dict of named ones"
     )
@@ -143,34 +149,41 @@ def _attempt(
 ) -> Execution:
     task, begun = request.task, _perf()
     assert task is not None
+    conf, known = app.conf, _known
+    if known.conf is not conf or known.serial != conf.serial:
+        known = _known_of(app)
+    hooks = known.hooks
     try:
-        try:
-            if on_started is not None:
-                on_started(request)
-            if task.has_handlers:
-                value = _with_handlers(task, request)
-            else:
-                value = task.run(*request.args, **request.kwargs)
-            if task.is_async:
-                from umbel.awaiting import run_coroutine
-
-                value = run_coroutine(value, keep_loop=app.is_worker)
-        finally:
-            if on_ended is not None:
-                on_ended()
+        if hooks is None:
+            try:
+                if on_started is not None:
+                    on_started(request)
+                if task.has_handlers:
+                    value = _with_handlers(task, request)
+                else:
+                    value = task.run(*request.args, **request.kwargs)
+                if task.is_async:
+                    value = _to_the_end(app, value)
+            finally:
+                if on_ended is not None:
+                    on_ended()
+        else:
+            value = hooks.run(request, on_started, on_ended, partial(_call, app, task, request))
         if request.pending_retry is not None:
             raise request.pending_retry
-        ended = _success(app, task, request, message, value, hostname)
+        ended = _success(known, task, request, message, value, hostname)
     except BaseException as error:
         # What would end a program (exit, a cancelled coroutine) ends only the task; but Ctrl-C stays with the caller.
         if request.is_eager and isinstance(error, KeyboardInterrupt):
             raise
-        ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
+        ended = _raised(app, hooks, task, message, request, error, now + _perf() - begun, hostname)
     ended.runtime = _perf() - begun
     if request.children and ended.record is not None:
         ended.record.meta["children"] = request.children
     if task.has_handlers:
         _notify(task, request, ended)
+    if hooks is not None:
+        hooks.tell(request, ended)
     return ended
 
 
@@ -186,23 +199,37 @@ async def _attempt_async(
 ) -> Execution:
     task, begun = request.task, _perf()
     assert task is not None
+    known = _known
+    if known.conf is not app.conf or known.serial != app.conf.serial:
+        known = _known_of(app)
+    hooks = known.hooks
+
+    def call() -> Awaitable[Any]:
+        return steered.drive(
+            _with_handlers(task, request) if task.has_handlers else task.run(*request.args, **request.kwargs)
+        )
+
     try:
-        try:
-            on_started(request)
-            called = _with_handlers(task, request) if task.has_handlers else task.run(*request.args, **request.kwargs)
-            value = await steered.drive(called)
-        finally:
-            on_ended()
+        if hooks is None:
+            try:
+                on_started(request)
+                value = await call()
+            finally:
+                on_ended()
+        else:
+            value = await hooks.run_async(request, on_started, on_ended, call)
         if request.pending_retry is not None:
             raise request.pending_retry
-        ended = _success(app, task, request, message, value, hostname)
+        ended = _success(known, task, request, message, value, hostname)
     except BaseException as error:
-        ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
+        ended = _raised(app, hooks, task, message, request, error, now + _perf() - begun, hostname)
     ended.runtime = _perf() - begun
     if request.children and ended.record is not None:
         ended.record.meta["children"] = request.children
     if task.has_handlers:
         _notify(task, request, ended)
+    if hooks is not None:
+        hooks.tell(request, ended)
     return ended
 
 
@@ -211,40 +238,52 @@ def _with_handlers(task: Task[..., Any], request: Request) -> Any:
     return task(*request.args, **request.kwargs) if task.overrides_call else task.run(*request.args, **request.kwargs)
 
 
-class _Storing(NamedTuple):
-    """What the settings say about results, read once: a look at a setting costs as much as encoding a small result."""
+def _to_the_end(app: Umbel, called: Any) -> Any:
+    """Return what a coroutine returns."""
+    from umbel.awaiting import run_coroutine
+
+    return run_coroutine(called, keep_loop=app.is_worker)
+
+
+def _call(app: Umbel, task: Task[..., Any], request: Request) -> Any:
+    called = _with_handlers(task, request) if task.has_handlers else task.run(*request.args, **request.kwargs)
+    return _to_the_end(app, called) if task.is_async else called
+
+
+class _Known(NamedTuple):
+    """What holds for each run, found once: a look at a setting costs as much as encoding a small result."""
 
     conf: Settings | None
     serial: int
     serializer: str
     extended: bool
+    hooks: Hooks | None  #: None where a run has to call none
 
 
 #: Of the app that ran last. Replaced as a whole, so that threads need no lock.
-_storing = _Storing(None, -1, "json", False)
+_known = _Known(None, -1, "json", False, None)
 
 
-def _storing_of(conf: Settings) -> _Storing:
-    global _storing
+def _known_of(app: Umbel) -> _Known:
+    global _known
+    conf = app.conf
     serial = conf.serial  # first, since reading a setting may load a source, which raises it
-    _storing = storing = _Storing(conf, serial, conf.result_serializer, conf.result_extended)
-    return storing
+    hooks = app.hooks
+    _known = known = _Known(conf, serial, conf.result_serializer, conf.result_extended, hooks if hooks.runs else None)
+    return known
 
 
 def _success(
-    app: Umbel, task: Task[..., Any], request: Request, message: Message, value: Any, hostname: str
+    known: _Known, task: Task[..., Any], request: Request, message: Message, value: Any, hostname: str
 ) -> Execution:
     if message.headers.get("ignore_result"):
         return Execution(message, states.SUCCESS, Kind.ACK, value=value)
-    conf, storing = app.conf, _storing
-    if storing.conf is not conf or storing.serial != conf.serial:
-        storing = _storing_of(conf)
     meta: dict[str, Any] = {}
     codec: serialization.Codec = _json
-    if storing.serializer != "json":
-        codec = serialization.by_name(storing.serializer)
+    if known.serializer != "json":
+        codec = serialization.by_name(known.serializer)
         meta["content_type"] = codec.content_type
-    if storing.extended:
+    if known.extended:
         meta |= verdict.extended(message, hostname, request.queue)
     try:
         raw = codec.encode(value)
@@ -263,6 +302,7 @@ def _success(
 
 def _raised(
     app: Umbel,
+    hooks: Hooks | None,
     task: Task[..., Any],
     message: Message,
     request: Request,
@@ -275,6 +315,8 @@ def _raised(
         return _condemned(app, message, error, hostname)
     if not isinstance(error, (Retry, Ignore, Reject)):
         error = retrying.automatic(task, error, request.retries)
+    if hooks is not None:
+        error = hooks.raised(request, error)
     if isinstance(error, Retry):
         return _retried(app, task, message, error, now, hostname)
     if isinstance(error, Ignore):
@@ -315,13 +357,18 @@ def notify(app: Umbel, ended: Execution, *, hostname: str, queue: str) -> None:
     message = ended.message
     task = app.tasks[message.headers["task"]]
     try:
-        args, kwargs = _arguments(bodies.read(app.conf, message.headers, message.body))
-    except (DecodeError, InvalidTaskError, SecurityError):
+        codec = serialization.by_content_type(message.headers.get("content_type"))
+        args, kwargs = _arguments(codec.decode(message.body))
+    except (DecodeError, InvalidTaskError):
         return  # it has no arguments to hand over
     request = Request(app, task, message, args, kwargs, hostname, queue, False)
     token = enter(request)
     try:
         _notify(task, request, ended)
+        if signals.task_failure.has_receivers:
+            from umbel.middleware import signalling
+
+            signalling.failed(request, ended)
     finally:
         leave(token)
 

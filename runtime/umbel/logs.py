@@ -22,12 +22,15 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 _COLORS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m", "DEBUG": "\x1b[2m"}
 _RESET: Final = "\x1b[0m"
 
+#: The logger above those of all modules of tasks.
+TASK_LOGGER: Final = "umbel.task"
+
 get_logger = logging.getLogger
 
 
 def get_task_logger(name: str) -> logging.Logger:
     """Return a logger for a module of tasks."""
-    return logging.getLogger(f"umbel.task.{name}")
+    return logging.getLogger(f"{TASK_LOGGER}.{name}")
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

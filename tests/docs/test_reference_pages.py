@@ -6,7 +6,7 @@ import re
 
 from tests.workers import ROOT
 
-from umbel import Task, meters
+from umbel import Task, meters, signals
 from umbel.options import CallOptions, TaskOptions
 from umbel.redis import keys
 from umbel_operator.runtime import meters as operator_meters
@@ -79,3 +79,12 @@ def test_every_metric_that_a_guide_names_is_one() -> None:
             r"\bumbel_(?:task|tasks|worker|queue|schedule|beat|operator)_[a-z_]+\b", path.read_text("utf-8")
         )
         assert {re.sub("_(bucket|sum|count)$", "", name) for name in named} <= real, path
+
+
+def test_every_signal_and_its_arguments() -> None:
+    rows = [row for heading in ("Tasks", "Workers", "Logging, beat, tests") for row in _rows("signals.md", heading)]
+    shown = {row[0].strip("`"): frozenset(re.findall(r"`(\w+)`", row[1])) for row in rows}
+    there = {name: value for name, value in vars(signals).items() if isinstance(value, signals.Signal)}
+    assert shown == {name: signal.provides for name, signal in there.items()}
+    text = (ROOT / "docs/reference/signals.md").read_text(encoding="utf-8").partition("## Not offered")[2]
+    assert set(re.findall(r"`(\w+)`", text)) == set(signals.NOT_OFFERED)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from umbel import signals
 from umbel.cli.exits import USAGE, Fail
 from umbel.cli.session import Session, pass_session
 from umbel.logs import LEVELS, setup_logging
@@ -127,6 +128,7 @@ def _run(app: Umbel, entries: Mapping[str, Entry], options: dict[str, Any]) -> N
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    signals.beat_init.send(service)
     service.start()
     ended.wait()
     service.stop()

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from umbel.control.vanished import PODS_GONE
 from umbel.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ CONTROL: Final = (
     "pool_grow",
     "pool_shrink",
     "shutdown",
-    PODS_GONE,
 )
 
 

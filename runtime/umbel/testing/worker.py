@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from umbel import ids
+from umbel import ids, signals
 from umbel.broker.base import Bell, Consumer, Delivery, OwnerInfo, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
 from umbel.record import Record
@@ -90,9 +90,11 @@ class InMemoryWorker:
         """Run tasks in a thread until `stop`."""
         if self._thread is not None:
             raise RuntimeError("this worker runs already")
+        signals.test_worker_starting.send(self)
         self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name="umbel-in-memory-worker", daemon=True)
         self._thread.start()
+        signals.test_worker_started.send(self, worker=self)
 
     def stop(self) -> None:
         """Take nothing more; the task that runs is finished."""
@@ -110,6 +112,7 @@ class InMemoryWorker:
         if self._thread.is_alive():
             raise TimeoutError(f"a task still runs after {timeout:g} s: let it end, or wait longer")
         self._thread = None
+        signals.test_worker_stopped.send(self, worker=self)
 
     def __enter__(self) -> InMemoryWorker:
         self.start()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from umbel import signals
 from umbel.config import censor
 from umbel.control import custom
 from umbel.options import TaskOptions
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 #: Length of what follows; 0 while it is written.
 _LENGTH = struct.Struct("<Q")
 _OPTIONS = tuple(name for name in TaskOptions.__annotations__ if name not in ("name", "base"))
+
+
+#: Signals of the worker as a whole: their receivers are called in a process of their own, see `umbel.worker.steward`.
+STEWARDED = ("worker_ready", "worker_shutting_down", "worker_shutdown", "heartbeat_sent", "task_revoked")
 
 
 class About:
@@ -71,6 +76,7 @@ def _description(app: Umbel) -> dict[str, Any]:
         "changed": sorted(changed),
         "sets_result_ttl": conf.is_set("result_expires"),
         "posthumous": [name for name in sorted(app.tasks) if _is_posthumous(app.tasks[name], conf)],
+        "signals": [name for name in STEWARDED if getattr(signals, name).has_receivers],
         "commands": {
             name: {"kind": command.kind, "default_timeout": command.default_timeout}
             for command in custom.commands()
@@ -83,7 +89,8 @@ def _description(app: Umbel) -> dict[str, Any]:
 def _is_posthumous(task: Any, conf: Any) -> bool:
     """Whether something of a task is to be done even where the process that ran it is gone: its code's handlers, its error."""
     keep = task.store_errors_even_if_ignored
-    return bool(task.has_handlers or (conf.task_store_errors_even_if_ignored if keep is None else keep))
+    told = task.has_handlers or signals.task_failure.has_receivers
+    return bool(told or (conf.task_store_errors_even_if_ignored if keep is None else keep))
 
 
 def _task_class() -> Any:

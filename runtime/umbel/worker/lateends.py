@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from umbel import execution, verdict
+from umbel import execution, signals, verdict
 from umbel.errors import TaskError, TimeLimitExceeded, WorkerLostError
 from umbel.message import ENDED, OVERDUE, UNFINISHED, Message
 from umbel.verdict import Execution
@@ -53,7 +53,8 @@ def has_handlers(app: Umbel, message: Message, bound: int) -> bool:
     Not again where they kill the process that calls them: then the message has been charged beyond the bound.
     """
     task = app.tasks.get(message.headers["task"])
-    return task is not None and task.has_handlers and message.lost <= bound
+    listens = task is not None and (task.has_handlers or signals.task_failure.has_receivers)
+    return listens and message.lost <= bound
 
 
 def call_handlers(app: Umbel, ended: Execution, hostname: str, queue: str) -> None:

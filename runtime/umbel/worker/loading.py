@@ -9,6 +9,7 @@ from typing import Any
 
 from umbel.errors import UmbelError
 from umbel.imports import find_app
+from umbel.worker.instance import Instance
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
 
@@ -25,6 +26,8 @@ def load(options: WorkerOptions, link: Link) -> Any:
         app.conf.set_command_line({"broker_url": options.broker or None, **dict(options.settings)})
         app.prepare_worker(options.include)
         app.broker_url()
+        Instance.of(app, options).set_up()
+        app.hooks  # noqa: B018 - what keeps them from being found is said here, once
         return app
     except UmbelError as error:
         link.send({"what": "failed", "error": str(error)[:MOST_TEXT]})

@@ -7,7 +7,6 @@ import importlib
 import logging
 import os
 import signal
-import socket
 from typing import TYPE_CHECKING, Any
 
 from umbel.broker.base import Broker, ConnectionLost, OwnerInfo, OwnerLost
@@ -63,9 +62,7 @@ def run(options: WorkerOptions) -> int:
     queues = options.queues or tuple((name, 1) for name in app["queues"])
     queues = spread(queues, app["queue_shards"])
     queues = in_order(queues, Order(options.queue_order))
-    hostname = (
-        options.hostname or f"{app['name'] or 'umbel'}@{os.environ.get('UMBEL_POD_NAME') or socket.gethostname()}"
-    )
+    hostname = options.name(app["name"])
     broker = make_broker(app["broker_url"], prefix=app["key_prefix"], publish_timeout=5.0)
     server = broker.ping()
     warn_of_memory_policy(server)

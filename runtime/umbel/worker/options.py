@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +59,10 @@ class WorkerOptions:
     settings: tuple[tuple[str, str], ...] = ()
     kill_stopped_after: float | None = None
     queue_order: str = "weighted"
+
+    def name(self, app: str | None) -> str:
+        """Return the worker's name, given that of its app."""
+        return self.hostname or f"{app or 'umbel'}@{os.environ.get('UMBEL_POD_NAME') or socket.gethostname()}"
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> WorkerOptions:

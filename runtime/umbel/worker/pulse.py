@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from umbel import failure, states
 from umbel import message as messages
@@ -22,6 +23,9 @@ from umbel.message import OVERDUE, UNFINISHED, Message
 from umbel.record import Record
 from umbel.worker.lateends import overdue, unfinished
 from umbel.worker.seat import Burial, Sentence
+
+if TYPE_CHECKING:
+    from umbel.worker.herald import Herald
 
 log = logging.getLogger("umbel.worker")
 
@@ -52,6 +56,7 @@ class Pulse:
         worker: id of the supervisor.
         posthumous: tells whether something of a task, by its name, is to be done where its process is gone.
         sets_ttl: tells whether the app itself says how long records are kept, so that no queue does.
+        herald: tells others of heartbeats, and of tasks that ended with their process.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Pulse:
         worker: str = "",
         posthumous: Callable[[str], bool] = lambda task: False,
         sets_ttl: Callable[[], bool] = lambda: True,
+        herald: Herald | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._broker = broker
@@ -79,6 +85,7 @@ class Pulse:
         self._worker = worker
         self._posthumous = posthumous
         self._sets_ttl = sets_ttl
+        self._herald = herald
         self._clock = clock
         self._liveness = broker.liveness()
         self._reaper = Reaper(self._liveness, clock)
@@ -169,6 +176,8 @@ class Pulse:
     def _beat(self) -> None:
         owners = self._owners()
         gone = set(self._liveness.beat(owners))
+        if self._herald is not None:
+            self._herald.beaten()
         # Told once. A child announces its owner before it registers it: who is missing for the first time may be about to come.
         missing = sorted(gone & (self._alive | self._doubted) - self._told)
         self._doubted = gone
@@ -257,6 +266,8 @@ class Pulse:
             self._liveness.sentence(owner, name, sentence.tag, FLAGS[sentence.why])
         else:
             self._liveness.settle(owner, name, outcome)
+        if self._herald is not None:
+            self._herald.killed(payload, sentence.why)
         log.error(
             "task.killed",
             extra={"task": message.headers["task"], "task_id": message.headers["id"], "error": str(error)},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import orjson
 
-from umbel import failure, states, verdict
+from umbel import failure, signals, states, verdict
 from umbel import message as messages
 from umbel.broker.base import Delivery, Kind, Outcome
 from umbel.broker.tickets import Admission, Ticket
@@ -351,6 +351,8 @@ class Runner:
 
     def _tell(self, ended: Execution) -> None:
         """Count the end, and log it: failures and deaths always, the rest at DEBUG."""
+        if ended.state != states.SUCCESS and (ended.state == states.REVOKED or ended.kind is Kind.DEAD):
+            self._signal(ended)
         if ended.kind is not Kind.GIVE_BACK or ended.state == states.REJECTED:
             self.counted(ended.message.headers["task"], DEAD if ended.kind is Kind.DEAD else ended.state, ended.runtime)
         level = _LEVELS.get(ended.kind, logging.DEBUG)
@@ -366,6 +368,12 @@ class Runner:
             extra["runtime"] = round(ended.runtime, 6)
         shown = ended.exception if level == logging.ERROR and ended.kind is Kind.ACK else None
         log.log(level, f"task.{_WORDS.get(ended.kind, ended.state.lower())}", extra=extra, exc_info=shown)
+
+    def _signal(self, ended: Execution) -> None:
+        if any(signal.has_receivers for signal in (signals.task_revoked, signals.task_unknown, signals.task_rejected)):
+            from umbel.middleware import signalling
+
+            signalling.unrun(self._app, self, ended)
 
 
 _LEVELS = {Kind.DEAD: logging.ERROR, Kind.GIVE_BACK: logging.WARNING, Kind.RETRY: logging.INFO}

@@ -20,6 +20,7 @@ from umbel.errors import ImproperlyConfigured
 from umbel.executors import Shape
 from umbel.worker.about import About
 from umbel.worker.endings import Endings, Finder
+from umbel.worker.instance import Instance
 from umbel.worker.link import Link
 from umbel.worker.loading import describe, load
 from umbel.worker.options import WorkerOptions
@@ -37,6 +38,7 @@ class SoloZygote(ZygoteHandle):
     def __init__(self, about: About) -> None:
         super().__init__(about)
         self._app: Any = None
+        self._options: Any = None
         self._orders: queue.SimpleQueue[tuple[dict[str, Any], int] | None] = queue.SimpleQueue()
 
     def begin(self, options: WorkerOptions, slots: Slots) -> dict[str, Any]:
@@ -46,6 +48,7 @@ class SoloZygote(ZygoteHandle):
             ImproperlyConfigured: it cannot be imported, with the reason.
         """
         ours, theirs = Link.pair()
+        self._options = options
         self._app = load(options, theirs)
         if self._app is None:
             message, _ = ours.receive()
@@ -61,8 +64,21 @@ class SoloZygote(ZygoteHandle):
         """Have the main thread be a child; False for anything else, which would take a process of its own."""
         if order.get("what") == "command":
             return False
+        if order.get("what") == "steward":
+            self._begin_steward(Link(socket.socket(fileno=os.dup(end.fileno()))))
+            return True
         self._orders.put((order, os.dup(end.fileno())))
         return True
+
+    def _begin_steward(self, link: Link) -> None:
+        """Have the receivers of the worker's signals called in a thread."""
+        from umbel.worker.steward import listen
+
+        def work() -> None:
+            listen(Instance.of(self._app, self._options), link)
+            link.close()
+
+        threading.Thread(target=work, name="umbel-steward", daemon=True).start()
 
     def end(self) -> None:
         """Have `serve` return."""
@@ -134,7 +150,7 @@ class SoloSupervisor(Supervisor):
 
     def _cut(self, seat: Seat, sentences: tuple[Sentence, ...]) -> bool:
         """Let go of what runs, if the time to drain is over: it cannot be stopped. Return whether that is so."""
-        if not self._drain.begun:
+        if not self._draining:
             return False
         self._cut_short = True
         seat.sentences = sentences

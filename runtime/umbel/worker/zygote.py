@@ -17,13 +17,18 @@ from typing import Any, NoReturn
 
 import orjson
 
+from umbel import signals
 from umbel.worker import linux
 from umbel.worker.about import About
+from umbel.worker.instance import Instance
 from umbel.worker.link import Link
 from umbel.worker.loading import deaf_to_terminal, describe, load
 from umbel.worker.options import WorkerOptions
 from umbel.worker.slots import Slots
 from umbel.worker.start import start_child
+
+#: What is started anew, by the order.
+_PROGRAMS = {"spawn": "umbel.worker.start", "command": "umbel.worker.aside", "steward": "umbel.worker.steward"}
 
 
 def main(options: WorkerOptions, link: Link, slots: Slots, about: About, supervisor: int) -> NoReturn:
@@ -43,7 +48,9 @@ def main(options: WorkerOptions, link: Link, slots: Slots, about: About, supervi
             message, fd = link.receive()
             if message is None:
                 os._exit(0)
-            if message["what"] in ("spawn", "command") and fd is not None:
+            if message["what"] in ("spawn", "command", "steward") and fd is not None:
+                if message["what"] == "spawn":
+                    signals.worker_before_create_process.send(Instance.of(app, options))
                 if message["anew"]:
                     _execute(options, message, fd, slots)
                 else:
@@ -70,6 +77,10 @@ def _fork(
             from umbel.worker.aside import carry_out
 
             carry_out(app, message, fd)
+        elif message["what"] == "steward":
+            from umbel.worker.steward import serve
+
+            serve(Instance.of(app, options), fd)
         else:
             start_child(app, options, message, fd, slots)
     except BaseException:
@@ -89,7 +100,7 @@ def _execute(options: WorkerOptions, message: dict[str, Any], fd: int, slots: Sl
     os.set_inheritable(fd, True)
     os.set_inheritable(slots.fd, True)
     handed = orjson.dumps({**message, "options": asdict(options), "slots": slots.count, "slots_fd": slots.fd, "fd": fd})
-    module = "umbel.worker.aside" if message["what"] == "command" else "umbel.worker.start"
+    module = _PROGRAMS[message["what"]]
     os.execv(sys.executable, [sys.executable, "-m", module, handed.decode()])
 
 

@@ -90,3 +90,26 @@ def test_disconnected_it_is_not_called(signal: Signal) -> None:
 def test_only_functions_can_be_connected(signal: Signal) -> None:
     with pytest.raises(TypeError, match="takes a function"):
         signal.connect("name")  # type: ignore[call-overload]
+
+
+def test_one_that_is_to_be_tried_again_is(signal: Signal, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("umbel.signals.base.time.sleep", pauses.append)
+    tries = []
+
+    @signal.connect(retry=True)
+    def second_time(**got: Any) -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError("away")
+        return "there"
+
+    @signal.connect(retry=True)
+    def never(**got: Any) -> None:
+        raise OSError("away")
+
+    answers = [answer for _, answer in signal.send()]
+    assert answers[0] == "there"
+    assert isinstance(answers[1], OSError)
+    assert len(pauses) == 1 + 4
+    assert sum(pauses) < 4

@@ -1,32 +1,50 @@
-"""Hooks by which an app takes part in what happens around its tasks, with Celery's names.
-
-from umbel.signals import worker_process_init
-
-@worker_process_init.connect
-def open_pool(**kwargs): ...
-"""
+"""A signal: something that happens, and those who are called then."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Protocol, TypeVar, cast, overload
+
+from umbel.backoff import exponential
 
 log = logging.getLogger("umbel.signals")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: How often a receiver that was connected with ``retry=True`` is called at the most, and the longest pause in between.
+TRIES = 5
+LONGEST_PAUSE = 2.0
+
+
+class Listening(Protocol):
+    """Whoever computes something from who is connected to what."""
+
+    def touch(self) -> None:
+        """What was computed does not hold any more."""
+
+
+#: Told of each connection, so that a sender need not ask for each task whether anybody listens.
+_listening: weakref.WeakSet[Listening] = weakref.WeakSet()
+
+
+def tell_of_connections(listening: Listening) -> None:
+    """Have an object, which is held weakly, touched whenever something is connected to a signal or disconnected."""
+    _listening.add(listening)
+
 
 class _Entry:
     """One receiver: kept weakly unless it is to live as long as the signal."""
 
-    __slots__ = ("key", "receiver", "sender")
+    __slots__ = ("key", "receiver", "retry", "sender")
 
-    def __init__(self, key: Hashable, receiver: Callable[..., Any], sender: Any, weak: bool) -> None:
+    def __init__(self, key: Hashable, receiver: Callable[..., Any], sender: Any, weak: bool, retry: bool) -> None:
         self.key = key
         self.sender = sender
+        self.retry = retry
         self.receiver: Callable[[], Callable[..., Any] | None]
         if not weak:
             self.receiver = lambda: receiver
@@ -51,30 +69,39 @@ class Signal:
         self._lock = threading.Lock()
 
     @overload
-    def connect(self, receiver: F, sender: Any = ..., weak: bool = ..., dispatch_uid: Hashable = ...) -> F: ...
+    def connect(
+        self, receiver: F, sender: Any = ..., weak: bool = ..., dispatch_uid: Hashable = ..., retry: bool = ...
+    ) -> F: ...
     @overload
     def connect(
-        self, receiver: None = ..., sender: Any = ..., weak: bool = ..., dispatch_uid: Hashable = ...
+        self, receiver: None = ..., sender: Any = ..., weak: bool = ..., dispatch_uid: Hashable = ..., retry: bool = ...
     ) -> Callable[[F], F]: ...
     def connect(
-        self, receiver: Any = None, sender: Any = None, weak: bool = True, dispatch_uid: Hashable = None
+        self,
+        receiver: Any = None,
+        sender: Any = None,
+        weak: bool = True,
+        dispatch_uid: Hashable = None,
+        retry: bool = False,
     ) -> Any:
         """Have a function called when it happens: ``signal.connect(function)``, or as a decorator, with or without options.
 
         Args:
             receiver: takes keyword arguments, ``**kwargs`` among them: more may come.
-            sender: call it only for this sender.
+            sender: call it only for this sender; where that is a task, its name does too.
             weak: forget it once nobody else holds it; a function that was defined in another one is lost at once.
             dispatch_uid: connect only one receiver of this id, however often this is called.
+            retry: call it again, after a pause, where it raises: five times in all, within four seconds.
         """
         if receiver is None:
-            return lambda function: self.connect(function, sender, weak, dispatch_uid)
+            return lambda function: self.connect(function, sender, weak, dispatch_uid, retry)
         if not callable(receiver):
             raise TypeError(f"the signal {self.name} takes a function to call, not {receiver!r}")
         key = _key(receiver, dispatch_uid)
         with self._lock:
             kept = tuple(entry for entry in self._entries if (entry.key, entry.sender) != (key, sender))
-            self._entries = (*kept, _Entry(key, receiver, sender, weak))
+            self._entries = (*kept, _Entry(key, receiver, sender, weak, retry))
+        self._changed()
         return receiver
 
     def disconnect(
@@ -86,7 +113,13 @@ class Signal:
             kept = tuple(entry for entry in self._entries if (entry.key, entry.sender) != (key, sender))
             found = len(kept) != len(self._entries)
             self._entries = kept
+        if found:
+            self._changed()
         return found
+
+    def _changed(self) -> None:
+        for one in list(_listening):
+            one.touch()
 
     def send(self, sender: Any = None, **arguments: Any) -> list[tuple[Callable[..., Any], Any]]:
         """Call all receivers for this sender. What one raises is logged, and keeps no other from being called.
@@ -95,19 +128,36 @@ class Signal:
         """
         answers: list[tuple[Callable[..., Any], Any]] = []
         for entry in self._entries:
-            if entry.sender is not None and entry.sender is not sender and entry.sender != sender:
+            if entry.sender is not None and not _is_meant(entry.sender, sender):
                 continue
             receiver = entry.receiver()
             if receiver is None:
-                continue
-            try:
-                answers.append((receiver, receiver(signal=self, sender=sender, **arguments)))
-            except Exception as error:
-                log.exception("signal.failed", extra={"signal": self.name, "receiver": repr(receiver)})
-                answers.append((receiver, error))
+                self._forget(entry)
+            else:
+                answers.append((receiver, self._call(entry, receiver, sender, arguments)))
         return answers
 
     send_robust = send
+
+    def _call(self, entry: _Entry, receiver: Callable[..., Any], sender: Any, arguments: dict[str, Any]) -> Any:
+        tries = TRIES if entry.retry else 1
+        for number in range(1, tries + 1):
+            try:
+                return receiver(signal=self, sender=sender, **arguments)
+            except Exception as error:
+                told = {"signal": self.name, "receiver": repr(receiver)}
+                if number == tries:
+                    log.exception("signal.failed", extra=told)
+                    return error
+                log.warning("signal.retried", extra={**told, "error": repr(error)})
+                time.sleep(exponential(number - 1, factor=0.25, cap=LONGEST_PAUSE))
+        return None
+
+    def _forget(self, entry: _Entry) -> None:
+        """Nobody holds the receiver any more."""
+        with self._lock:
+            self._entries = tuple(one for one in self._entries if one is not entry)
+        self._changed()
 
     @property
     def has_receivers(self) -> bool:
@@ -123,15 +173,17 @@ class Signal:
         return f"<Signal: {self.name} provides={sorted(self.provides)}>"
 
 
+def _is_meant(wanted: Any, sender: Any) -> bool:
+    if wanted is sender:
+        return True
+    if isinstance(wanted, str):
+        return bool(wanted == (sender if isinstance(sender, str) else getattr(sender, "name", None)))
+    return bool(wanted == sender)
+
+
 def _key(receiver: Any, dispatch_uid: Hashable) -> Hashable:
     if dispatch_uid is not None:
         return ("uid", dispatch_uid)
     if hasattr(receiver, "__self__") and hasattr(receiver, "__func__"):
         return (id(receiver.__self__), id(receiver.__func__))
     return id(receiver)
-
-
-#: A process that runs tasks has begun: called in it, before its first task, in its main thread. In each executor.
-worker_process_init = Signal("worker_process_init")
-#: A process that runs tasks is about to end as it should: called in it, after its last task. Not when it is killed.
-worker_process_shutdown = Signal("worker_process_shutdown", ("pid", "exitcode"))

@@ -1,0 +1,97 @@
+"""The interface of a middleware: hooks around tasks. What is not overridden costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+    from umbel.context import Request
+    from umbel.message import Message
+    from umbel.task import Task
+    from umbel.verdict import Execution
+
+
+@dataclass(slots=True)
+class Call:
+    """A call on its way to its queue. What a middleware changes here is what is sent.
+
+    Args:
+        app: that sends.
+        task: None where it is not known here, but to the workers.
+        args, kwargs: of the call; to be looked at: they are encoded already.
+        message: with its headers; those of the user are under ``headers``.
+        queue: where it goes.
+        delay: seconds until it may begin.
+        options: of the call, as they were given.
+    """
+
+    app: Umbel
+    task: Task[..., Any] | None
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    message: Message
+    queue: str
+    delay: float
+    options: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return str(self.message.headers["task"])
+
+    @property
+    def id(self) -> str:
+        """Of the call."""
+        return str(self.message.headers["id"])
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The user's headers: the task finds them in ``self.request.headers``. They carry text, numbers, lists and dicts."""
+        own: dict[str, Any] = self.message.headers.setdefault("headers", {})
+        return own
+
+
+class Middleware:
+    """Takes part in the life of tasks. Subclass it, override the hooks that are needed, and ``app.add_middleware(…)`` it.
+
+    The hooks of one task are called in one process after the other, and in several threads at once.
+    """
+
+    def publish(self, call: Call) -> AbstractContextManager[object] | None:
+        """Surround the sending of a call, in the process that sends: return a context manager, or None.
+
+        It may change the call. What it raises reaches who sends, and nothing is sent.
+        """
+        return None
+
+    def receive(self, request: Request) -> None:
+        """See a task that a worker has taken up, before it runs, and before its time counts.
+
+        It may raise `umbel.Ignore`, `umbel.Reject`, or `umbel.Retry`; any other exception is the task's failure.
+        """
+
+    def execute(self, request: Request) -> AbstractContextManager[object] | None:
+        """Surround the run of a task: return a context manager, or None.
+
+        It sees what the task raises, and may raise something else. Where it swallows an exception, the task has returned None.
+        The task's time limits hold for it too.
+        """
+        return None
+
+    def result(self, request: Request, value: Any) -> Any:
+        """Return what is to be stored in place of what the task returned."""
+        return value
+
+    def retry(self, request: Request, error: BaseException) -> BaseException:
+        """Return what is to be done about what a run has raised: the exception, another one, or a `umbel.Retry` for another run.
+
+        A task that has called ``self.retry`` comes here with its `umbel.Retry`, whose ``when`` may be changed.
+        """
+        return error
+
+    def ended(self, request: Request, end: Execution) -> None:
+        """Learn how a run has ended. What is raised here is logged, and changes nothing any more."""
