@@ -22,6 +22,7 @@ from umbel_operator.kube.access import (
     Right,
     check_kinds,
     check_server,
+    may_watch_nodes,
     missing_monitors,
     missing_rights,
     say_missing,
@@ -253,6 +254,7 @@ async def _check(api: Api, options: Options) -> Options:
         server = await check_server(api)
         await check_kinds(api)
         options = await _without_monitors(api, options)
+        options = await _with_nodes(api, options)
         missing = await missing_rights(
             api,
             options.namespaces,
@@ -275,6 +277,15 @@ async def _without_monitors(api: Api, options: Options) -> Options:
     reason = f"The cluster does not know {names}: install the Prometheus operator, then restart this one."
     logger.warning("monitors_left_out", extra={"reason": reason})
     return replace(options, settings=replace(options.settings, monitors=None))
+
+
+async def _with_nodes(api: Api, options: Options) -> Options:
+    """Watch Nodes where this account may."""
+    if await may_watch_nodes(api):
+        return replace(options, watch_nodes=True)
+    reason = "without the right to list and watch nodes, the end of a Node is noticed by that of its Pods"
+    logger.info("nodes_not_watched", extra={"reason": reason})
+    return options
 
 
 def _without_gone(options: Options, missing: list[Right]) -> Options:

@@ -7,7 +7,7 @@ import aiohttp
 import kopf
 
 from umbel_operator.kube.client import PAGE
-from umbel_operator.kube.resources import MADE_BY_US, OWN, Resource
+from umbel_operator.kube.resources import MADE_BY_US, NODES, OWN, Resource
 from umbel_operator.kube.transport import Transport
 from umbel_operator.runtime.app import App
 
@@ -54,10 +54,15 @@ def registry_of(app: App) -> kopf.OperatorRegistry:
         # Before kopf looks for tasks that do not end: it would wait for ours, seconds long.
         await app.stop()
 
+    async def observe_node(event: kopf.RawEvent, name: str, **_: Any) -> None:
+        app.observe_node(event["type"], name)
+
     kopf.on.login(registry=registry)(log_in)
     kopf.on.cleanup(registry=registry)(end)
     for resource in app.options.resources():
         kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(observe)
+    if app.options.watch_nodes:
+        kopf.on.event(NODES.group, NODES.version, NODES.plural, registry=registry)(observe_node)
     return registry
 
 

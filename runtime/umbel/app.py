@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
-from umbel import bulk, publishing, serialization, signals, states
+from umbel import bulk, contents, publishing, serialization, signals, states
 from umbel.config import Settings
 from umbel.context import current_request, set_default_app
 from umbel.declaring import make_task, module_name
@@ -121,6 +121,31 @@ class Umbel:
                 f"the environment variable {variable_name} is not set: set it to a module of settings"
             )
 
+    def setup_security(
+        self,
+        allowed_serializers: Iterable[str] | None = None,
+        key: str | None = None,
+        key_password: str | bytes | None = None,
+        cert: str | None = None,
+        store: str | None = None,
+        digest: str | None = None,
+        serializer: str = "json",
+    ) -> None:
+        """Sign what this app sends, and have its workers refuse what nobody has signed whom they trust.
+
+        Args:
+            allowed_serializers: that are taken unsigned too.
+            key, key_password, cert, store, digest: in place of the settings ``security_key``, ``security_key_password``,
+                ``security_certificate``, ``security_cert_store`` and ``security_digest``; names of files and folders.
+            serializer: what encodes the arguments that are signed.
+
+        Raises:
+            ImproperlyConfigured: a file is missing or cannot be used, or `cryptography` is not installed.
+        """
+        from umbel.security.setup import setup_security
+
+        setup_security(self, allowed_serializers, key, key_password, cert, store, digest, serializer)
+
     # -- tasks
 
     @overload
@@ -207,6 +232,7 @@ class Umbel:
         self.import_modules()
         for name in include:
             import_module(name, purpose="--include")
+        contents.check(self.conf)
         self.is_worker = True
 
     def child_started(self) -> None:

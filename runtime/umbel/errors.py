@@ -181,6 +181,14 @@ class DecodeError(UmbelError, ValueError):
     """A stored message or result cannot be read."""
 
 
+class ContentDisallowed(DecodeError):
+    """A message or a result is of a content type that ``accept_content`` does not list; nothing of it was read."""
+
+
+class SecurityError(UmbelError):
+    """A message was not signed by anybody who is trusted."""
+
+
 class SoftTimeLimitExceeded(UmbelError):
     """Raised inside a task when its ``soft_time_limit`` is over."""
 

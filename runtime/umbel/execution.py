@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from umbel import failure, retrying, serialization, signals, states, verdict
+from umbel import bodies, failure, retrying, serialization, signals, states, verdict
 from umbel.broker.base import Kind
 from umbel.clock import wall_ms
 from umbel.context import Request, enter, leave
-from umbel.errors import DecodeError, EncodeError, Ignore, InvalidTaskError, Reject, Retry
+from umbel.errors import DecodeError, EncodeError, Ignore, InvalidTaskError, Reject, Retry, SecurityError
 from umbel.interrupting import Condemned
 from umbel.record import Record
 from umbel.verdict import Execution
@@ -120,10 +120,9 @@ def _request_of(
     if expires is not None and now > message.enqueued_ms / 1000 + expires:
         return verdict.revoked(app, message, "expired", hostname=hostname)
     try:
-        codec = _json if "content_type" not in headers else serialization.by_content_type(headers["content_type"])
-        args, kwargs = _arguments(codec.decode(message.body))
-    except (DecodeError, InvalidTaskError) as error:
-        return verdict.dead(app, message, error, "Unreadable", hostname=hostname)
+        args, kwargs = _arguments(bodies.read(app.conf, headers, message.body))
+    except (DecodeError, InvalidTaskError, SecurityError) as error:
+        return verdict.dead(app, message, error, verdict.word_of(error), hostname=hostname)
     request = Request(app, task, message, args, kwargs, hostname, queue, is_eager)
     if expires is not None or "delay" in headers:
         request.ahead = now - time.time()
@@ -133,6 +132,8 @@ def _request_of(
 def _arguments(body: Any) -> tuple[list[Any], dict[str, Any]]:
     if type(body) is list and len(body) == 2 and type(body[0]) is list and type(body[1]) is dict:
         return body[0], body[1]
+    if isinstance(body, tuple) and len(body) == 2 and isinstance(body[0], (list, tuple)) and isinstance(body[1], dict):
+        return list(body[0]), body[1]  # of a codec that keeps tuples
     raise InvalidTaskError(
         "the body of a message must hold [args, kwargs]: a list of arguments and a dict of named ones"
     )
@@ -357,9 +358,8 @@ def notify(app: Umbel, ended: Execution, *, hostname: str, queue: str) -> None:
     message = ended.message
     task = app.tasks[message.headers["task"]]
     try:
-        codec = serialization.by_content_type(message.headers.get("content_type"))
-        args, kwargs = _arguments(codec.decode(message.body))
-    except (DecodeError, InvalidTaskError):
+        args, kwargs = _arguments(bodies.read(app.conf, message.headers, message.body))
+    except (DecodeError, InvalidTaskError, SecurityError):
         return  # it has no arguments to hand over
     request = Request(app, task, message, args, kwargs, hostname, queue, False)
     token = enter(request)

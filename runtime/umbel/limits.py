@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from umbel import serialization
+from umbel import bodies
 from umbel.broker.tickets import Ticket
 from umbel.keying import CallKey
 from umbel.message import REPLACEABLE
@@ -25,6 +25,7 @@ class Limits:
 
     def __init__(self, task: Task[..., Any], rate: str | float | None = None) -> None:
         self.name = task.name
+        self._conf = task.app.conf
         self.places = task.concurrency_limit
         if rate is None:
             rate = task.app.conf.task_default_rate_limit if task.rate_limit is None else task.rate_limit
@@ -39,8 +40,7 @@ class Limits:
         """
         key: str | None = self.name
         if self._key is not None:
-            codec = serialization.by_content_type(message.headers.get("content_type"))
-            args, kwargs = codec.decode(message.body)
+            args, kwargs = bodies.read(self._conf, message.headers, message.body)
             value = self._key(args, kwargs)
             key = None if value is None else f"{self.name}:{value}"
         lock = lock_of(message)

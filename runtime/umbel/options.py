@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, TypedDict
 
 from umbel.pace import rate_interval
+from umbel.settings import COMPRESSIONS
 
 #: The value of ``durability`` for a call that waits until a replica has the message too.
 REPLICATED: Final = "replicated"
@@ -49,6 +50,7 @@ class TaskOptions(TypedDict, total=False):
     priority: int | None
     expires: float | None
     serializer: str | None
+    compression: str | None
     concurrency_limit: int | None
     rate_limit: str | float | None
     key: str | Callable[..., Any] | None
@@ -73,6 +75,7 @@ class CallOptions(TypedDict, total=False):
     soft_time_limit: float | None
     ignore_result: bool | None
     serializer: str | None
+    compression: str | None
     headers: Mapping[str, Any] | None
     root_id: str | None
     parent_id: str | None
@@ -183,6 +186,7 @@ _TASK: Final[dict[str, Rule]] = {
     "priority": (_priority, True, "a whole number from 0 to 9; 9 is served first"),
     "expires": (_limit, True, _LIMIT),
     "serializer": (_text, True, "the name of a codec, such as 'json'"),
+    "compression": (lambda v: v in COMPRESSIONS, True, f"one of {', '.join(COMPRESSIONS)}"),
     "concurrency_limit": (_places, True, "a whole number from 1 on"),
     "rate_limit": (_rate, True, "a rate such as '100/m' (of s, m, h, d), or a number a second"),
     "key": (_key, True, _KEY),
@@ -205,6 +209,7 @@ _CALL: Final[dict[str, Rule]] = {
     "soft_time_limit": _TASK["soft_time_limit"],
     "ignore_result": _TASK["ignore_result"],
     "serializer": _TASK["serializer"],
+    "compression": _TASK["compression"],
     "headers": (_mapping, True, "a dict"),
     "root_id": (_text, True, "a task id"),
     "parent_id": (_text, True, "a task id"),
@@ -218,7 +223,6 @@ _NO_EXCHANGE: Final = "does not exist in Umbel, which has no exchanges; use queu
 
 #: Celery's options that would be missed if they were passed over in silence.
 _REFUSED_TASK: Final[dict[str, str]] = {
-    "compression": _NOT_YET,
     "shadow_name": _NOT_YET,
     "pydantic": _NOT_YET,
     "exchange": _NO_EXCHANGE,
@@ -227,7 +231,7 @@ _REFUSED_TASK: Final[dict[str, str]] = {
     "reject_on_worker_lost": "does not exist in Umbel: it follows from acks_late; the queue's maxDeliveries bounds it",
 }
 _REFUSED_CALL: Final[dict[str, str]] = {
-    **dict.fromkeys(("link", "link_error", "chain", "chord", "group_id", "shadow", "compression"), _NOT_YET),
+    **dict.fromkeys(("link", "link_error", "chain", "chord", "group_id", "shadow"), _NOT_YET),
     "exchange": _NO_EXCHANGE,
     "routing_key": _NO_EXCHANGE,
     "retry_policy": "does not exist in Umbel; the setting publish_timeout bounds how long a call waits for the broker",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from umbel import bulk, serialization
+from umbel import bodies, bulk, serialization
 from umbel.arguments import Arguments, name_argument
 from umbel.broker.base import Outgoing
 from umbel.context import current_request
@@ -74,6 +74,7 @@ class Plan:
         self.serial = conf.serial
         self.usable = is_static(conf.task_routes) and not conf.task_always_eager and task.expires is None
         special = task.durability is not None or task.uniqueness is not None
+        special = special or _either(task.compression, conf.task_compression) is not None
         self.usable = self.usable and not special and not app.hooks.publish
         if not self.usable:
             return
@@ -86,7 +87,7 @@ class Plan:
         self._name = task.name
         self._arguments: Arguments | None = task.arguments
         self._grouping = task.grouping
-        self._encode = codec.encode
+        self._encode = serialization.encoder(codec, task.name)
         self._publish = app.broker.publish
         self._inbox: Callable[[], str | None] = app.results.inbox if not self.ignore_result else lambda: None
         self._last_inbox: str | None = None
@@ -203,12 +204,13 @@ def build(
     kwargs = {} if kwargs is None else kwargs
     codec = serialization.by_name(options.get("serializer") or (task and task.serializer) or conf.task_serializer)
     queue, priority = _destination(app, name, task, args, kwargs, options)
-    try:
-        body = codec.encode((args, kwargs))
-    except EncodeError as error:
-        raise name_argument(error, name, task.arguments if task is not None else None) from None
     headers = static_headers(task, conf, codec)
     headers["task"] = name
+    compression = _either(options.get("compression"), _either(task and task.compression, conf.task_compression))
+    try:
+        body = bodies.packed(headers, codec, (args, kwargs), compression)
+    except EncodeError as error:
+        raise name_argument(error, name, task.arguments if task is not None else None) from None
     headers["id"] = options.get("task_id") or new_task_id()
     if task is not None and task.grouping is not None and options.get("group") is None:
         options["group"] = task.grouping(args, kwargs)

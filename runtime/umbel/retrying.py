@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel import serialization
+from umbel import bodies
 from umbel.arguments import name_argument
 from umbel.backoff import exponential
 from umbel.errors import EncodeError, Ignore, MaxRetriesExceededError, Reject, Retry
@@ -141,9 +141,8 @@ def next_message(task: Task[..., Any], message: Message, again: Retry, *, now: f
         headers["timelimit"] = [hard, soft]
     body = message.body
     if call is not None:
-        codec = serialization.by_content_type(headers.get("content_type"))
         try:
-            body = codec.encode(call)
+            body = bodies.repacked(headers, call)
         except EncodeError as error:
             raise name_argument(error, task.name, task.arguments) from None
     priority = options.get("priority")

@@ -97,6 +97,10 @@ def optional(check: Check) -> Check:
     return checked
 
 
+#: What arguments and results can be compressed by, with the other names of some.
+COMPRESSIONS: Final = ("zlib", "gzip", "bzip2", "bz2", "lzma", "xz", "zstd", "zstandard", "brotli")
+
+
 def names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -134,11 +138,17 @@ def shards(value: Any) -> dict[str, int]:
     return given
 
 
-def only_json(value: Any) -> tuple[str, ...]:
+def contents(value: Any) -> tuple[str, ...]:
     given = names(value)
-    if not set(given) & {"json", "application/json"}:
-        raise ValueError("a list with 'json': nothing else is accepted by default")
+    if not given:
+        raise ValueError("a list of serializers, such as ['json']: with none, no task could run")
     return given
+
+
+def compression(value: Any) -> str:
+    if value not in COMPRESSIONS:
+        raise ValueError(f"one of {', '.join(COMPRESSIONS)}")
+    return str(value)
 
 
 def yes_utc(value: Any) -> bool:
@@ -182,8 +192,15 @@ _LIST: Final = [
     Setting("task_routes", optional(routes), None, "queues by task name: {name or pattern: queue}"),
     Setting("task_serializer", text, "json", "name of the codec of arguments"),
     Setting("result_serializer", text, "json", "name of the codec of results"),
-    Setting("accept_content", only_json, ("json",), "kept for Celery's users; JSON is all there is by default"),
-    Setting("result_accept_content", optional(only_json), None, "kept for Celery's users"),
+    Setting("accept_content", contents, ("json",), "serializers of messages that workers read; others are refused"),
+    Setting("result_accept_content", optional(contents), None, "serializers of results; accept_content unless set"),
+    Setting("task_compression", optional(compression), None, "of arguments: zlib, bzip2, lzma, zstd or brotli"),
+    Setting("result_compression", optional(compression), None, "of results: zlib, bzip2, lzma, zstd or brotli"),
+    Setting("security_key", optional(text), None, "file of the private key that signs messages, see setup_security"),
+    Setting("security_key_password", optional(text), None, "of that key, where it is encrypted"),
+    Setting("security_certificate", optional(text), None, "file of that key's certificate"),
+    Setting("security_cert_store", optional(text), None, "folder or pattern of the certificates that are trusted"),
+    Setting("security_digest", text, "sha256", "digest of signatures"),
     Setting(
         "task_acks_late", boolean, True, "acknowledge after the task, not before: it runs again if its worker dies"
     ),
@@ -264,8 +281,6 @@ REFUSED: Final[dict[str, str]] = {
     "result_backend_transport_options": "use key_prefix for global_keyprefix",
     "task_queues": "list queues with `umbel worker --queues`, or declare TaskQueue resources",
     "task_annotations": "give the options to @app.task",
-    "task_compression": "compression is not there yet",
-    "result_compression": "compression is not there yet",
     "task_default_exchange": "there are no exchanges; use task_default_queue and task_routes",
     "task_default_routing_key": "there are no routing keys; use task_default_queue and task_routes",
     "broker_use_ssl": "write rediss:// in broker_url; certificates are named by UMBEL_BROKER_CA_FILE etc.",

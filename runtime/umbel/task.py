@@ -50,6 +50,7 @@ _OPTIONS = (
     "priority",
     "expires",
     "serializer",
+    "compression",
     "concurrency_limit",
     "rate_limit",
     "key",
@@ -91,6 +92,7 @@ class Task(Generic[P, R]):
     priority: int | None = None
     expires: float | None = None
     serializer: str | None = None
+    compression: str | None = None
     concurrency_limit: int | None = None
     rate_limit: str | float | None = None
     key: str | Callable[..., Any] | None = None

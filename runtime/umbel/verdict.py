@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel import failure, serialization, states
+from umbel import failure, states
 from umbel.broker.base import Kind, Outcome
 from umbel.clock import wall_ms
-from umbel.errors import TaskRevokedError
+from umbel.errors import ContentDisallowed, SecurityError, TaskRevokedError
 from umbel.message import LOCKED
 from umbel.record import Record
 from umbel.registry import not_registered
+from umbel.serialization import compression
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -109,11 +110,12 @@ def extended(message: Message, hostname: str, queue: str | None) -> dict[str, An
     meta: dict[str, Any] = {"name": headers["task"], "worker": hostname, "retries": headers.get("retries", 0)}
     if queue:
         meta["queue"] = queue
-    if headers.get("content_type") in (None, serialization.JSON):
+    if "content_type" not in headers:
         import orjson
 
         try:
-            meta["args"], meta["kwargs"] = orjson.loads(message.body)
+            body = compression.decompress(headers.get("compression"), message.body)
+            meta["args"], meta["kwargs"] = orjson.loads(body)
         except ValueError:
             pass
     return meta
@@ -137,7 +139,7 @@ def dead(app: Umbel, message: Message, error: BaseException, word: str, *, hostn
 
     Args:
         error: what a waiting caller gets.
-        word: why, in one word: UnknownTask, Unreadable, Rejected, MaxDeliveries.
+        word: why, in one word: UnknownTask, Unreadable, ContentDisallowed, Untrusted, Rejected, MaxDeliveries.
     """
     record = failure_record(app, message, states.FAILURE, error, hostname=hostname, trace=trace)
     reason = {
@@ -148,6 +150,13 @@ def dead(app: Umbel, message: Message, error: BaseException, word: str, *, hostn
         "worker": hostname,
     }
     return Execution(message, states.FAILURE, Kind.DEAD, record, exception=error, reason=reason)
+
+
+def word_of(error: Exception) -> str:
+    """Return the word for a message whose arguments cannot be had."""
+    if isinstance(error, SecurityError):
+        return "Untrusted"
+    return "ContentDisallowed" if isinstance(error, ContentDisallowed) else "Unreadable"
 
 
 def unknown_task(app: Umbel, message: Message, *, now: float, hostname: str) -> Execution:

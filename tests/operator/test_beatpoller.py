@@ -256,6 +256,35 @@ def test_pods_that_vanish_together_are_told_in_one_call() -> None:
     with_beat(use)
 
 
+def test_pods_whose_node_is_gone_are_told_apart() -> None:
+    """They may live on, so beat must not tell them to hand anything back."""
+
+    async def use(beat: Beat, route: ApiServerRoute) -> None:
+        goners = Goners(route)
+        there = [{**pod(uid), "spec": {"nodeName": node}} for uid, node in (("a", "x"), ("b", "y"), ("c", "x"))]
+        ended = {**pod("d", "Succeeded"), "spec": {"nodeName": "x"}}
+        stranger = {**pod("e", broker=None), "spec": {"nodeName": "x"}}
+        goners.strand("x", [*there, ended, stranger])
+        goners.note(Change(pod("z"), None))
+        async with asyncio.timeout(5):
+            await goners.join()
+        assert beat.gone == [{"uids": ["z"], "nodeless": ["a", "c"]}]
+
+    with_beat(use)
+
+
+def test_a_large_node_is_told_of_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(beat: Beat, route: ApiServerRoute) -> None:
+        monkeypatch.setattr("umbel_operator.runtime.goners.AT_ONCE", 2)
+        goners = Goners(route)
+        goners.strand("x", [{**pod(uid), "spec": {"nodeName": "x"}} for uid in "abc"])
+        async with asyncio.timeout(5):
+            await goners.join()
+        assert beat.gone == [{"uids": [], "nodeless": ["a", "b"]}, {"uids": [], "nodeless": ["c"]}]
+
+    with_beat(use)
+
+
 class Flaky:
     """A route that fails a few times."""
 

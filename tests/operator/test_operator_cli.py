@@ -133,12 +133,14 @@ def test_rights_that_are_missing_are_named_in_one_line(tmp_path: Path) -> None:
         if path.startswith("/apis/umbel.dev"):
             return KINDS
         asked = body["spec"]["resourceAttributes"]
-        assert asked["namespace"] == "shop"
-        return {"status": {"allowed": (asked["resource"], asked["verb"]) not in {("pods", "watch"), ("pods", "patch")}}}
+        assert asked.get("namespace") == (None if asked["resource"] == "nodes" else "shop")
+        refused = {("pods", "watch"), ("pods", "patch"), ("nodes", "watch")}
+        return {"status": {"allowed": (asked["resource"], asked["verb"]) not in refused}}
 
     output = served(script, tmp_path, "--namespace", "shop")
     (line,) = [line for line in output.splitlines() if "may not" in line]
     assert "may not: watch/patch pods in shop. Grant these" in line
+    assert "nodes_not_watched" in output, "it can do without"
     assert "Traceback" not in output
 
 

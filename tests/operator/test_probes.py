@@ -137,8 +137,18 @@ def test_failing_watches_write_one_line_a_minute() -> None:
         record = logging.LogRecord(name, logging.ERROR, "", 0, message, None, None)
         return bool(sparse.filter(record))
 
+    retried = logging.makeLogRecord(
+        {
+            "name": "kopf._cogs.clients.api",
+            "levelno": logging.ERROR,
+            "msg": "Request attempt #1/10 failed; will retry: GET x",
+        }
+    )
+    assert sparse.filter(retried)
+    assert (retried.levelno, retried.levelname) == (logging.WARNING, "WARNING")
+    now = 60.5
     assert [passes() for _ in range(3)] == [True, False, False]
     assert passes(message="something else")
     assert passes(name="umbel_operator.runtime.app")
-    now = 61.0
+    now = 121.0
     assert passes()

@@ -46,4 +46,10 @@ The operator's rights: no Secrets, no exec, no Roles. `umbel.rules` is what it n
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get, list, watch]
+{{- if .Values.rbac.nodes }}
+# A Node that is deleted: beat looks at the workers that were on it at once.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+{{- end }}
 {{- end }}

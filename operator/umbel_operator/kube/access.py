@@ -40,6 +40,9 @@ CLUSTER_RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "namespaces", _READ),
 )
 
+#: Rights without which it works all the same: who may not watch Nodes hears of a deleted one by its Pods.
+NODE_RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (("", "nodes", ("list", "watch")),)
+
 #: Rights that the operator needs only when it reaches beat through the API server.
 PROXY_RIGHTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (("", "services/proxy", ("get", "create")),)
 
@@ -141,6 +144,12 @@ async def missing_rights(
 
     answers = await asyncio.gather(*(lacks(right) for right in rights))
     return [right for right, lacking in zip(rights, answers, strict=True) if lacking]
+
+
+async def may_watch_nodes(api: Api) -> bool:
+    """Tell whether this account has the rights on Nodes, which belong to no namespace."""
+    rights = [Right(group, resource, verb, None) for group, resource, verbs in NODE_RIGHTS for verb in verbs]
+    return all([await _allowed(api, right) for right in rights])
 
 
 def unbound(missing: Sequence[Right], namespaces: Sequence[str] | None) -> list[str]:

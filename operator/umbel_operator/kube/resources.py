@@ -52,6 +52,7 @@ NETWORKPOLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "Networ
 SERVICEMONITORS = Resource("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
 PODMONITORS = Resource("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
@@ -67,7 +68,7 @@ MONITORS = (SERVICEMONITORS, PODMONITORS)
 #: Label selector of everything that the operator makes.
 MADE_BY_US = f"app.kubernetes.io/managed-by={MANAGED_BY}"
 
-_BY_KIND = {(r.group, r.kind): r for r in (*OWN, *CHILDREN, PODS, NAMESPACES, EVENTS, CRDS, ACCESS_REVIEWS)}
+_BY_KIND = {(r.group, r.kind): r for r in (*OWN, *CHILDREN, PODS, NODES, NAMESPACES, EVENTS, CRDS, ACCESS_REVIEWS)}
 
 
 def resource_of(obj: Any) -> Resource:

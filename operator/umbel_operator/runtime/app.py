@@ -66,6 +66,8 @@ class Options:
     settings: Settings
     #: None: this operator is the only one, and works at once.
     lease: LeaseName | None = None
+    #: Whether beat hears of Pods whose Node was deleted.
+    watch_nodes: bool = False
 
     def resources(self) -> tuple[Resource, ...]:
         """List the kinds that are watched."""
@@ -172,6 +174,10 @@ class App:
     def observe(self, type_: str | None, obj: Json) -> None:
         """Take in one watch event; never raise."""
         self._intake.observe(type_, obj)
+
+    def observe_node(self, type_: str | None, name: str) -> None:
+        """Take in one watch event of a Node; never raise."""
+        self._intake.observe_node(type_, name)
 
     def _candidacy(
         self, configuration: Configuration, reload: Callable[[], Awaitable[Configuration]] | None

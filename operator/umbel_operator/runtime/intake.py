@@ -5,7 +5,7 @@ from typing import Protocol
 
 from umbel_operator.api.names import LABEL_BROKER, LABEL_COMPONENT, LABEL_OPERATOR_CLASS
 from umbel_operator.kube.errors import Json
-from umbel_operator.kube.resources import BROKERS, OWN, TASKQUEUES, Resource, resource_of
+from umbel_operator.kube.resources import BROKERS, NODES, OWN, PODS, TASKQUEUES, Resource, resource_of
 from umbel_operator.plan.model import Ref
 from umbel_operator.runtime.beatpoller import BeatPoller, BrokerName, Difference
 from umbel_operator.runtime.cache import Cache, Change
@@ -87,6 +87,16 @@ class Intake:
             self._metrics.observe_errors.labels(kind).inc()
             logger.exception("event_not_taken_in", extra={"kind": kind})
             self._lists.request_all()
+
+    def observe_node(self, type_: str | None, name: str) -> None:
+        """Take in one watch event of a Node; never raise. Nodes are not kept: only that one is gone matters."""
+        try:
+            self._metrics.event(NODES.kind)
+            if type_ == "DELETED" and self.attentive:
+                self._goners.strand(name, self._cache.all(PODS))
+        except Exception:
+            self._metrics.observe_errors.labels(NODES.kind).inc()
+            logger.exception("event_not_taken_in", extra={"kind": NODES.kind})
 
     def _apply(self, type_: str | None, obj: Json) -> Change | None:
         return self._cache.apply(type_, obj) if self.is_ours(obj) else self._cache.drop(obj)

@@ -19,6 +19,8 @@ _NOISE = frozenset({"k8s_skip", "k8s_ref", "settings"})
 class Sparse(logging.Filter):
     """Let one of kopf's lines about failed requests pass each minute; each watch writes one every few seconds.
 
+    A request that will be made again is a warning: kinds that were just installed answer 429 at first.
+
     clock: monotonic seconds.
     """
 
@@ -30,8 +32,11 @@ class Sparse(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Decide on one record; one that passes tells how many were held back before it."""
-        if not record.name.startswith("kopf") or not str(record.msg).startswith("Request attempt"):
+        text = str(record.msg)
+        if not record.name.startswith("kopf") or not text.startswith("Request attempt"):
             return True
+        if record.levelno == logging.ERROR and "will retry" in text:
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
         if self._clock() - self._passed_at < SPARSE_SECONDS:
             self._held += 1
             return False

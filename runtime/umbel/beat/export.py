@@ -88,7 +88,7 @@ def _spec(body: Mapping[str, Any], zone: str, make: MakeMessage, notes: list[str
     if lost:
         notes.append(f"a Schedule has no field for {', '.join(lost)}: give the task these options in the code")
     queue, message, _ = make(task, tuple(body.get("args") or ()), dict(body.get("kwargs") or {}), options)
-    if "content_type" in message.headers:
+    if "content_type" in message.headers or "compression" in message.headers:
         raise NotExpressible("its arguments are not JSON")
     args, kwargs = orjson.loads(message.body)
     sent: dict[str, Any] = {"name": task}

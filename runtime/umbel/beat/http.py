@@ -22,7 +22,7 @@ def routes(
     *,
     alive: Callable[[], bool],
     ready: Callable[[], str | None],
-    hint: Callable[[Iterable[str]], None],
+    hint: Callable[[Iterable[str], Iterable[str]], None],
 ) -> dict[tuple[str, str], Handler]:
     """Return what beat answers, by method and path.
 
@@ -31,7 +31,7 @@ def routes(
         metrics: returns what ``/metrics`` tells.
         alive: tells whether the loop turns.
         ready: returns why beat is not ready, None if it is.
-        hint: takes the uids of pods that vanished.
+        hint: takes the uids of pods that vanished, and those of pods whose node did.
     """
 
     def livez(call: Call) -> Response:
@@ -60,12 +60,12 @@ def routes(
     def gone(call: Call) -> Response:
         try:
             body = orjson.loads(call.body)
-            uids = body["uids"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            uids = None
-        if not isinstance(uids, list) or len(uids) > MOST_PODS or not all(isinstance(uid, str) for uid in uids):
+            uids, nodeless = body["uids"], body.get("nodeless", [])
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            uids = nodeless = None
+        if not _are_uids(uids) or not _are_uids(nodeless):
             return Response(400, b'{"error":"send {\\"uids\\": [\\"<pod uid>\\", ...]}"}', JSON)
-        hint(uids)
+        hint(uids, nodeless)
         return Response(202, b"{}", JSON)
 
     return {
@@ -76,6 +76,10 @@ def routes(
         ("GET", "/v1/pools/"): pool,
         ("POST", "/v1/pods/gone"): gone,
     }
+
+
+def _are_uids(given: Any) -> bool:
+    return isinstance(given, list) and len(given) <= MOST_PODS and all(isinstance(uid, str) for uid in given)
 
 
 def _json(value: dict[str, Any], call: Call) -> Response:

@@ -221,6 +221,7 @@ class Beat:
     def _metrics(self) -> Sheet:
         return gather(self._board.get(), self._dispatchers(), os.environ.get("UMBEL_NAMESPACE", ""))
 
-    def _hint(self, pod_uids: Iterable[str]) -> None:
+    def _hint(self, pod_uids: Iterable[str], nodeless: Iterable[str]) -> None:
         self._janitor.hint(pod_uids)
+        self._janitor.hint(nodeless, deleted=False)
         self._others[0].wake()

@@ -27,7 +27,7 @@ _FILTERS: Final = (
     click.option("-Q", "--queues", "--queue", "names", metavar="A,B", help="Only these queues."),
     click.option("--task", metavar="NAME", help="Only this task; * and ? stand for anything: 'shop.*'."),
     click.option(
-        "--reason", metavar="WORD", help="Only this reason: MaxDeliveries, UnknownTask, Rejected, Unreadable."
+        "--reason", metavar="WORD", help="Only this reason: MaxDeliveries, UnknownTask, Rejected, Unreadable, …"
     ),
     click.option("--id", "ids", metavar="ID", multiple=True, help="Only this task id; may be given several times."),
     click.option("--since", metavar="WHEN", help="Only those that died then or later: an age (30m, 2h, 7d) or a time."),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from umbel.control.vanished import PODS_GONE
 from umbel.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ CONTROL: Final = (
     "pool_grow",
     "pool_shrink",
     "shutdown",
+    PODS_GONE,
 )
 
 

@@ -22,6 +22,10 @@ log = logging.getLogger("umbel.reaper")
 PATIENCE = 10.0
 #: The same for a pod that was reported gone: two heartbeats.
 HINTED_PATIENCE = 4.0
+#: Seconds after which a report is forgotten: who falls silent later needs the full patience.
+HINT_COUNTS = 60.0
+#: Reports that are kept at the most.
+MOST_HINTED = 10_000
 #: Seconds between two looks after which the broker may have been away in between: nobody could beat, so nobody is dead.
 GAP = 5.0
 #: Seconds of one look that burials may take: who reaps must not fall silent itself when many die at once.
@@ -48,13 +52,26 @@ class Reaper:
         self._watched: dict[str, _Watch] = {}
         self._generation = ""
         self._looked = clock.monotonic()
-        self._hinted: set[str] = set()
+        self._hinted: dict[str, float] = {}
+
+    @property
+    def alert(self) -> bool:
+        """Whether pods were reported gone of late: whose owners should be looked at more often."""
+        return bool(self._hinted)
 
     def hint(self, pod_uids: Iterable[str]) -> None:
         """Somebody saw these pods vanish: believe it sooner, but still only if their owners do not beat."""
-        self._hinted.update(pod_uids)
-        if len(self._hinted) > 10_000:
-            self._hinted = set(list(self._hinted)[-5_000:])
+        now = self._clock.monotonic()
+        for uid in pod_uids:
+            self._hinted.pop(uid, None)  # to the end: the oldest come first
+            self._hinted[uid] = now
+        for uid in list(self._hinted)[:-MOST_HINTED]:
+            del self._hinted[uid]
+
+    def _forget_hints(self) -> None:
+        late = self._clock.monotonic() - HINT_COUNTS
+        for uid in [uid for uid, at in self._hinted.items() if at < late]:
+            del self._hinted[uid]
 
     def look(self) -> int:
         """Look once, and bury who is dead. Returns how many messages went back.
@@ -69,6 +86,7 @@ class Reaper:
                 self._generation = generation
                 self._watched.clear()
             self._looked = began
+            self._forget_hints()
             moved = 0
             for owner in self._liveness.dying():
                 if self._clock.monotonic() - began < BUDGET:

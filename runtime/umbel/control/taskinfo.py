@@ -8,8 +8,9 @@ import orjson
 
 from umbel import message as messages
 from umbel import serialization
-from umbel.errors import DecodeError
+from umbel.errors import DecodeError, UmbelError
 from umbel.message import BEGUN, Message
+from umbel.serialization import compression
 
 TaskInfo = dict[str, Any]
 
@@ -79,14 +80,17 @@ def _arguments(message: Message, most: int | None) -> dict[str, Any]:
     size = len(message.body)
     if most is not None and size > most:
         return {"error": f"the arguments are not shown: they take {size:,} bytes"}
-    content_type = message.headers.get("content_type")
+    headers = message.headers
+    content_type = headers.get("content_type")
     try:
+        body = compression.decompress(headers.get("compression"), message.body)
         if content_type in (None, serialization.JSON):
-            args, kwargs = orjson.loads(message.body)
+            args, kwargs = orjson.loads(body)
         else:
-            args, kwargs = serialization.by_content_type(content_type).decode(message.body)
+            codec = serialization.by_content_type(content_type)
+            args, kwargs = serialization.decoder(codec, headers["task"])(body)
             orjson.dumps([args, kwargs])
-    except (DecodeError, TypeError, ValueError) as error:
+    except (UmbelError, TypeError, ValueError) as error:
         return {"error": f"the arguments cannot be read: {error}"}
     return {"args": args, "kwargs": kwargs}
 

@@ -78,6 +78,18 @@ def _marker(name: str, value: Any) -> dict[str, Any]:
     return {TYPE: name, VALUE: value}
 
 
+def marker_of(obj: Any) -> dict[str, Any]:
+    """Return the marker of an object whose very type is registered.
+
+    Raises:
+        TypeError: it is not.
+    """
+    known = _ENCODERS.get(type(obj))
+    if known is None:
+        raise TypeError
+    return _marker(known[0], known[1](obj))
+
+
 def is_plain(obj: Any) -> bool:
     """Tell whether what orjson wrote of ``obj`` without complaint is all that there was to write."""
     kind = type(obj)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from umbel.control.signals import number_of
+from umbel.control.vanished import PODS_GONE
 from umbel.errors import ImproperlyConfigured
+from umbel.ids import machine_id
 from umbel.pace import rate_interval
 from umbel.worker.about import About
 from umbel.worker.remote import Arguments, Handler
@@ -27,6 +29,7 @@ class Commanded(Protocol):
 
     def revoke(self, ids: Iterable[str]) -> None: ...
     def terminate(self, ids: Iterable[str], number: int | None = None) -> None: ...
+    def forsake(self) -> None: ...
     def do(self, step: Callable[[], T]) -> T: ...
 
 
@@ -56,6 +59,7 @@ class Orders:
             "pool_grow": self._pool_grow,
             "pool_shrink": self._pool_shrink,
             "shutdown": self._shutdown,
+            PODS_GONE: self._pods_gone,
         }
 
     def _revoke(self, arguments: Arguments) -> dict[str, Any]:
@@ -127,6 +131,12 @@ class Orders:
         log.warning("worker.shutdown_requested")
         os.kill(os.getpid(), signal.SIGTERM)
         return {"ok": "shutting down"}
+
+    def _pods_gone(self, arguments: Arguments) -> dict[str, Any]:
+        if machine_id() not in arguments["pods"]:
+            return {"ok": "not this one"}
+        self._worker.forsake()
+        return {"ok": "what runs goes back as soon as the worker is told to end"}
 
 
 def ids_of(arguments: Arguments) -> list[str]:

@@ -150,7 +150,7 @@ class SoloSupervisor(Supervisor):
 
     def _cut(self, seat: Seat, sentences: tuple[Sentence, ...]) -> bool:
         """Let go of what runs, if the time to drain is over: it cannot be stopped. Return whether that is so."""
-        if not self._draining:
+        if not self._drain.begun:
             return False
         self._cut_short = True
         seat.sentences = sentences

@@ -22,6 +22,7 @@ from umbel.polling import readable
 from umbel.worker import linux
 from umbel.worker.about import About
 from umbel.worker.aside import Aside
+from umbel.worker.drain import Drain
 from umbel.worker.endings import Endings
 from umbel.worker.herald import Herald
 from umbel.worker.inspection import Inspection
@@ -114,7 +115,7 @@ class Supervisor:
         )
         self._endings = self._make_endings(shape, cancel_timeout)
         self._roster = Roster(
-            self._id, hostname, self._seats, slots, dict(queues), lambda: self._draining, shape.executor, numbers
+            self._id, hostname, self._seats, slots, dict(queues), lambda: self._drain.begun, shape.executor, numbers
         )
         self._staff = Staff(self._roster)
         handlers = {
@@ -125,9 +126,7 @@ class Supervisor:
         self._remote = Remote(broker, self._id, hostname, handlers, Aside(self._roster, about, zygote).start)
         self._disowned: set[int] = set()  # seats whose child has taken another owner
         self._renewing = False  # the app is imported anew
-        self._draining = False
-        self._cold = False
-        self._drain_until = 0.0
+        self._drain = Drain(options.drain_timeout)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ticked = time.monotonic()
 
@@ -143,7 +142,7 @@ class Supervisor:
 
     def ready(self) -> str | None:
         """Return None if the worker takes tasks, else why it does not."""
-        if self._draining:
+        if self._drain.begun:
             return "draining"
         if not self._pulse.connected:
             return "the broker cannot be reached"
@@ -197,6 +196,11 @@ class Supervisor:
         self._zygote.pid, self._zygote.imported = 0, False  # its end is expected
         self._zygote.begin_anew(self._options, self._slots)
 
+    def forsake(self) -> None:
+        """Hear that the pod is gone from the cluster; called by the listener's thread."""
+        self._drain.forsake()
+        self._wake()
+
     def do(self, step: Callable[[], T]) -> T:
         """Run a step in the main loop, and return what it returns; called by other threads.
 
@@ -217,7 +221,7 @@ class Supervisor:
         if self._options.autoreload:
             reloader = Reloader(self._options.workdir or os.getcwd(), lambda: self.do(self.renew))
             reloader.start()
-        while not (self._draining and not any(seat.pid or seat.link for seat in self._seats)):
+        while not (self._drain.begun and not any(seat.pid or seat.link for seat in self._seats)):
             self._ticked = now = time.monotonic()
             self._steps.take(self._staff.look)  # children are told before who asked hears that it is done
             self._births(now)
@@ -232,7 +236,7 @@ class Supervisor:
             held, buried, disowned = self._slots.is_held(), self._pulse.take_buried(), self._disowned
             self._endings.end_exclusive(held=held, buried=buried, disowned=disowned)
             self._disowned = set()
-            if self._draining and now >= self._drain_until:
+            if self._drain.over(now):
                 self._end_of_patience()
             self._listen(LOOK)
             self._deaths()
@@ -258,17 +262,8 @@ class Supervisor:
             signal.signal(number, self._asked_to_end)
 
     def _asked_to_end(self, number: int, frame: object) -> None:
-        if number == signal.SIGQUIT or self._draining:
-            self._cold = True
-            self._drain_until = 0.0
-        if not self._draining:
-            self._draining = True
-            if not self._cold:
-                self._drain_until = time.monotonic() + self._options.drain_timeout
-            log.warning("worker.draining", extra={"seconds": 0 if self._cold else self._options.drain_timeout})
-        else:
-            log.warning("worker.cold_shutdown")
-        self._herald.ending(number, cold=self._cold)
+        self._drain.ask(number)
+        self._herald.ending(number, cold=self._drain.cold)
         self._wake()
 
     def _wake(self) -> None:
@@ -278,10 +273,10 @@ class Supervisor:
             pass
 
     def _births(self, now: float) -> None:
-        if self._zygote.lost and not self._draining:
+        if self._zygote.lost and not self._drain.begun:
             self._zygote.begin_anew(self._options, self._slots)
         for seat in list(self._seats):
-            if self._draining:
+            if self._drain.begun:
                 if seat.link is not None and not seat.draining:
                     seat.draining = seat.link.send({"what": "drain"})
             elif seat.link or seat.pid or seat.leaving or self._zygote.lost:
@@ -386,7 +381,7 @@ class Supervisor:
             self._pulse.bury(burial)
         self._quarantine.over(seat)
         self.tally.leave(seat.index, cause_of(seat, code) if seat.pid else None)
-        expected = self._draining or seat.leaving or bool(seat.sentences)
+        expected = self._drain.begun or seat.leaving or bool(seat.sentences)
         if not expected:
             log.error(
                 "child.died", extra={"pid": seat.pid, "exit": code, "tasks_running": len(tags), "hint": hint_of(code)}
@@ -398,7 +393,7 @@ class Supervisor:
 
     def _end_of_patience(self) -> None:
         """The time to drain is over: hand back what runs (or fail it, where that is asked for)."""
-        fail = self._options.drain_on_timeout == "fail" and not self._cold
+        fail = self._options.drain_on_timeout == "fail" and not self._drain.cold
         for seat in list(self._seats):
             if seat.pid and not seat.sentences:
                 self._endings.hand_back(seat, fail=fail)

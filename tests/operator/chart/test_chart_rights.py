@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.operator.chart.rendering import NAMESPACE, VALUE_SETS, is_test, one, render
 
-from umbel_operator.kube.access import CLUSTER_RIGHTS, RIGHTS
+from umbel_operator.kube.access import CLUSTER_RIGHTS, NODE_RIGHTS, RIGHTS
 
 READ = ("get", "list", "watch")
 WRITE = (*READ, "create", "patch", "delete")
@@ -28,6 +28,8 @@ TABLE: dict[tuple[str, str], tuple[str, ...]] = {
 }
 #: What serving all namespaces needs besides.
 CLUSTER_TABLE = {("apiextensions.k8s.io", "customresourcedefinitions"): READ, ("", "namespaces"): READ}
+#: What it is granted for all namespaces, and can do without.
+NODES = {("", "nodes"): ("list", "watch")}
 LEASES = {("coordination.k8s.io", "leases"): ("get", "create", "patch")}
 MONITORS = {("monitoring.coreos.com", kind): WRITE for kind in ("servicemonitors", "podmonitors")}
 POLICIES = {("networking.k8s.io", "networkpolicies"): WRITE}
@@ -50,19 +52,24 @@ def as_sets(*tables: Mapping[tuple[str, str], tuple[str, ...]]) -> dict[tuple[st
 
 def test_operator_for_all_namespaces_has_the_table() -> None:
     objects = render("default")
-    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE)
+    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, NODES)
     assert granted(one(objects, "Role")) == as_sets(LEASES)
     assert one(objects, "Role")["metadata"]["namespace"] == NAMESPACE
 
 
 def test_network_policies_are_granted_only_where_they_are_made() -> None:
     objects = render(None, "networkPolicy.enabled=true")
-    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, POLICIES)
+    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, NODES, POLICIES)
 
 
 def test_monitors_are_granted_only_where_they_are_made() -> None:
     objects = render(None, "metrics.serviceMonitor.enabled=true")
-    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, MONITORS)
+    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, NODES, MONITORS)
+
+
+def test_nodes_are_granted_unless_somebody_says_no() -> None:
+    objects = render(None, "rbac.nodes=false")
+    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE)
 
 
 def test_the_account_of_the_test_reads_the_crds_and_nothing_else() -> None:
@@ -89,7 +96,7 @@ def test_table_covers_what_the_operator_checks_at_its_start() -> None:
     """Given the rights without which the operator refuses to start, then the chart grants each."""
     objects = render(None, "networkPolicy.enabled=true", "metrics.serviceMonitor.enabled=true")
     table = granted(one(objects, "ClusterRole", "umbel-operator"))
-    for group, resource, verbs in RIGHTS + CLUSTER_RIGHTS:
+    for group, resource, verbs in RIGHTS + CLUSTER_RIGHTS + NODE_RIGHTS:
         assert set(verbs) <= table[group, resource], resource
 
 

@@ -78,7 +78,7 @@ def test_writing_an_unknown_setting_proposes_the_nearest() -> None:
         ("timezone", "Mars/Olympus", "IANA time zone"),
         ("enable_utc", False, "always kept in UTC"),
         ("task_reject_on_worker_lost", False, "at most once"),
-        ("accept_content", ["pickle"], "'json'"),
+        ("accept_content", [], "a list of serializers"),
         ("include", 3, "a list of names"),
         ("beat_schedule", [1], "a dict"),
         ("task_routes", 3, "a dict"),

@@ -169,7 +169,7 @@ def test_moments_of_subclasses_arrive_as_moments() -> None:
 
 
 def test_unknown_codecs_are_named_with_the_known_ones() -> None:
-    with pytest.raises(ImproperlyConfigured, match="no serializer is called 'pickle' \\(known: json\\)"):
-        serialization.by_name("pickle")
+    with pytest.raises(ImproperlyConfigured, match=r"no serializer is called 'marshal' \(known: .*json"):
+        serialization.by_name("marshal")
     with pytest.raises(DecodeError, match="application/x-python"):
         serialization.by_content_type("application/x-python")

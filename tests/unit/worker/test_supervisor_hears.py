@@ -118,7 +118,7 @@ def test_a_child_that_is_still_being_born_does_not_hold_up_the_end(
     supervisor: Supervisor, child: tuple[Seat, Link]
 ) -> None:
     seat, theirs = child
-    supervisor._draining = True
+    supervisor._drain.begun = True
     supervisor._end_of_patience()
     assert (seat.pid, seat.link) == (0, None)
     assert theirs.receive_waiting() == (True, None)

@@ -11,7 +11,7 @@ import pytest
 from umbel.broker.base import Charge, Outgoing, OwnerInfo
 from umbel.broker.memory import MemoryBroker
 from umbel.clock import ManualClock
-from umbel.control.reaper import BUDGET, HINTED_PATIENCE, PATIENCE, Reaper
+from umbel.control.reaper import BUDGET, HINT_COUNTS, HINTED_PATIENCE, PATIENCE, Reaper
 from umbel.message import Message, decode
 from umbel.worker.prefetch import HORIZON, MOST, Estimate
 from umbel.worker.pulse import verdict_of
@@ -291,6 +291,20 @@ def test_a_hint_shortens_the_patience_for_that_pod_alone() -> None:
     yard.reaper.hint(["uid-1"])
     yard.wait(HINTED_PATIENCE)
     assert yard.alive() == ["other"]
+
+
+def test_a_hint_is_forgotten_when_its_owner_lives_on() -> None:
+    yard = _Graveyard()
+    yard.owner("gone", pod="uid-1")
+    yard.reaper.hint(["uid-1"])
+    for _ in range(round(HINT_COUNTS) + 1):
+        yard.liveness.beat([OwnerInfo("gone", ["q"])])
+        yard.wait(1)
+    assert not yard.reaper.alert
+    yard.wait(PATIENCE - 1)
+    assert yard.alive() == ["gone"]
+    yard.wait(1)
+    assert yard.alive() == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Signed messages: keys, certificates, and `setup_security`, which makes an app use them."""
