@@ -27,6 +27,19 @@ from umbel.sharing import shared_task
 from umbel.task import Task
 
 if TYPE_CHECKING:
+    from umbel.canvas import (
+        Signature,
+        StampingVisitor,
+        chain,
+        chord,
+        chunks,
+        group,
+        maybe_signature,
+        signature,
+        subtask,
+        xmap,
+        xstarmap,
+    )
     from umbel.schedules import crontab
 
 __version__ = "0.1.0"
@@ -44,7 +57,9 @@ __all__ = [
     "Reject",
     "ResultSet",
     "Retry",
+    "Signature",
     "SoftTimeLimitExceeded",
+    "StampingVisitor",
     "Task",
     "TaskRevokedError",
     "TimeLimitExceeded",
@@ -52,19 +67,50 @@ __all__ = [
     "UmbelError",
     "__version__",
     "allow_join_result",
+    "chain",
+    "chord",
+    "chunks",
     "crontab",
     "current_app",
     "current_task",
     "errors",
     "get_task_logger",
+    "group",
+    "maybe_signature",
     "result_from_tuple",
     "shared_task",
+    "signature",
     "states",
+    "subtask",
+    "xmap",
+    "xstarmap",
 ]
+
+
+#: Names of `umbel.canvas`.
+_CANVAS = frozenset(
+    {
+        "Signature",
+        "StampingVisitor",
+        "chain",
+        "chord",
+        "chunks",
+        "group",
+        "maybe_signature",
+        "signature",
+        "subtask",
+        "xmap",
+        "xstarmap",
+    }
+)
 
 
 def __getattr__(name: str) -> Any:
     """Import what few need when it is asked for."""
+    if name in _CANVAS:
+        from umbel import canvas
+
+        return getattr(canvas, name)
     if name == "crontab":
         from umbel.schedules import crontab
 

@@ -34,6 +34,7 @@ from umbel.unique import lock_of
 
 if TYPE_CHECKING:
     from umbel.broker.base import Broker
+    from umbel.canvas import Signature
     from umbel.middleware.hooks import Hooks
     from umbel.results.base import Results
 
@@ -272,6 +273,8 @@ class Umbel:
             options: see `umbel.options.CallOptions`.
         """
         args, kwargs = check_arguments(name, args, kwargs)
+        if options.get("link") or options.get("link_error"):
+            return self.signature(name, args, kwargs, options=options).apply_async()
         task = self.tasks.get(name)
         if task is not None and task.arguments is not None:
             task.arguments.check(name, args, kwargs)
@@ -308,6 +311,19 @@ class Umbel:
         if hooks is None or hooks.serial != self.conf.serial:
             hooks = self._hooks = hooks_of(self)
         return hooks
+
+    def signature(self, varies: Any, *args: Any, **kwargs: Any) -> Signature[Any]:
+        """Return a signature that this app sends: of a task, of a task's name, or one that a dict describes.
+
+        Args:
+            varies: the task, its name, a dict, or a signature to copy.
+            args, kwargs: as for `umbel.canvas.Signature`.
+        """
+        from umbel.canvas import signature
+
+        return signature(varies, *args, **{**kwargs, "app": self})
+
+    subtask = signature
 
     def batch(self) -> AbstractContextManager[None]:
         """Collect what is sent in the block and publish it at its end, in one call per queue.

@@ -193,6 +193,16 @@ class Request:
         return bool(self._header("ignore_result", False))
 
     @property
+    def stamps(self) -> dict[str, list[Any]]:
+        """The stamps of the call: each name with its values."""
+        return self._header("stamps", {})  # type: ignore[no-any-return]
+
+    @property
+    def stamped_headers(self) -> list[str]:
+        """The names of the stamps."""
+        return list(self.stamps)
+
+    @property
     def headers(self) -> dict[str, Any]:
         """The caller's own headers."""
         return self._header("headers", {})  # type: ignore[no-any-return]

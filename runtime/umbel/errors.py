@@ -130,6 +130,10 @@ class InvalidTaskError(TaskError):
     """The message cannot be turned into a task call."""
 
 
+class ChordError(TaskError):
+    """A task of a chord's header failed, so that its body is not run."""
+
+
 class OperationalError(UmbelError):
     """The broker or the result backend cannot be reached or refuses to work."""
 

@@ -114,6 +114,10 @@ def _request_of(
     """Return the request to run, or how the message ended without."""
     headers = message.headers
     task = app.tasks.get(headers["task"])
+    if task is None and headers["task"].startswith("umbel."):
+        from umbel.canvas import builtin_task
+
+        task = builtin_task(app, headers["task"])
     if task is None:
         return verdict.unknown_task(app, message, now=now, hostname=hostname)
     expires = headers.get("expires")

@@ -82,6 +82,9 @@ class CallOptions(TypedDict, total=False):
     add_to_parent: bool
     group: str | None
     durability: str | None
+    link: Any
+    link_error: Any
+    stamps: Mapping[str, Any] | None
 
 
 def _seconds(value: Any) -> bool:
@@ -147,6 +150,10 @@ def _key(value: Any) -> bool:
 
 def _conflict(value: Any) -> bool:
     return isinstance(value, str) and value in set(Conflict)
+
+
+def _signatures(value: Any) -> bool:
+    return _mapping(value) or (isinstance(value, (list, tuple)) and all(map(_mapping, value)))
 
 
 def _class(value: Any) -> bool:
@@ -216,6 +223,9 @@ _CALL: Final[dict[str, Rule]] = {
     "add_to_parent": (_flag, False, "True or False"),
     "group": (_text, True, "text that is not empty"),
     "durability": _TASK["durability"],
+    "link": (_signatures, True, "a signature, or a list of them"),
+    "link_error": (_signatures, True, "a signature, or a list of them"),
+    "stamps": (_mapping, True, "a dict of lists"),
 }
 
 _NOT_YET: Final = "is not there yet in this version of Umbel; leave it out"
@@ -231,7 +241,7 @@ _REFUSED_TASK: Final[dict[str, str]] = {
     "reject_on_worker_lost": "does not exist in Umbel: it follows from acks_late; the queue's maxDeliveries bounds it",
 }
 _REFUSED_CALL: Final[dict[str, str]] = {
-    **dict.fromkeys(("link", "link_error", "chain", "chord", "group_id", "shadow"), _NOT_YET),
+    **dict.fromkeys(("chain", "chord", "group_id", "shadow"), _NOT_YET),
     "exchange": _NO_EXCHANGE,
     "routing_key": _NO_EXCHANGE,
     "retry_policy": "does not exist in Umbel; the setting publish_timeout bounds how long a call waits for the broker",

@@ -78,7 +78,7 @@ class Plan:
         self.usable = self.usable and not special and not app.hooks.publish
         if not self.usable:
             return
-        self.queue, self._priority = _destination(app, task.name, task)
+        self.queue, self._priority = destination(app, task.name, task)
         self._shards = conf.queue_shards if self.queue in conf.queue_shards else None
         codec = serialization.by_name(task.serializer or conf.task_serializer)
         headers = static_headers(task, conf, codec)
@@ -159,7 +159,7 @@ def _either(first: Any, second: Any) -> Any:
     return second if first is None else first
 
 
-def _destination(
+def destination(
     app: Umbel, name: str, task: Task[..., Any] | None, args: Any = (), kwargs: Any = None, options: Any = None
 ) -> tuple[str, int]:
     """Return queue and priority of a call: option, else task, else route, else default."""
@@ -203,7 +203,7 @@ def build(
     conf = app.conf
     kwargs = {} if kwargs is None else kwargs
     codec = serialization.by_name(options.get("serializer") or (task and task.serializer) or conf.task_serializer)
-    queue, priority = _destination(app, name, task, args, kwargs, options)
+    queue, priority = destination(app, name, task, args, kwargs, options)
     headers = static_headers(task, conf, codec)
     headers["task"] = name
     compression = _either(options.get("compression"), _either(task and task.compression, conf.task_compression))
@@ -243,6 +243,8 @@ def _apply(headers: dict[str, Any], options: Mapping[str, Any], task: Any, now: 
         headers["delay"] = delay
     if options.get("headers"):
         headers["headers"] = dict(options["headers"])
+    if options.get("stamps"):
+        headers["stamps"] = dict(options["stamps"])
     if options.get("group") is not None:
         headers["group"] = options["group"]
     return delay

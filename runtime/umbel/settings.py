@@ -209,6 +209,12 @@ _LIST: Final = [
     Setting("task_store_errors_even_if_ignored", boolean, False, "store failures also of tasks that ignore results"),
     Setting("task_track_started", boolean, False, "store STARTED when a task begins"),
     Setting("task_always_eager", boolean, False, "run tasks at once in the calling process; for tests"),
+    Setting(
+        "task_allow_error_cb_on_chord_header",
+        boolean,
+        False,
+        "call the errbacks of a chord for each task of its header that fails, not only for its body",
+    ),
     Setting("task_eager_propagates", boolean, False, "let eager tasks raise"),
     Setting("task_store_eager_result", boolean, False, "store results of eager tasks too"),
     Setting("task_time_limit", optional(seconds()), None, "seconds after which a task's process is killed"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast
 
 from umbel import retrying
 from umbel.arguments import Arguments
+from umbel.composing import Composable
 from umbel.context import Request, current_app, current_request, enter, leave
 from umbel.errors import ImproperlyConfigured
 from umbel.keying import CallKey
@@ -63,7 +64,7 @@ _OPTIONS = (
 )
 
 
-class Task(Generic[P, R]):
+class Task(Composable[P, R]):
     """A task of an app. Made by ``@app.task``, or by subclassing, with a ``run`` method, and ``app.register_task``.
 
     The attributes are the options; None means that the app's setting applies.
@@ -229,6 +230,7 @@ class Task(Generic[P, R]):
             group: who it is sent for: the groups of a queue take turns, so that one that sends much does not delay the others.
             add_to_parent: inside of a task, note the result among the ``children`` of its own.
             durability: ``"replicated"`` returns only once a replica of Redis has the message too.
+            link: signatures that are called with the result, if the task succeeds; ``link_error``: if it fails.
 
         Raises: as `delay`, and TypeError or ValueError for an option that does not exist or does not fit.
         """
@@ -238,6 +240,10 @@ class Task(Generic[P, R]):
             self.arguments.check(self.name, args, kwargs)
         if app.conf.task_always_eager:
             return self.apply(args, kwargs, **options)
+        if not _WORKFLOW.isdisjoint(options):
+            from umbel import canvas
+
+            return cast(AsyncResult[R], canvas.call(self, args, kwargs, options))
         return cast(AsyncResult[R], app.send(self.name, args, kwargs, task=self, **options))
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
@@ -378,9 +384,9 @@ class Task(Generic[P, R]):
         return _by_name, (self.name,)
 
 
-_NOT_YET = frozenset(
-    {"s", "si", "signature", "subtask", "map", "starmap", "chunks", "replace", "add_to_chord", "send_event"}
-)
+_NOT_YET = frozenset({"send_event"})
+#: Options that make a workflow of a call.
+_WORKFLOW = frozenset({"link", "link_error"})
 _HANDLERS = ("before_start", "on_success", "on_retry", "on_failure", "after_return", "__call__")
 
 

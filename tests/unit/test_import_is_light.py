@@ -14,6 +14,7 @@ HEAVY = (
     "umbel.cli",
     "umbel.worker",
     "umbel.beat",
+    "umbel.canvas",
     "umbel.schedules",
     "http",
 )

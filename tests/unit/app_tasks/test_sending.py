@@ -162,7 +162,7 @@ def test_an_argument_that_cannot_be_carried_is_named(
         ({"priority": 11}, ValueError, "priority=11"),
         ({"countdown": 1, "eta": datetime.now()}, ValueError, "both countdown and eta; give one"),
         ({"eta": 5}, ValueError, "eta=5: give a datetime"),
-        ({"link": 1}, TypeError, "the option link is not there yet in this version of Umbel; leave it out"),
+        ({"chord": 1}, TypeError, "the option chord is not there yet in this version of Umbel; leave it out"),
         ({"retry_policy": {}}, TypeError, "publish_timeout bounds how long"),
         ({"serializer": "marshal"}, ImproperlyConfigured, "no serializer is called 'marshal'"),
         ({"headers": {"x": object()}}, EncodeError, "headers take text, numbers, lists and dicts"),

@@ -1,0 +1,120 @@
+"""Chains: signatures that follow each other, each with the result of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from umbel import canvas
+from umbel.canvas.freezing import set_parent
+from umbel.canvas.signature import KINDS, Signature, as_list, as_signature
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
+
+R = TypeVar("R")
+
+
+class chain(Signature[R]):  # noqa: N801 - Celery's name
+    """Signatures that follow each other; each gets the result of the one before as its first argument.
+
+    ``chain(a, b, c)`` is what ``a | b | c`` is: with a group in front of another signature it becomes a chord.
+
+    Args:
+        tasks: signatures, or one iterable of them.
+        options: of the chain. ``link`` belongs to the last one, ``link_error`` to each, others to the first.
+    """
+
+    kind: ClassVar[str | None] = "chain"
+
+    def __new__(cls, *tasks: Any, app: Umbel | None = None, **options: Any) -> Any:
+        """Put the parts together by the rules of ``|``."""
+        listed = len(tasks) == 1 and not isinstance(tasks[0], Mapping)
+        given = [as_signature(task, app) for task in (tasks[0] if listed else tasks)]
+        whole = cls.of(given) if len(tasks) == 1 and not listed else canvas.fold(given)
+        if options:
+            whole = (whole if isinstance(whole, chain) else cls.of([whole])).set(**options)
+        return whole.bind(app)
+
+    def __init__(self, *tasks: Any, app: Umbel | None = None, **options: Any) -> None:
+        """Leave what ``__new__`` made as it is."""
+
+    @classmethod
+    def of(cls, tasks: Iterable[Signature[Any]], app: Umbel | None = None) -> chain[Any]:
+        """Return a chain of exactly these parts, none put together with its neighbour."""
+        self = cast("chain[Any]", dict.__new__(cls))
+        Signature.__init__(self, "umbel.chain", (), {"tasks": list(tasks)}, subtask_type="chain", app=app)
+        return self
+
+    @classmethod
+    def _restore(cls, fields: dict[str, Any], app: Umbel | None) -> Signature[Any]:
+        self = cast("chain[Any]", dict.__new__(cls))
+        self._app, self._type = app, None
+        fields["kwargs"]["tasks"] = [as_signature(task, app) for task in fields["kwargs"].get("tasks") or ()]
+        dict.update(self, fields)
+        return self
+
+    @property
+    def tasks(self) -> list[Signature[Any]]:
+        """The parts, in their order."""
+        return cast("list[Signature[Any]]", self.kwargs["tasks"])
+
+    @tasks.setter
+    def tasks(self, tasks: Iterable[Signature[Any]]) -> None:
+        self.kwargs["tasks"] = list(tasks)
+
+    @property
+    def app(self) -> Umbel:
+        """The app of the first part, unless the chain was given one."""
+        return self.tasks[0].app if self._app is None and self.tasks else super().app
+
+    def _copied_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {**kwargs, "tasks": [task.clone() for task in kwargs["tasks"]]}
+
+    def unchain_tasks(self) -> list[Signature[Any]]:
+        """Return copies of the parts, which bear the callbacks (the last) and errbacks (all) of the chain."""
+        tasks = [task.clone() for task in self.tasks]
+        for callback in as_list(self.options.get("link")) if tasks else ():
+            tasks[-1].link(callback)
+        for errback in as_list(self.options.get("link_error")):
+            for task in tasks:
+                task.link_error(errback)
+        return tasks
+
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Any = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Any:
+        """Give each part its id; return the result of the last one, whose ``parent`` is that of the one before it.
+
+        Raises:
+            ValueError: the chain is empty.
+        """
+        if not self.tasks:
+            raise ValueError("an empty chain has no result: add a signature before it is frozen")
+        before: Any = None
+        for index, task in enumerate(self.tasks, 1):
+            last = index == len(self.tasks)
+            if last:
+                own = _id or self.options.get("task_id")
+                result = task.freeze(own, group_id, chord, root_id, parent_id, group_index)
+            else:
+                result = task.freeze(root_id=root_id, parent_id=parent_id)
+            set_parent(result, before)
+            before = result
+        return before
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Send the chain, with these arguments in front of those of the first; None if it is empty."""
+        return self.apply_async(args, kwargs)
+
+    def __repr__(self) -> str:
+        return " | ".join(map(repr, self.tasks)) if self.tasks else f"<{type(self).__name__}: empty>"
+
+
+KINDS["chain"] = chain
