@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,17 @@ def _command(context: click.Context) -> list[str]:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     lines = ["<!-- test: shown -->", "```text", usage, "```", ""]
     for paragraph in (command.help or "").split("\n\n"):
-        lines += [_one_line(paragraph), ""]
+        lines += [*_paragraph(paragraph), ""]
     return lines + _options(command, context)
+
+
+def _paragraph(text: str) -> list[str]:
+    """Return a paragraph of a command's help; what is to keep its lines (it begins with \\b) as a block of code."""
+    if not text.lstrip().startswith("\b"):
+        return [_one_line(text)]
+    lines = [line for line in text.replace("\b", "").split("\n") if line.strip()]
+    title = [lines.pop(0).strip(), ""] if lines and lines[0].strip().endswith(":") else []
+    return [*title, "<!-- test: shown -->", "```text", *textwrap.dedent("\n".join(lines)).splitlines(), "```"]
 
 
 def _options(command: click.Command, context: click.Context) -> list[str]:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "purge": ("umbel.cli.queues:purge", "Drop waiting tasks."),
     "queues": ("umbel.cli.queues:queues", "List queues and what waits in them."),
     "dead": ("umbel.cli.dead:dead", "Look at dead letters, send them again, drop them."),
+    "upgrade": ("umbel.cli.upgrade:upgrade", "Move a project from Celery."),
     "report": ("umbel.cli.report:report", "Show versions, settings and the broker, for bug reports."),
 }
 ENTRY_POINTS: Final = "umbel.commands"
