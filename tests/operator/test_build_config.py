@@ -157,7 +157,7 @@ def some(count: int, size: int = 10) -> list[Entry]:
     def body(number: int) -> dict[str, Any]:
         return {"uid": f"u{number}", "generation": 1, "name": f"s{number}", "pad": "x" * size}
 
-    return [Entry("schedules", "Schedule", f"s{number}", body(number)) for number in range(count)]
+    return [Entry.of("schedules", "Schedule", f"s{number}", body(number)) for number in range(count)]
 
 
 def test_shards_are_canonical_json_whatever_the_order() -> None:
@@ -169,7 +169,7 @@ def test_shards_are_canonical_json_whatever_the_order() -> None:
 
 def test_one_edit_rewrites_one_shard() -> None:
     found = some(200)
-    edited = [*found[:77], Entry("schedules", "Schedule", "s77", {**found[77].body, "pad": "new"}), *found[78:]]
+    edited = [*found[:77], Entry.of("schedules", "Schedule", "s77", {**found[77].body, "pad": "new"}), *found[78:]]
     before, after = render_shards(found, 8), render_shards(edited, 8)
     assert sum(before[name] != after[name] for name in before) == 1
 

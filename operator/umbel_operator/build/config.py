@@ -127,12 +127,15 @@ def read_config(config_maps: Iterable[Mapping[str, Any]]) -> RenderedConfig:
 
 
 def _distribute(entries: list[Entry], count: int) -> dict[str, str]:
-    bodies: list[dict[str, list[Mapping[str, Any]]]] = [
-        {"queues": [], "schedules": [], "pools": []} for _ in range(count)
-    ]
+    shards: list[dict[str, list[str]]] = [{"pools": [], "queues": [], "schedules": []} for _ in range(count)]
     for entry in sorted(entries, key=lambda entry: (entry.section, entry.name)):
-        bodies[entry.slot % count][entry.section].append(entry.body)
-    return {names.shard_file(number): canonical_json(body) for number, body in enumerate(bodies)}
+        shards[entry.slot % count][entry.section].append(entry.text)
+    return {names.shard_file(number): _joined(shard) for number, shard in enumerate(shards)}
+
+
+def _joined(shard: Mapping[str, Iterable[str]]) -> str:
+    """Return the canonical JSON of a shard out of that of its entries."""
+    return "{" + ",".join(f'"{section}":[{",".join(texts)}]' for section, texts in shard.items()) + "}"
 
 
 def _config_map(broker: Broker, name: str, key: str, text: str) -> dict[str, Any]:

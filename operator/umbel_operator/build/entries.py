@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from umbel_operator.api.names import ANNOTATION_TRIGGER
 from umbel_operator.api.schedule import Schedule
 from umbel_operator.api.taskqueue import DeadLetter, TaskQueue
 from umbel_operator.api.workerpool import WorkerPool
+from umbel_operator.build.canonical import canonical_json
 from umbel_operator.build.queues import forward_target, resolve, winners
 from umbel_operator.build.validity import schedule_problem
 
@@ -25,7 +27,19 @@ class Entry:
     section: Section
     kind: str
     name: str
-    body: Mapping[str, Any]
+    #: JSON in its one spelling: thousands of entries are kept, and text is the smallest form.
+    text: str
+
+    @classmethod
+    def of(cls, section: Section, kind: str, name: str, body: Mapping[str, Any]) -> Entry:
+        """Make an entry that says `body`."""
+        return cls(section, kind, name, canonical_json(body))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return what it says."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
 
     @cached_property
     def slot(self) -> int:
@@ -33,23 +47,49 @@ class Entry:
         return int.from_bytes(hashlib.sha256(f"{self.kind}/{self.name}".encode()).digest()[:4])
 
 
+class Rendered:
+    """Keep the entries of Schedules from one rendering to the next: of thousands one changes at a time.
+
+    A model never changes: as long as the cache holds the same one, its entry holds too.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Schedule, str, Entry | None]] = {}
+
+    def schedules(
+        self, broker: str, queues: Mapping[str, TaskQueue], schedules: Mapping[str, Schedule]
+    ) -> Iterator[Entry]:
+        """Return the entries of the Schedules that send to a Broker's queues; those that cannot work have none."""
+        before, self._known = self._known, {}
+        for name, schedule in schedules.items():
+            queue = queues.get(schedule.spec.queue_ref.name)
+            if queue is None or queue.spec.broker_ref.name != broker:
+                continue
+            known = before.get(name)
+            if known is None or known[0] is not schedule or known[1] != queue.effective_name:
+                works = schedule_problem(schedule, queues) is None
+                known = (schedule, queue.effective_name, schedule_entry(schedule, queue) if works else None)
+            self._known[name] = known
+            if known[2] is not None:
+                yield known[2]
+
+
 def broker_entries(
     broker: str,
     queues: Mapping[str, TaskQueue],
     schedules: Mapping[str, Schedule],
     pools: Mapping[str, WorkerPool],
+    rendered: Rendered | None = None,
 ) -> list[Entry]:
     """Return the entries of a Broker.
 
     broker: its name.
+    rendered: what the last rendering left.
     queues, schedules, pools: what its namespace holds, by name. TaskQueues that lost their queueName to an older one
         and Schedules that cannot work are left out; their own conditions say why.
     """
     entries = [queue_entry(queue, queues) for queue in winners(queues.values(), broker).values()]
-    for schedule in schedules.values():
-        queue = queues.get(schedule.spec.queue_ref.name)
-        if queue is not None and queue.spec.broker_ref.name == broker and schedule_problem(schedule, queues) is None:
-            entries.append(schedule_entry(schedule, queue))
+    entries.extend((rendered or Rendered()).schedules(broker, queues, schedules))
     for pool in pools.values():
         if pool.spec.broker_ref.name == broker:
             entries.append(pool_entry(pool, queues))
@@ -67,7 +107,7 @@ def queue_entry(queue: TaskQueue, queues: Mapping[str, TaskQueue]) -> Entry:
         # beat removes the keys and says so by this uid: another TaskQueue may have the name by then.
         **({"purge": queue.uid} if queue.deleting and queue.spec.deletion_policy == "Purge" else {}),
     }
-    return Entry("queues", "TaskQueue", queue.name, body)
+    return Entry.of("queues", "TaskQueue", queue.name, body)
 
 
 def queue_settings(queue: TaskQueue, queues: Mapping[str, TaskQueue]) -> dict[str, Any]:
@@ -112,7 +152,7 @@ def schedule_entry(schedule: Schedule, queue: TaskQueue) -> Entry:
         "failedRunsHistoryLimit": spec.failed_runs_history_limit,
         "manualTrigger": schedule.metadata.annotations.get(ANNOTATION_TRIGGER) or None,
     }
-    return Entry("schedules", "Schedule", schedule.name, body)
+    return Entry.of("schedules", "Schedule", schedule.name, body)
 
 
 def pool_entry(pool: WorkerPool, queues: Mapping[str, TaskQueue]) -> Entry:
@@ -125,7 +165,7 @@ def pool_entry(pool: WorkerPool, queues: Mapping[str, TaskQueue]) -> Entry:
         "slots": pool.spec.concurrency.slots,
         **({"startupLeadSeconds": scaling.startup_lead_seconds} if scaling is not None else {}),
     }
-    return Entry("pools", "WorkerPool", pool.name, body)
+    return Entry.of("pools", "WorkerPool", pool.name, body)
 
 
 def _dead_letter(dead_letter: DeadLetter, target: TaskQueue | None) -> dict[str, Any]:

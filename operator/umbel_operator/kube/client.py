@@ -1,6 +1,6 @@
 """The operator's verbs: create, apply, dry run, delete, patch, list."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from umbel_operator.api.names import FIELD_MANAGER
@@ -29,12 +29,20 @@ class Api:
         except GoneError:
             return None
 
-    async def list_all(self, resource: Resource, namespace: str | None = None, selector: str = "") -> list[Json]:
+    async def list_all(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        selector: str = "",
+        *,
+        take: Callable[[Json], Json] = lambda obj: obj,
+    ) -> list[Json]:
         """Read all objects of a kind, in pages.
 
-        namespace: None for all namespaces. selector: label selector.
+        namespace: None for all namespaces. selector: label selector. take: what to keep of each object; thousands of
+        them need not lie in memory as they came.
         """
-        return [item async for item in self._pages(resource, namespace, selector)]
+        return [take(item) async for item in self._pages(resource, namespace, selector)]
 
     async def create(self, obj: Json) -> Json:
         """Create an object; raise AlreadyExistsError where one of that name is there.

@@ -25,6 +25,7 @@ from umbel_operator.api.schedule import Schedule
 from umbel_operator.api.taskqueue import TaskQueue
 from umbel_operator.api.workerpool import WorkerPool
 from umbel_operator.build.config import RenderedConfig
+from umbel_operator.build.entries import Rendered
 from umbel_operator.build.settings import Settings
 from umbel_operator.plan.sample import Sample
 from umbel_operator.plan.scaling import Memory
@@ -161,6 +162,8 @@ class State(Generic[R]):
     sample: Sample | None = None
     #: What the Broker's live ConfigMaps hold (build.config.read_config), for a TaskQueue and a Schedule.
     rendered: RenderedConfig | None = None
+    #: What the last rendering of a Broker's configuration left; it saves work and changes nothing that is planned.
+    entries: Rendered = field(default_factory=Rendered)
     #: Brokers of all namespaces that the operator sees, for a Broker.
     all_brokers: tuple[Broker, ...] = ()
     #: What the last execution could not do; those of an older generation are ignored.

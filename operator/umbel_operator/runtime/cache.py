@@ -114,7 +114,7 @@ class Cache:
             return self._remove(resource, at)
         if uid in self._graves or (known is not None and _is_older(obj, known.obj)):
             return None
-        return self._store(resource, at, obj)
+        return self._store(resource, at, compact(obj))
 
     def drop(self, obj: Json) -> Change | None:
         """Forget an object that lives on, but is not ours to know any more."""
@@ -127,6 +127,8 @@ class Cache:
 
     def replace(self, resource: Resource, scope: str | None, items: Iterable[Json], mark: int) -> list[Change]:
         """Let a list take the place of all that was known of a kind in a namespace (None: in all).
+
+        items: each `compact` already: a list of thousands must not lie in memory as it came.
 
         What an event said after `mark` is newer than the list and stays.
         Returns what changed.
@@ -158,7 +160,6 @@ class Cache:
             return None
         if known is not None:
             self._unlink(resource, at, known.obj)
-        obj = _compact(obj)
         self._objects[resource].setdefault(at[0], {})[at[1]] = _Entry(obj, self._count)
         for term in self._index(obj):
             self._by_term.setdefault(term, set()).add((resource, *at))
@@ -195,15 +196,15 @@ def _place(obj: Json) -> tuple[str, str]:
     return str(meta.get("namespace") or ""), str(meta["name"])
 
 
-def _compact(value: Any) -> Any:
+def compact(value: Any) -> Any:
     """Copy an object with its keys and short texts shared among all objects, and without the trees of managedFields.
 
     With thousands of resources this makes a cached object a third of its size.
     """
     if isinstance(value, dict):
-        return {sys.intern(key): _compact(item) for key, item in value.items() if key != "fieldsV1"}
+        return {sys.intern(key): compact(item) for key, item in value.items() if key != "fieldsV1"}
     if isinstance(value, list):
-        return [_compact(item) for item in value]
+        return [compact(item) for item in value]
     if type(value) is str and len(value) <= SHARED_TEXT:
         return sys.intern(value)
     return value

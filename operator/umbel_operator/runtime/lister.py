@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.errors import ApiError, Json
 from umbel_operator.kube.resources import MADE_BY_US, OWN, Resource
-from umbel_operator.runtime.cache import Cache, Change
+from umbel_operator.runtime.cache import Cache, Change, compact
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +115,6 @@ class Lister:
         selector = "" if resource in OWN else MADE_BY_US
         for scope in self._scopes:
             mark = self._cache.mark()
-            items = [obj for obj in await self._api.list_all(resource, scope, selector) if self._wanted(obj)]
-            for change in self._cache.replace(resource, scope, items, mark):
+            items = await self._api.list_all(resource, scope, selector, take=compact)
+            for change in self._cache.replace(resource, scope, filter(self._wanted, items), mark):
                 self._changed(change)

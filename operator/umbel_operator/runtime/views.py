@@ -8,6 +8,7 @@ from umbel_operator.api.broker import Broker
 from umbel_operator.api.kinds import BY_NAME
 from umbel_operator.api.parse import Unreadable, parse
 from umbel_operator.api.schedule import Schedule
+from umbel_operator.api.sharing import shared
 from umbel_operator.api.taskqueue import TaskQueue
 from umbel_operator.api.workerpool import WorkerPool
 from umbel_operator.kube.resources import OWN
@@ -67,7 +68,7 @@ class Views:
         if isinstance(parsed, Unreadable):
             place.unreadable[(kind, name)] = parsed
         else:
-            place.of(kind)[name] = parsed
+            place.of(kind)[name] = shared(parsed)
 
     def get(self, key: Key) -> Resource | Unreadable | None:
         """Find one resource."""

@@ -9,6 +9,7 @@ from umbel_operator.api.schedule import Schedule
 from umbel_operator.api.taskqueue import TaskQueue
 from umbel_operator.api.workerpool import WorkerPool
 from umbel_operator.build.config import RenderedConfig, read_config
+from umbel_operator.build.entries import Rendered
 from umbel_operator.build.settings import Settings
 from umbel_operator.kube.errors import Json
 from umbel_operator.kube.resources import CONFIGMAPS, OWN
@@ -32,6 +33,7 @@ class World:
         self._settings = settings
         self._failures: dict[Key, tuple[Failure, ...]] = {}
         self._scaling: dict[Key, Memory] = {}
+        self._entries: dict[Key, Rendered] = {}
         self._rendered: dict[Key, tuple[tuple[str, ...], RenderedConfig]] = {}
 
     def owner(self, key: Key) -> Json | None:
@@ -57,6 +59,7 @@ class World:
             pods=tuple(self._cache.indexed(str(key))) if is_owner else (),
             sample=self._poller.sample((key.namespace, broker)) if broker else None,
             rendered=self._rendered_of(key.namespace, broker) if broker and not is_owner else None,
+            entries=self._entries.setdefault(key, Rendered()) if isinstance(resource, Broker) else Rendered(),
             all_brokers=self._views.all_brokers() if isinstance(resource, Broker) else (),
             failures=self._failures.get(key, ()),
             scaling=self._scaling.get(key),
@@ -81,10 +84,11 @@ class World:
         self._scaling.pop(key, None)
         self._failures.pop(key, None)
         self._rendered.pop(key, None)
+        self._entries.pop(key, None)
 
     def clear(self) -> None:
         """Drop what is remembered of all resources."""
-        for memory in (self._scaling, self._failures, self._rendered):
+        for memory in (self._scaling, self._failures, self._rendered, self._entries):
             memory.clear()
 
     def _broker_of(self, key: Key, resource: Resource) -> str | None:
