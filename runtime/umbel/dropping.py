@@ -1,4 +1,5 @@
 """What becomes of the tasks that a full queue drops (``overflow`` DropOldest): they fail, and are kept as dead letters.
+And of those in a queue that is deleted: they are revoked.
 
 Their messages stand aside, as if an owner held them, until this is written: by the producer for whom they were dropped, or by
 a worker or a beat that looks after it, should the producer end before. So nobody waits for ever for a dropped task.
@@ -8,13 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from umbel import failure, states
 from umbel import message as messages
 from umbel.broker.base import Broker, Delivery, Kind, Outcome
-from umbel.errors import DecodeError, QueueFull, UmbelError
+from umbel.errors import DecodeError, QueueFull, TaskRevokedError, UmbelError
+from umbel.message import Message
 from umbel.record import Record
 
 log = logging.getLogger("umbel.queues")
@@ -57,6 +60,29 @@ def look_after(broker: Broker, queues: Iterable[str], ttl: float = 86400.0) -> i
     return count
 
 
+def end_purged(broker: Broker, deliveries: Sequence[Delivery], ttl: float) -> None:
+    """Write the ends of what a queue held that is deleted: its tasks count as revoked.
+
+    Raises:
+        OperationalError: the broker is away, or has no memory for the records: `forget_purged` needs none.
+    """
+    broker.settle_dropped(deliveries[0].queue, [_revoked(delivery, ttl) for delivery in deliveries])
+
+
+def forget_purged(broker: Broker, deliveries: Sequence[Delivery]) -> None:
+    """Drop what a queue held that is deleted, and tell nobody."""
+    broker.settle_dropped(deliveries[0].queue, [Outcome(delivery.tag, Kind.ACK) for delivery in deliveries])
+
+
+def _revoked(delivery: Delivery, ttl: float) -> Outcome:
+    try:
+        message = messages.decode(delivery.payload)
+    except DecodeError:
+        return Outcome(delivery.tag, Kind.ACK)
+    error = TaskRevokedError(f"the queue {delivery.queue!r} was deleted with all tasks that waited in it")
+    return _told(delivery, Kind.ACK, message, states.REVOKED, error, ttl)
+
+
 def _end(delivery: Delivery, ttl: float) -> Outcome:
     error = QueueFull(
         f"the queue {delivery.queue!r} was full and dropped this task, unrun, for a newer one (its overflow is DropOldest): "
@@ -67,13 +93,16 @@ def _end(delivery: Delivery, ttl: float) -> Outcome:
         message = messages.decode(delivery.payload)
     except DecodeError:
         return Outcome(delivery.tag, Kind.DEAD, reason=reason)
+    reason |= {"task": message.headers["task"], "id": message.headers["id"]}
+    return replace(_told(delivery, Kind.DEAD, message, states.FAILURE, error, ttl), reason=reason)
+
+
+def _told(delivery: Delivery, kind: Kind, message: Message, state: str, error: UmbelError, ttl: float) -> Outcome:
+    """Return an end of which all are told who wait for it: a caller, a schedule, the next task with the same lock."""
     headers = message.headers
     record = None
     if not headers.get("ignore_result"):
-        record = Record(states.FAILURE, failure.encode(error), message.attempt, int(time.time() * 1000), {}).encode()
-    run = (headers.get("schedule", ""), headers["run"], states.FAILURE) if "run" in headers else None
-    reason |= {"task": headers["task"], "id": headers["id"]}
+        record = Record(state, failure.encode(error), message.attempt, int(time.time() * 1000), {}).encode()
+    run = (headers.get("schedule", ""), headers["run"], state) if "run" in headers else None
     lock = (headers["lock"][0], 0.0) if "lock" in headers else None
-    return Outcome(
-        delivery.tag, Kind.DEAD, headers["id"], record, ttl, headers.get("reply_to"), reason=reason, run=run, lock=lock
-    )
+    return Outcome(delivery.tag, kind, headers["id"], record, ttl, headers.get("reply_to"), run=run, lock=lock)

@@ -50,9 +50,7 @@ def plan_broker(state: State[Broker]) -> Plan:
     finalizer = finalizer_patch(broker, FINALIZER_IN_USE, keep)
     if broker.deleting and not keep:
         return Plan(actions=(finalizer,) if finalizer is not None else ())
-    entries = broker_entries(
-        broker.name, state.view.queues, state.view.schedules, state.view.pools, state.entries
-    )
+    entries = broker_entries(broker.name, state.view.queues, state.view.schedules, state.view.pools, state.entries)
     rival = _rival(state)
     built = _build(state, entries) if rival is None else _Built()
     facts = BrokerFacts(

@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from umbel.beat.definitions import Definitions
 from umbel.beat.lease import Lease
+from umbel.broker.base import Broker, Delivery
 from umbel.clock import Clock
+from umbel.dropping import end_purged, forget_purged
+from umbel.redis.connection import ServerRefused
 from umbel.redis.purging import Purge, Purges, Step
 
 log = logging.getLogger("umbel.beat")
@@ -16,6 +19,8 @@ log = logging.getLogger("umbel.beat")
 LOOK_EVERY = 1.0
 #: Seconds for which one look works at the most, and rests then if there is more.
 BUDGET = 0.25
+#: Seconds for which it is kept that a task was purged.
+RESULT_TTL = 3600.0
 REST = 0.05
 
 
@@ -26,6 +31,7 @@ class Purger:
         purges: Redis.
         definitions: returns what the directory holds.
         lease: returns the lead in whose name queues are purged, None without one.
+        broker: through which those are told who wait for a task that goes.
         clock: its monotonic time counts.
     """
 
@@ -34,11 +40,13 @@ class Purger:
         purges: Purges,
         definitions: Callable[[], Definitions],
         lease: Callable[[], Lease | None],
+        broker: Broker,
         clock: Clock,
     ) -> None:
         self._purges = purges
         self._definitions = definitions
         self._lease = lease
+        self._broker = broker
         self._clock = clock
         self._under_way: dict[str, Purge] = {}
         self._done: dict[str, str] = {}
@@ -62,7 +70,7 @@ class Purger:
     def _work(self, name: str, uid: str, until: float) -> bool:
         """Purge one queue until that has to wait; return whether there is more to do at once."""
         step = Step.MORE
-        while step is Step.MORE:
+        while step in (Step.MORE, Step.ASIDE):
             if self._clock.monotonic() >= until:
                 return True
             lease = self._lease()
@@ -75,8 +83,25 @@ class Purger:
                 purge = self._under_way[name] = Purge(name, uid, lease.source, lease.epoch)
                 log.info("queue.purging", extra={"queue": name, "uid": uid})
             step = self._purges.step(purge)
+            if step is Step.ASIDE:
+                tell(self._purges, self._broker, name)
             if step is Step.DONE:
                 self._done[name] = uid
                 log.info("queue.purged", extra={"queue": name, "uid": uid, "keys": purge.found})
                 del self._under_way[name]
         return False
+
+
+def tell(purges: Purges, broker: Broker, queue: str) -> None:
+    """End the tasks that a purge has put aside: whoever waits for one is told that it was revoked."""
+    deliveries = [Delivery(queue, tag, payload) for tag, payload in purges.aside(queue)]
+    if not deliveries:
+        return
+    try:
+        end_purged(broker, deliveries, RESULT_TTL)
+    except ServerRefused as error:
+        if error.code != "OOM":
+            raise
+        # Somebody may delete the queue just because Redis is full: what frees memory must not need any.
+        log.warning("queue.purged_untold", extra={"queue": queue, "count": len(deliveries)})
+        forget_purged(broker, deliveries)

@@ -107,7 +107,7 @@ class Beat:
             Loop("umbel-beat-ping", self._ping, clock),
         ]
         if self._loader is not None:
-            purger = Purger(self._purges, self._definitions, self._lease, clock)
+            purger = Purger(self._purges, self._definitions, self._lease, self._broker, clock)
             self._others.append(Loop("umbel-beat-loader", self._loader.look, clock))
             self._others.append(Loop("umbel-beat-purger", purger.look, clock))
         self._http: HealthServer | None = None

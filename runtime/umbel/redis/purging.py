@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 #: Keys that one step looks at.
 SCAN_COUNT: Final = 1000
+#: Messages that one step puts aside.
+ASIDE_COUNT: Final = 256
 #: Milliseconds for which it is remembered that a queue was purged.
 KEEP_MARK: Final = 7 * 86_400_000
 
@@ -35,6 +37,7 @@ class Step(Enum):
     """What a step came to."""
 
     DONE = "done"  #: the queue is gone
+    ASIDE = "aside"  #: messages stand aside, see `Purges.aside`: those who wait for them are to be told
     WAITING = "waiting"  #: workers hold messages, and finish them
     MORE = "more"  #: there are more keys
     FENCED = "fenced"  #: another beat leads, or the queue belongs to another TaskQueue
@@ -87,7 +90,7 @@ class Purges:
         mark = keys.purged(self._prefix, purge.queue)
         waiting = (own.bell, own.eta, own.park, own.fair, own.clocks, own.dead, keys.deaths(self._prefix, purge.queue))
         names = (own.meta, mark, *waiting, own.inflight, own.dropped, *own.ready)
-        arguments = (purge.uid, purge.source, purge.epoch, keys.LAYOUT)
+        arguments = (purge.uid, purge.source, purge.epoch, keys.LAYOUT, ASIDE_COUNT)
         status, number = self._run(lambda connection: _begin(connection, names, arguments))
         if status == b"layout":
             raise LayoutError(
@@ -96,9 +99,17 @@ class Purges:
             )
         if status == b"stale":
             return Step.FENCED
+        if status == b"aside":
+            return Step.ASIDE
         if status == b"held":
             return Step.WAITING
         return self._forget(purge) if status == b"purged" else self._sweep(purge)
+
+    def aside(self, queue: str) -> list[tuple[int, bytes]]:
+        """Return tag and payload of messages that stand aside."""
+        command = (b"HSCAN", keys.queue(self._prefix, queue).dropped, 0, b"COUNT", ASIDE_COUNT)
+        _, flat = self._run(lambda connection: connection.call(*command))
+        return [(int(tag), payload) for tag, payload in zip(flat[::2], flat[1::2], strict=True) if tag != b"@"]
 
     def _sweep(self, purge: Purge) -> Step:
         """Delete some of the keys that have no fixed name; the last of all keys when there are no others."""

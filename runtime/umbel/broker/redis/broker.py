@@ -96,7 +96,11 @@ class RedisBroker:
         return dropped
 
     def dropped(self, queue: str) -> list[Delivery]:
-        _, flat = self._call(b"HSCAN", keys.queue(self.prefix, queue).dropped, 0, b"COUNT", MOST_DROPPED)
+        own = keys.queue(self.prefix, queue)
+        commands = [(b"HGET", own.meta, b"purge"), (b"HSCAN", own.dropped, 0, b"COUNT", MOST_DROPPED)]
+        purge, (_, flat) = self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
+        if purge:
+            return []  # the queue is being deleted, and beat tells of what was in it
         return [
             Delivery(queue, int(tag), payload)
             for tag, payload in zip(flat[::2], flat[1::2], strict=True)

@@ -1,10 +1,14 @@
--- Close a queue that is to be deleted, and drop what waits in it. May be repeated: nothing new comes in from the first call on.
+-- Close a queue that is to be deleted, and put aside some of what waits in it, for those who wait for it to be told.
+-- May be repeated: nothing new comes in from the first call on.
 --
 -- KEYS  1 meta, 2 mark of the last purge, 3 bell, 4 eta, 5 park, 6 fair order, 7 its clocks, 8 dead, 9 deaths,
 --       10 in-flight count, 11 dropped messages, 12.. ready lists by priority 0..9
--- ARGV  1 uid of the TaskQueue, 2 source, 3 epoch of its leader, 4 layout version
--- Returns {status, number}: {"held", messages that workers hold, or that are to be told of}: wait for these; {"quiet", 0}: only keys are left;
---         {"purged", 0}: done before; {"stale", highest epoch seen}; {"layout", version in Redis}
+-- ARGV  1 uid of the TaskQueue, 2 source, 3 epoch of its leader, 4 layout version, 5 how many messages to put aside
+-- Returns {status, number}: {"aside", messages that somebody is to be told of}; {"held", messages that workers hold}: wait for these;
+--         {"quiet", 0}: only keys are left; {"purged", 0}: done before; {"stale", highest epoch seen}; {"layout", version in Redis}
+--
+-- What is put aside stands as if an owner held it, like what a full queue drops. It is taken out first: a Redis without memory
+-- refuses a script that has freed nothing.
 
 if redis.call('GET', KEYS[2]) == ARGV[1] then
   return {'purged', 0}
@@ -17,11 +21,38 @@ local seen, epoch = tonumber(settings[2] or '0'), tonumber(ARGV[3])
 if epoch < seen then
   return {'stale', seen}
 end
-redis.call('UNLINK', unpack(KEYS, 3, 9))
-redis.call('UNLINK', unpack(KEYS, 12))
+redis.call('UNLINK', KEYS[3], unpack(KEYS, 7, 9))
+local messages, most = {}, tonumber(ARGV[5])
+for i = 12, #KEYS do
+  if #messages < most then
+    local popped = redis.call('LPOP', KEYS[i], most - #messages) or {}
+    for j = 1, #popped do
+      messages[#messages + 1] = popped[j]
+    end
+  end
+end
+for i = 4, 6 do
+  if #messages < most then
+    local popped = redis.call('ZPOPMIN', KEYS[i], most - #messages)
+    for j = 1, #popped, 2 do
+      messages[#messages + 1] = popped[j]
+    end
+  end
+end
 redis.call('HSET', KEYS[1], 'layout', ARGV[4], 'epoch:' .. ARGV[2], ARGV[3], 'purge', ARGV[1], 'intake', 'Reject',
   'dispatch', 'Held')
-local held = tonumber(redis.call('GET', KEYS[10]) or '0') + math.max(0, redis.call('HLEN', KEYS[11]) - 1)
+if #messages > 0 then
+  local first = redis.call('HINCRBY', KEYS[11], '@', #messages) - #messages + 1
+  for i = 1, #messages do
+    redis.call('HSET', KEYS[11], first + i - 1, messages[i])
+  end
+  redis.call('INCRBY', KEYS[10], #messages)
+end
+local aside = math.max(0, redis.call('HLEN', KEYS[11]) - 1)
+if aside > 0 then
+  return {'aside', aside}
+end
+local held = tonumber(redis.call('GET', KEYS[10]) or '0')
 if held > 0 then
   return {'held', held}
 end
