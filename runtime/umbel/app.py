@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
-from umbel import bulk, contents, publishing, serialization, signals, states
+from umbel import annotating, bulk, contents, publishing, serialization, signals, states
 from umbel.config import Settings
 from umbel.context import current_request, set_default_app
 from umbel.declaring import make_task, module_name
@@ -233,6 +233,7 @@ class Umbel:
         self.import_modules()
         for name in include:
             import_module(name, purpose="--include")
+        annotating.apply(self)
         contents.check(self.conf)
         self.is_worker = True
 
@@ -242,6 +243,7 @@ class Umbel:
 
     def queue_names(self) -> set[str]:
         """Return the queues that settings and tasks name: the default one, those of tasks, those of fixed routes."""
+        annotating.apply(self)
         names = {self.conf.task_default_queue}
         names |= {task.queue for task in self.tasks.values() if task.queue}
         names |= queues_in(self.conf.task_routes)

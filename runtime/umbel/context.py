@@ -76,6 +76,14 @@ class Request:
             return self._message.headers[name]
         return getattr(self, name, default)
 
+    def __getattr__(self, name: str) -> Any:
+        """Return a header of the caller's own, as Celery's requests do."""
+        if not name.startswith("_") and self._message is not None:
+            own = self._message.headers.get("headers")
+            if own and name in own:
+                return own[name]
+        raise AttributeError(f"the request has no field {name!r}, and the call no header of this name")
+
     def limit_retries(self, most: int) -> None:
         """Bound the retries where the message does not: in place of the task's usual number."""
         self._queue_retries = most
@@ -203,6 +211,67 @@ class Request:
         return list(self.stamps)
 
     @property
+    def time_limit(self) -> float | None:
+        """The hard limit of this call or of its task, in seconds."""
+        return self.timelimit[0] or (None if self.task is None else self.task.time_limit)
+
+    @property
+    def soft_time_limit(self) -> float | None:
+        """The soft limit of this call or of its task, in seconds."""
+        return self.timelimit[1] or (None if self.task is None else self.task.soft_time_limit)
+
+    @property
+    def shadow(self) -> str | None:
+        """The name by which this call is shown, None for that of its task."""
+        return self._header("shadow")  # type: ignore[no-any-return]
+
+    @property
+    def argsrepr(self) -> str:
+        """The positional arguments as text, or what the caller gave in their place."""
+        return self._header("argsrepr") or shown(tuple(self.args), self._longest)
+
+    @property
+    def kwargsrepr(self) -> str:
+        """The keyword arguments as text, or what the caller gave in their place."""
+        return self._header("kwargsrepr") or shown(self.kwargs, self._longest)
+
+    @property
+    def _longest(self) -> int:
+        return 1024 if self.task is None else self.task.resultrepr_maxsize
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """What Celery has from the broker: ids, priority, where it was delivered."""
+        return {
+            "correlation_id": self.id,
+            "reply_to": self.reply_to,
+            "priority": self.priority,
+            "delivery_info": self.delivery_info,
+        }
+
+    @property
+    def utc(self) -> bool:
+        """Always true: times travel in UTC."""
+        return True
+
+    def as_execution_options(self) -> dict[str, Any]:
+        """Return options by which ``apply_async`` sends a task like this one, under the same id."""
+        options = {
+            "task_id": self.id,
+            "root_id": self.root_id,
+            "parent_id": self.parent_id,
+            "queue": self.queue or None,
+            "priority": self.priority,
+            "expires": self.expires,
+            "time_limit": self.timelimit[0],
+            "soft_time_limit": self.timelimit[1],
+            "shadow": self.shadow,
+            "headers": self.headers,
+            "group": self._header("group"),
+        }
+        return {name: value for name, value in options.items() if value}
+
+    @property
     def headers(self) -> dict[str, Any]:
         """The caller's own headers."""
         return self._header("headers", {})  # type: ignore[no-any-return]
@@ -210,6 +279,12 @@ class Request:
     def __repr__(self) -> str:
         name = self.task.name if self.task is not None else None
         return f"<Request: {name}[{self.id}] retries={self.retries}>"
+
+
+def shown(value: Any, longest: int) -> str:
+    """Return how a value is written, cut to a length."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[: max(0, longest - 3)]}..."
 
 
 _request: ContextVar[Request | None] = ContextVar("umbel_request", default=None)

@@ -10,6 +10,10 @@ class UmbelError(Exception):
     """Base of every error that Umbel raises."""
 
 
+class UmbelWarning(UserWarning):
+    """Base of the warnings that Umbel gives: something has no effect, or another one than expected."""
+
+
 class ImproperlyConfigured(UmbelError):
     """A setting, a URL or a module cannot be used as it is."""
 

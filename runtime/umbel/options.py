@@ -60,6 +60,12 @@ class TaskOptions(TypedDict, total=False):
     on_conflict: str
     group: str | Callable[..., Any] | None
     durability: str | None
+    shadow_name: Callable[..., str | None] | None
+    resultrepr_maxsize: int
+    pydantic: bool
+    pydantic_strict: bool
+    pydantic_context: Mapping[str, Any] | None
+    pydantic_dump_kwargs: Mapping[str, Any] | None
 
 
 class CallOptions(TypedDict, total=False):
@@ -77,6 +83,11 @@ class CallOptions(TypedDict, total=False):
     serializer: str | None
     compression: str | None
     headers: Mapping[str, Any] | None
+    shadow: str | None
+    argsrepr: str | None
+    kwargsrepr: str | None
+    retry: bool | None
+    retry_policy: Mapping[str, Any] | None
     root_id: str | None
     parent_id: str | None
     add_to_parent: bool
@@ -203,6 +214,12 @@ _TASK: Final[dict[str, Rule]] = {
     "on_conflict": (_conflict, False, f"one of {', '.join(map(repr, map(str, Conflict)))}"),
     "group": (_text_or_function, True, "the name of a parameter, or a function that takes the call's arguments"),
     "durability": (lambda v: v == REPLICATED, True, "'replicated', or None"),
+    "shadow_name": (callable, True, "a function (task, args, kwargs, options) that returns a name or None"),
+    "resultrepr_maxsize": (_places, False, "a whole number from 1 on"),
+    "pydantic": (_flag, False, "True or False"),
+    "pydantic_strict": (_flag, False, "True or False"),
+    "pydantic_context": (_mapping, True, "a dict"),
+    "pydantic_dump_kwargs": (_mapping, True, "a dict of options of model_dump()"),
 }
 
 _CALL: Final[dict[str, Rule]] = {
@@ -226,6 +243,11 @@ _CALL: Final[dict[str, Rule]] = {
     "link": (_signatures, True, "a signature, or a list of them"),
     "link_error": (_signatures, True, "a signature, or a list of them"),
     "stamps": (_mapping, True, "a dict of lists"),
+    "shadow": (_text, True, "text that is not empty"),
+    "argsrepr": (_text, True, "text that is not empty"),
+    "kwargsrepr": (_text, True, "text that is not empty"),
+    "retry": (_flag, True, "True or False"),
+    "retry_policy": (_mapping, True, "a dict"),
 }
 
 _NOT_YET: Final = "is not there yet in this version of Umbel; leave it out"
@@ -233,21 +255,26 @@ _NO_EXCHANGE: Final = "does not exist in Umbel, which has no exchanges; use queu
 
 #: Celery's options that would be missed if they were passed over in silence.
 _REFUSED_TASK: Final[dict[str, str]] = {
-    "shadow_name": _NOT_YET,
-    "pydantic": _NOT_YET,
     "exchange": _NO_EXCHANGE,
     "routing_key": _NO_EXCHANGE,
+    **dict.fromkeys(
+        ("acks_on_failure", "acks_on_timeout"),
+        "does not exist in Umbel: a failed task is acknowledged; raise Reject(requeue=True)",
+    ),
+    "retry_on_worker_lost": "does not exist in Umbel: a task whose worker dies runs again; acks_late=False is for at most once",
     "acks_on_failure_or_timeout": "does not exist in Umbel: a failed task is acknowledged; raise Reject(requeue=True)",
     "reject_on_worker_lost": "does not exist in Umbel: it follows from acks_late; the queue's maxDeliveries bounds it",
 }
 _REFUSED_CALL: Final[dict[str, str]] = {
-    **dict.fromkeys(("chain", "chord", "group_id", "shadow"), _NOT_YET),
+    **dict.fromkeys(("chain", "chord", "group_id"), _NOT_YET),
     "exchange": _NO_EXCHANGE,
     "routing_key": _NO_EXCHANGE,
-    "retry_policy": "does not exist in Umbel; the setting publish_timeout bounds how long a call waits for the broker",
-    "retry": "does not exist in Umbel; the setting publish_timeout bounds how long a call waits for the broker",
     "connection": "does not exist in Umbel; a second broker is a second app",
     "producer": "does not exist in Umbel; a second broker is a second app",
+    "publisher": "does not exist in Umbel; a second broker is a second app",
+    **dict.fromkeys(("delivery_mode", "mandatory", "immediate", "confirm_timeout"), "is of AMQP; leave it out"),
+    **dict.fromkeys(("reply_to", "correlation_id"), "is the library's own business; leave it out"),
+    "timeout": "does not exist in Umbel; the setting publish_timeout bounds how long a call waits for the broker",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from umbel import bodies, bulk, serialization
+from umbel.annotating import apply_to
 from umbel.arguments import Arguments, name_argument
 from umbel.broker.base import Outgoing
 from umbel.context import current_request
 from umbel.dropping import end_dropped
-from umbel.errors import EncodeError
+from umbel.errors import EncodeError, UmbelWarning
 from umbel.ids import new_nonce, new_task_id
 from umbel.message import GROUPED, HEAD, VERSION, Message, group_digest
 from umbel.options import check_call_options
@@ -70,11 +72,13 @@ class Plan:
 
     def __init__(self, app: Umbel, task: Task[..., Any]) -> None:
         conf = app.conf
+        apply_to(task, app)
         self.app = app
         self.serial = conf.serial
         self.usable = is_static(conf.task_routes) and not conf.task_always_eager and task.expires is None
         special = task.durability is not None or task.uniqueness is not None
         special = special or _either(task.compression, conf.task_compression) is not None
+        special = special or task.pydantic or task.has_shadow or conf.task_inherit_parent_priority
         self.usable = self.usable and not special and not app.hooks.publish
         if not self.usable:
             return
@@ -172,6 +176,9 @@ def destination(
     if (queue is None or priority is None) and conf.task_routes is not None:
         routed, routed_priority = route(conf.task_routes, name, args, kwargs, options, task)
         queue, priority = _either(queue, routed), _either(priority, routed_priority)
+    if priority is None and conf.task_inherit_parent_priority:
+        parent = current_request()
+        priority = None if parent is None else parent.priority
     return _either(queue, conf.task_default_queue), _either(priority, conf.task_default_priority)
 
 
@@ -202,6 +209,12 @@ def build(
     check_call_options(name, options)
     conf = app.conf
     kwargs = {} if kwargs is None else kwargs
+    if task is not None:
+        apply_to(task, app)
+        if task.pydantic:
+            from umbel.models import dumped
+
+            args, kwargs = dumped(task, args, kwargs)
     codec = serialization.by_name(options.get("serializer") or (task and task.serializer) or conf.task_serializer)
     queue, priority = destination(app, name, task, args, kwargs, options)
     headers = static_headers(task, conf, codec)
@@ -214,6 +227,8 @@ def build(
     headers["id"] = options.get("task_id") or new_task_id()
     if task is not None and task.grouping is not None and options.get("group") is None:
         options["group"] = task.grouping(args, kwargs)
+    if task is not None and task.has_shadow and not options.get("shadow"):
+        options["shadow"] = task.shadow_name(args, kwargs, options)
     delay = _apply(headers, options, task, now, conf.timezone)
     _lineage(headers, options)
     if not headers.get("ignore_result"):
@@ -241,10 +256,19 @@ def _apply(headers: dict[str, Any], options: Mapping[str, Any], task: Any, now: 
     delay = 0.0 if when is None else seconds_until(when, now, zone)
     if delay:
         headers["delay"] = delay
-    if options.get("headers"):
-        headers["headers"] = dict(options["headers"])
-    if options.get("stamps"):
-        headers["stamps"] = dict(options["stamps"])
+    for name in ("headers", "stamps"):
+        if options.get(name):
+            headers[name] = dict(options[name])
+    for name in ("shadow", "argsrepr", "kwargsrepr"):
+        if options.get(name):
+            headers[name] = options[name]
+    if options.get("retry") is False or options.get("retry_policy"):
+        warnings.warn(
+            f"retry= and retry_policy= of the call of {headers['task']} have no effect in Umbel: the setting publish_timeout "
+            "bounds how long a call tries; leave them out",
+            UmbelWarning,
+            stacklevel=5,
+        )
     if options.get("group") is not None:
         headers["group"] = options["group"]
     return delay

@@ -138,6 +138,13 @@ def shards(value: Any) -> dict[str, int]:
     return given
 
 
+def task_annotations(value: Any) -> Any:
+    """Accept a dict, an object with ``annotate(task)``, the dotted path of one, or a list of these."""
+    if isinstance(value, (Mapping, list, tuple)) or hasattr(value, "annotate"):
+        return value
+    return text(value)
+
+
 def contents(value: Any) -> tuple[str, ...]:
     given = names(value)
     if not given:
@@ -205,6 +212,13 @@ _LIST: Final = [
         "task_acks_late", boolean, True, "acknowledge after the task, not before: it runs again if its worker dies"
     ),
     Setting("task_reject_on_worker_lost", yes_lost, True, "kept for Celery's users; follows from task_acks_late"),
+    Setting(
+        "task_annotations",
+        optional(task_annotations),
+        None,
+        "options of tasks from outside: {name or '*': {option: value}}",
+    ),
+    Setting("task_inherit_parent_priority", boolean, False, "a task that a task sends has its priority, unless set"),
     Setting("task_ignore_result", boolean, False, "store no results"),
     Setting("task_store_errors_even_if_ignored", boolean, False, "store failures also of tasks that ignore results"),
     Setting("task_track_started", boolean, False, "store STARTED when a task begins"),
@@ -286,7 +300,6 @@ REFUSED: Final[dict[str, str]] = {
     "broker_transport_options": "visibility timeouts and the like are not needed; use key_prefix for global_keyprefix",
     "result_backend_transport_options": "use key_prefix for global_keyprefix",
     "task_queues": "list queues with `umbel worker --queues`, or declare TaskQueue resources",
-    "task_annotations": "give the options to @app.task",
     "task_default_exchange": "there are no exchanges; use task_default_queue and task_routes",
     "task_default_routing_key": "there are no routing keys; use task_default_queue and task_routes",
     "broker_use_ssl": "write rediss:// in broker_url; certificates are named by UMBEL_BROKER_CA_FILE etc.",

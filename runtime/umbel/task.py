@@ -8,14 +8,16 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast
 
 from umbel import retrying
+from umbel.annotating import apply_to
 from umbel.arguments import Arguments
 from umbel.composing import Composable
 from umbel.context import Request, current_app, current_request, enter, leave
-from umbel.errors import ImproperlyConfigured
+from umbel.errors import ImproperlyConfigured, MaxRetriesExceededError, OperationalError
 from umbel.keying import CallKey
 from umbel.options import CallOptions, check_arguments, check_task_options
 from umbel.publishing import Plan
 from umbel.result import AsyncResult, EagerResult
+from umbel.tailoring import add_around, tailor
 from umbel.unique import Unique, unique_of
 
 if TYPE_CHECKING:
@@ -61,6 +63,11 @@ _OPTIONS = (
     "on_conflict",
     "group",
     "durability",
+    "resultrepr_maxsize",
+    "pydantic",
+    "pydantic_strict",
+    "pydantic_context",
+    "pydantic_dump_kwargs",
 )
 
 
@@ -103,6 +110,14 @@ class Task(Composable[P, R]):
     on_conflict: str = "return-existing"
     group: str | Callable[..., Any] | None = None
     durability: str | None = None
+    resultrepr_maxsize: int = 1024
+    pydantic: bool = False
+    pydantic_strict: bool = False
+    pydantic_context: Mapping[str, Any] | None = None
+    pydantic_dump_kwargs: Mapping[str, Any] | None = None
+
+    MaxRetriesExceededError = MaxRetriesExceededError
+    OperationalError = OperationalError
 
     #: Finds the group of a call, None without the option.
     grouping: CallKey | None = None
@@ -118,9 +133,14 @@ class Task(Composable[P, R]):
     has_handlers: bool = False
     #: Whether a subclass overrides ``__call__``.
     overrides_call: bool = False
+    #: Whether calls may have another name where they are shown (``shadow_name``).
+    has_shadow: bool = False
+    #: The ``task_annotations`` that were applied last.
+    annotated: Any = None
 
     _app: Umbel | None = None
     _plan: Plan | None = None
+    _declared: tuple[Callable[..., Any] | None, bool] = (None, False)
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do the work. Overridden by class-based tasks; the function itself otherwise."""
@@ -142,10 +162,14 @@ class Task(Composable[P, R]):
         Raises:
             TypeError, ValueError: see `umbel.options.check_task_options`.
         """
-        check_task_options(self.name, {name: getattr(self, name) for name in _OPTIONS} | dict(options))
+        inherited = {name: getattr(self, name) for name in _OPTIONS}
+        check_task_options(self.name, inherited | dict(options))
         for name, value in options.items():
-            if name not in ("name", "base"):
+            if name == "shadow_name" and value is not None:
+                self.shadow_name = MethodType(value, self)  # type: ignore[method-assign]
+            elif name not in ("name", "base", "shadow_name"):
                 setattr(self, name, value)
+        self._declared = (function, bind)
         if function is not None:
             self.run = MethodType(function, self) if bind else function  # type: ignore[method-assign]
             self.__doc__ = function.__doc__
@@ -154,6 +178,14 @@ class Task(Composable[P, R]):
             self.__qualname__ = getattr(function, "__qualname__", self.name)
             self.__wrapped__ = function
         source = function if function is not None else type(self).run
+        if self.pydantic:
+            from umbel.models import wrap
+
+            self.run = wrap(self, self.run, source)  # type: ignore[method-assign]
+        self._derive(function, source, bind)
+
+    def _derive(self, function: Callable[..., Any] | None, source: Callable[..., Any], bind: bool) -> None:
+        """Compute what follows from function and options."""
         for option in ("key", "unique_key"):
             if isinstance(getattr(self, option), str):
                 CallKey(self.name, self.run, getattr(self, option), option)  # refuses what is no parameter
@@ -166,7 +198,41 @@ class Task(Composable[P, R]):
         self.is_async = inspect.iscoroutinefunction(source)
         cls = type(self)
         self.overrides_call = cls.__call__ is not Task.__call__
-        self.has_handlers = any(getattr(cls, name) is not getattr(Task, name) for name in _HANDLERS)
+        self.has_handlers = any(
+            getattr(cls, name) is not getattr(Task, name) or name in vars(self) for name in _HANDLERS
+        )
+        self.has_shadow = cls.shadow_name is not Task.shadow_name or "shadow_name" in vars(self)
+        self._plan = None
+
+    def declare_again(self, options: Mapping[str, Any]) -> None:
+        """Change options of a task that was declared; raises as `declare`."""
+        function, bind = self._declared
+        check_task_options(self.name, {name: getattr(self, name) for name in _OPTIONS} | dict(options))
+        for name, value in options.items():
+            setattr(self, name, value)
+        self._derive(function, function if function is not None else type(self).run, bind)
+
+    def tailor(self, values: Mapping[str, Any]) -> None:
+        """Change options, handlers and other attributes; a key that begins with ``@`` puts its value around a method.
+
+        Raises:
+            ImproperlyConfigured: tasks have nothing of a name.
+            TypeError, ValueError: an option that does not fit.
+        """
+        tailor(self, values, _OPTIONS, _HANDLERS)
+
+    def annotate(self) -> None:
+        """Take what the setting ``task_annotations`` says; workers and senders do so by themselves."""
+        apply_to(self, self.app)
+
+    def add_around(self, attr: str, around: Callable[[Any], Any]) -> None:
+        """Put something around a method: ``around`` gets it and returns what is called in its place.
+
+        Args:
+            attr: the name of the method, ``run`` or ``__call__`` for the task itself.
+            around: called once, now.
+        """
+        add_around(self, attr, around)
 
     def sets(self, option: str) -> bool:
         """Tell whether this task, or a class that it is made of, sets an option, if only to its default."""
@@ -176,6 +242,7 @@ class Task(Composable[P, R]):
     def bind(self, app: Umbel) -> None:
         """Attach the task to its app."""
         self._app = app
+        type(self).on_bound(app)
 
     @property
     def app(self) -> Umbel:
@@ -344,6 +411,14 @@ class Task(Composable[P, R]):
         self.app.store_state(task_id, state or "PROGRESS", meta, attempt=request.attempt)
 
     # -- handlers, for subclasses
+
+    @classmethod
+    def on_bound(cls, app: Umbel) -> None:
+        """Override to do something when a task of this class is attached to an app."""
+
+    def shadow_name(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+        """Override to give calls another name in logs, events and ``request.shadow``; None for the task's own."""
+        return None
 
     def before_start(self, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Override to do something before the task runs."""

@@ -25,7 +25,7 @@ def test_the_options_of_a_task_and_their_defaults() -> None:
     assert set(rows) == {*TaskOptions.__annotations__, "bind"}
     for name, shown in rows.items():
         default = getattr(Task, name, None)
-        if name not in ("bind", "name", "base") and default is not None:
+        if name not in ("bind", "name", "base", "shadow_name") and default is not None:
             assert shown == f"`{default!r}`", name
         elif default is None and name not in ("bind", "name", "base"):
             assert shown.startswith(("setting", "none")), name

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Length of what follows; 0 while it is written.
 _LENGTH = struct.Struct("<Q")
-_OPTIONS = tuple(name for name in TaskOptions.__annotations__ if name not in ("name", "base"))
+_OPTIONS = tuple(name for name in TaskOptions.__annotations__ if name not in ("name", "base", "shadow_name"))
 
 
 #: Signals of the worker as a whole: their receivers are called in a process of their own, see `umbel.worker.steward`.

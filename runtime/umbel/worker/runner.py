@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import orjson
 
-from umbel import failure, signals, states, verdict
+from umbel import annotating, failure, signals, states, verdict
 from umbel import message as messages
 from umbel.broker.base import Delivery, Kind, Outcome
 from umbel.broker.tickets import Admission, Ticket
@@ -108,6 +108,7 @@ class Runner:
         self.standing: Standing | None = None
         #: What queues give to tasks that have no options of their own, by queue; empty where none does.
         self.defaults: Mapping[str, TaskDefaults] = {}
+        annotating.apply(app)
         self._app = app
         self._hostname = hostname
         self._ttl = app.conf.result_ttl
@@ -362,6 +363,8 @@ class Runner:
             return
         headers = ended.message.headers
         extra: dict[str, Any] = {"task": headers["task"], "task_id": headers["id"], "state": ended.state}
+        if "shadow" in headers:
+            extra["shadow"] = headers["shadow"]
         if ended.exception is not None:
             extra["error"] = repr(ended.exception)
         if ended.runtime:

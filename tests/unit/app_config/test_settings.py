@@ -229,8 +229,8 @@ def test_settings_of_celery_without_effect_are_taken_with_a_warning() -> None:
 
 
 def test_settings_of_celery_that_would_be_missed_are_refused() -> None:
-    with pytest.raises(ImproperlyConfigured, match="task_annotations in the code does not exist in Umbel: give the"):
-        Settings({}).update(task_annotations={"*": {"rate_limit": "1/s"}})
+    with pytest.raises(ImproperlyConfigured, match="broker_use_ssl in the code does not exist in Umbel: write rediss"):
+        Settings({}).update(broker_use_ssl=True)
 
 
 def test_the_settings_of_the_celery_tutorial_work(module: types.ModuleType) -> None:

@@ -163,7 +163,7 @@ def test_an_argument_that_cannot_be_carried_is_named(
         ({"countdown": 1, "eta": datetime.now()}, ValueError, "both countdown and eta; give one"),
         ({"eta": 5}, ValueError, "eta=5: give a datetime"),
         ({"chord": 1}, TypeError, "the option chord is not there yet in this version of Umbel; leave it out"),
-        ({"retry_policy": {}}, TypeError, "publish_timeout bounds how long"),
+        ({"timeout": 3}, TypeError, "publish_timeout bounds how long"),
         ({"serializer": "marshal"}, ImproperlyConfigured, "no serializer is called 'marshal'"),
         ({"headers": {"x": object()}}, EncodeError, "headers take text, numbers, lists and dicts"),
     ],
