@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from tests.cluster.console import Console
-from tests.cluster.kubectl import IMAGE, Kubectl, diagnosis, why_not
+from tests.cluster.kubectl import IMAGE, SPARE_NODE, Kubectl, diagnosis, why_not
 from tests.cluster.manifests import broker, code, namespace, producer, redis
 from tests.cluster.operators import install, uninstall
 
@@ -30,6 +30,8 @@ def cluster() -> Kubectl:
     if missing is not None:
         pytest.skip(missing)
     kubectl = Kubectl()
+    if SPARE_NODE:
+        kubectl("cordon", SPARE_NODE)
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     for plural in ("brokers", "taskqueues", "workerpools", "schedules"):
         kubectl("wait", "--for=condition=Established", f"crd/{plural}.umbel.dev", "--timeout=30s")

@@ -25,6 +25,8 @@ OURS = "brokers,taskqueues,workerpools,schedules"
 KUBECONFIG = os.environ.get("KUBECONFIG", "")
 IMAGE = os.environ.get("UMBEL_IMAGE", "")
 REDIS_IMAGE = os.environ.get("REDIS_IMAGE", "redis:7")
+#: A node that one test deletes; it is cordoned, so that nothing else is on it.
+SPARE_NODE = os.environ.get("UMBEL_SPARE_NODE", "")
 
 
 def find_program(name: str) -> str | None:
@@ -83,6 +85,15 @@ class Kubectl:
         """Ask a Broker's beat something, through the API server."""
         service = f"/api/v1/namespaces/{self.namespace}/services/{broker}-beat:8080/proxy"
         answer: dict[str, Any] = json.loads(self("get", "--raw", f"{service}{path}"))
+        return answer
+
+    def ask_pod(self, pod: str, path: str) -> dict[str, Any]:
+        """Ask one pod of beat something, through the API server; empty where it does not answer."""
+        text = self("get", "--raw", f"/api/v1/namespaces/{self.namespace}/pods/{pod}:8080/proxy{path}", check=False)
+        try:
+            answer: dict[str, Any] = json.loads(text)
+        except ValueError:
+            return {}
         return answer
 
     @contextmanager

@@ -32,3 +32,9 @@ def mortal(pool: dict[str, Any]) -> dict[str, Any]:
 def freeze(kubectl: Kubectl, pod: str) -> None:
     """Stop all processes of a worker for good: no heartbeat, and the kubelet starts nothing in its place."""
     kubectl("exec", pod, "--container", "worker", "--", "python3", "-c", _SIGNAL % "SIGSTOP")
+
+
+def kill(kubectl: Kubectl, pod: str, container: str) -> None:
+    """Kill all processes of a pod at once, and then the pod, so that a new one comes without a back-off."""
+    kubectl("exec", pod, "--container", container, "--", "python3", "-c", _SIGNAL % "SIGKILL", check=False)
+    kubectl("delete", "pod", pod, "--force", "--grace-period=0")
