@@ -16,7 +16,7 @@ from typing import Final
 from umbel import failure, states
 from umbel import message as messages
 from umbel.broker.base import Broker, Delivery, Kind, Outcome
-from umbel.errors import DecodeError, QueueFull, TaskRevokedError, UmbelError
+from umbel.errors import DecodeError, QueueFull, TaskError, TaskRevokedError, UmbelError
 from umbel.message import Message
 from umbel.record import Record
 
@@ -34,9 +34,11 @@ def end_dropped(broker: Broker, dropped: Iterable[Delivery], ttl: float) -> None
         dropped: as `Broker.publish` returned it.
         ttl: seconds to keep the records.
     """
-    outcomes = [_end(delivery, ttl) for delivery in dropped]
     queue = next(iter(dropped)).queue
+    outcomes = [_end(delivery, ttl) for delivery in dropped]
     try:
+        for delivery in dropped:
+            _advance(broker, delivery, _full(delivery), ttl)
         broker.settle_dropped(queue, outcomes)
     except UmbelError as error:
         log.warning("tasks.drop_unsettled", extra={"queue": queue, "count": len(outcomes), "error": str(error)})
@@ -55,6 +57,8 @@ def look_after(broker: Broker, queues: Iterable[str], ttl: float = 86400.0) -> i
         broker.wake_parked(queue)
         left = broker.dropped(queue)
         if left:
+            for delivery in left:
+                _advance(broker, delivery, _full(delivery), ttl)
             broker.settle_dropped(queue, [_end(delivery, ttl) for delivery in left])
             count += len(left)
     return count
@@ -66,6 +70,8 @@ def end_purged(broker: Broker, deliveries: Sequence[Delivery], ttl: float) -> No
     Raises:
         OperationalError: the broker is away, or has no memory for the records: `forget_purged` needs none.
     """
+    for delivery in deliveries:
+        _advance(broker, delivery, _deleted(delivery), ttl)
     broker.settle_dropped(deliveries[0].queue, [_revoked(delivery, ttl) for delivery in deliveries])
 
 
@@ -79,15 +85,36 @@ def _revoked(delivery: Delivery, ttl: float) -> Outcome:
         message = messages.decode(delivery.payload)
     except DecodeError:
         return Outcome(delivery.tag, Kind.ACK)
-    error = TaskRevokedError(f"the queue {delivery.queue!r} was deleted with all tasks that waited in it")
-    return _told(delivery, Kind.ACK, message, states.REVOKED, error, ttl)
+    return _told(delivery, Kind.ACK, message, states.REVOKED, _deleted(delivery), ttl)
 
 
-def _end(delivery: Delivery, ttl: float) -> Outcome:
-    error = QueueFull(
+def _deleted(delivery: Delivery) -> TaskRevokedError:
+    return TaskRevokedError(f"the queue {delivery.queue!r} was deleted with all tasks that waited in it")
+
+
+def _advance(broker: Broker, delivery: Delivery, error: TaskError, ttl: float) -> None:
+    """Tell the workflow of a task that nobody will run, if it belongs to one."""
+    if b'"w":{' not in delivery.payload:
+        return
+    from umbel.workflow.reporting import report_unrun
+
+    try:
+        message = messages.decode(delivery.payload)
+    except DecodeError:
+        return
+    if "w" in message.headers:
+        report_unrun(broker.workflows, message, error, ttl)
+
+
+def _full(delivery: Delivery) -> QueueFull:
+    return QueueFull(
         f"the queue {delivery.queue!r} was full and dropped this task, unrun, for a newer one (its overflow is DropOldest): "
         "start more workers, or raise the queue's max_length"
     )
+
+
+def _end(delivery: Delivery, ttl: float) -> Outcome:
+    error = _full(delivery)
     reason = {"reason": "Dropped", "message": str(error)}
     try:
         message = messages.decode(delivery.payload)

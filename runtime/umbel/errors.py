@@ -135,7 +135,7 @@ class InvalidTaskError(TaskError):
 
 
 class ChordError(TaskError):
-    """A task of a chord's header failed, so that its body is not run."""
+    """A task of a chord's header failed, or its results are gone, so that its body is not run."""
 
 
 class OperationalError(UmbelError):

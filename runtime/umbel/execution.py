@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from umbel.message import Message
     from umbel.middleware.hooks import Hooks
     from umbel.task import Task
+    from umbel.workflow.incoming import Incoming
 
 __all__ = ["Execution", "run", "run_async"]
 
@@ -40,6 +41,7 @@ def run(
     on_ended: Callable[[], object] | None = None,
     queue: str = "",
     is_eager: bool = False,
+    incoming: Incoming | None = None,
 ) -> Execution:
     """Run the task that a message asks for, and say how it ended.
 
@@ -52,12 +54,13 @@ def run(
         on_ended: called right after it, whatever happened. A soft limit may be raised between the two only.
         queue: where the message came from.
         is_eager: run in the caller's process.
+        incoming: what a task of a workflow gets that its message does not carry.
 
     Returns: what is to be reported. Whatever the message holds and the task raises, nothing is raised here, but
         KeyboardInterrupt where the task runs eagerly.
     """
     try:
-        request = _request_of(app, message, now, hostname, queue, is_eager)
+        request = _request_of(app, message, now, hostname, queue, is_eager, incoming)
         if isinstance(request, Execution):
             return request
         token = enter(request)
@@ -79,6 +82,7 @@ async def run_async(
     on_ended: Callable[[], object],
     queue: str,
     steered: Steered,
+    incoming: Incoming | None = None,
 ) -> Execution:
     """Run an ``async def`` task within a loop that runs others too. As `run`, with:
 
@@ -86,7 +90,7 @@ async def run_async(
         steered: drives the task's coroutine, so that it can be interrupted.
     """
     try:
-        request = _request_of(app, message, now, hostname, queue, False)
+        request = _request_of(app, message, now, hostname, queue, False, incoming)
         if isinstance(request, Execution):
             return request
         token = enter(request)
@@ -109,7 +113,13 @@ def _unreadable(app: Umbel, message: Message, error: Exception, hostname: str) -
 
 
 def _request_of(
-    app: Umbel, message: Message, now: float, hostname: str, queue: str, is_eager: bool
+    app: Umbel,
+    message: Message,
+    now: float,
+    hostname: str,
+    queue: str,
+    is_eager: bool,
+    incoming: Incoming | None,
 ) -> Request | Execution:
     """Return the request to run, or how the message ended without."""
     headers = message.headers
@@ -127,6 +137,8 @@ def _request_of(
         args, kwargs = _arguments(bodies.read(app.conf, headers, message.body))
     except (DecodeError, InvalidTaskError, SecurityError) as error:
         return verdict.dead(app, message, error, verdict.word_of(error), hostname=hostname)
+    if incoming is not None:
+        args[: incoming.replaces] = incoming.args
     request = Request(app, task, message, args, kwargs, hostname, queue, is_eager)
     if expires is not None or "delay" in headers:
         request.ahead = now - time.time()

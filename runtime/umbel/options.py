@@ -96,6 +96,8 @@ class CallOptions(TypedDict, total=False):
     link: Any
     link_error: Any
     stamps: Mapping[str, Any] | None
+    group_id: str | None
+    group_index: int | None
 
 
 def _seconds(value: Any) -> bool:
@@ -248,6 +250,8 @@ _CALL: Final[dict[str, Rule]] = {
     "kwargsrepr": (_text, True, "text that is not empty"),
     "retry": (_flag, True, "True or False"),
     "retry_policy": (_mapping, True, "a dict"),
+    "group_id": (_text, True, "the id of the group that the call belongs to"),
+    "group_index": (_count, True, "its place there, from 0 on"),
 }
 
 _NOT_YET: Final = "is not there yet in this version of Umbel; leave it out"
@@ -266,7 +270,7 @@ _REFUSED_TASK: Final[dict[str, str]] = {
     "reject_on_worker_lost": "does not exist in Umbel: it follows from acks_late; the queue's maxDeliveries bounds it",
 }
 _REFUSED_CALL: Final[dict[str, str]] = {
-    **dict.fromkeys(("chain", "chord", "group_id"), _NOT_YET),
+    **dict.fromkeys(("chain", "chord"), _NOT_YET),
     "exchange": _NO_EXCHANGE,
     "routing_key": _NO_EXCHANGE,
     "connection": "does not exist in Umbel; a second broker is a second app",

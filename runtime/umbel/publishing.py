@@ -259,8 +259,8 @@ def _apply(headers: dict[str, Any], options: Mapping[str, Any], task: Any, now: 
     for name in ("headers", "stamps"):
         if options.get(name):
             headers[name] = dict(options[name])
-    for name in ("shadow", "argsrepr", "kwargsrepr"):
-        if options.get(name):
+    for name in ("shadow", "argsrepr", "kwargsrepr", "group_id", "group_index"):
+        if options.get(name) is not None:
             headers[name] = options[name]
     if options.get("retry") is False or options.get("retry_policy"):
         warnings.warn(

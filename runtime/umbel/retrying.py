@@ -141,6 +141,8 @@ def next_message(task: Task[..., Any], message: Message, again: Retry, *, now: f
         headers["timelimit"] = [hard, soft]
     body = message.body
     if call is not None:
+        if "w" in headers:  # the new arguments stand for what the message does not carry too
+            headers["w"] = {name: value for name, value in headers["w"].items() if name not in ("t", "e")}
         try:
             body = bodies.repacked(headers, call)
         except EncodeError as error:

@@ -237,6 +237,8 @@ _LIST: Final = [
     Setting(
         "result_expires", optional(seconds(above_zero=False)), ONE_DAY, "seconds that results are kept; 0: 10 years"
     ),
+    Setting("workflow_expires", seconds(), 7 * ONE_DAY, "seconds without a step after which a workflow is forgotten"),
+    Setting("workflow_kept", seconds(above_zero=False), 3600.0, "seconds that an ended workflow can be looked at"),
     Setting("result_extended", boolean, False, "store name, arguments, queue and retries with the result"),
     Setting("timezone", zone, "UTC", "IANA zone of schedules and of naive times"),
     Setting("enable_utc", yes_utc, True, "kept for Celery's users"),

@@ -64,6 +64,9 @@ def test_every_key_is_on_its_page() -> None:
         keys.answers_channel("<p>", "<client>"),
         keys.result("<p>", "<task id>"),
         keys.inbox("<p>", "<client>"),
+        *keys.workflow("<p>", "<workflow>"),
+        keys.workflow_guard("<p>", "<queue>", "<workflow>"),
+        keys.workflow_of("<p>", "<task id>"),
         keys.beat_lock("<p>", "<source>"),
         keys.beat_epoch("<p>", "<source>"),
     }

@@ -8,7 +8,7 @@ supervisors and beat: heartbeats, and the burial of owners that died.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from umbel.broker.data import (
     Batch,
@@ -26,6 +26,9 @@ from umbel.broker.data import (
 )
 from umbel.broker.tickets import Admission, Ticket
 from umbel.record import Record
+
+if TYPE_CHECKING:
+    from umbel.workflow.base import Workflows
 
 __all__ = [
     "REVOKED_FOR",
@@ -250,6 +253,10 @@ class Broker(Protocol):
     """A broker, as the app and the surfaces see it. Thread-safe."""
 
     url: str
+
+    @property
+    def workflows(self) -> Workflows:
+        """The store of workflows beside the queues."""
 
     def publish(self, queue: str, messages: Sequence[Outgoing]) -> list[Delivery]:
         """Publish in one atomic step (a thousand messages or a megabyte a step at most), within the publish deadline.

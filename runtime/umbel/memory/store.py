@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from umbel.broker.base import REVOKED_FOR, REVOKED_MOST, OwnerInfo
@@ -29,6 +30,9 @@ class Store:
         self.bells = Bells()
         self.commands = Commands()
         self._revoked: dict[str, float] = {}
+        self.workflows: dict[str, Any] = {}  # their adapter's states
+        self.chosen_ids: dict[str, tuple[str, int]] = {}  # task id -> workflow and node
+        self.guards: dict[tuple[str, str], set[int]] = {}  # (queue, workflow) -> nodes that were published
 
     @contextmanager
     def locked(self) -> Iterator[Store]:
@@ -50,6 +54,9 @@ class Store:
         self.dying.clear()
         self.records.clear()
         self._revoked.clear()
+        self.workflows.clear()
+        self.chosen_ids.clear()
+        self.guards.clear()
 
     def queue(self, name: str) -> MemoryQueue:
         """Return a queue, a new one if need be."""

@@ -157,6 +157,25 @@ def run(prefix: str, queue_name: str, run_id: str) -> str:
     return f"{prefix}:{{{queue_name}}}:run:{run_id}"
 
 
+# Workflows
+
+
+def workflow(prefix: str, name: str) -> tuple[str, str, str]:
+    """Return the keys of a workflow, in one slot, each with a TTL that its steps renew: HASHes of its graph, states and values."""
+    base = f"{prefix}:{{{name}}}:"
+    return f"{base}graph", f"{base}state", f"{base}value"
+
+
+def workflow_guard(prefix: str, queue_name: str, name: str) -> str:
+    """STRING, a bitmap with a TTL, in the queue's slot: which nodes of a workflow were published to it."""
+    return f"{prefix}:{{{queue_name}}}:w:{name}"
+
+
+def workflow_of(prefix: str, task_id: str) -> str:
+    """STRING, with a TTL: workflow and node of a task whose id the user chose."""
+    return f"{prefix}:{{{task_id}}}:wf"
+
+
 def beat_lock(prefix: str, source: str) -> str:
     """STRING, with a TTL: which beat leads this source of schedules."""
     return f"{prefix}:{{beat:{source}}}:lock"

@@ -23,13 +23,14 @@ from umbel.message import ENDED, Message
 from umbel.record import Record
 from umbel.taskdefaults import TaskDefaults
 from umbel.verdict import Execution
-from umbel.worker import forks, gate, lastrites, lateends
+from umbel.worker import advances, forks, gate, lastrites, lateends
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.awaiting import Steered
     from umbel.context import Request
     from umbel.worker.standing import Standing
+    from umbel.workflow.incoming import Incoming
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -133,9 +134,15 @@ class Runner:
                 return None
         begins = ended is None and not traits.acks_late
         if ended is None:
+            incoming: Incoming | None = None
+            if "w" in message.headers:
+                given = advances.incoming(self._app, message, self._hostname)
+                if isinstance(given, Execution):
+                    return self._report(delivery, given, child, has_place)
+                incoming = given
             if begins and not child.begin(delivery):
                 return None
-            ended = self._execute(delivery, message, child, traits)
+            ended = self._execute(delivery, message, child, traits, incoming)
         elif self._has_mourners(message, ended, child, delivery):
             self._mourn(delivery, ended, traits, child)
         return self._report(delivery, ended, child, has_place, begun=begins)
@@ -168,12 +175,18 @@ class Runner:
                 return None
         begins = ended is None and not traits.acks_late
         if ended is None:
+            incoming: Incoming | None = None
+            if "w" in message.headers:
+                given = await aside(advances.incoming, self._app, message, self._hostname)
+                if isinstance(given, Execution):
+                    return await aside(self._report, delivery, given, child, has_place)
+                incoming = given
             if begins and not await aside(child.begin, delivery):
                 return None
-            ended = await self._execute_async(delivery, message, child, traits, begin())
+            ended = await self._execute_async(delivery, message, child, traits, begin(), incoming)
         elif self._has_mourners(message, ended, child, delivery):
             await aside(self._mourn, delivery, ended, traits, child)
-        if ended.kind is Kind.DEAD:
+        if ended.kind is Kind.DEAD or "w" in message.headers:
             return await aside(self._report, delivery, ended, child, has_place, begun=begins)
         return self._report(delivery, ended, child, has_place, begun=begins)
 
@@ -196,7 +209,9 @@ class Runner:
         if message.lost and message.lost >= bound:
             why = lost_too_often(message.lost, bound)
             return verdict.dead(self._app, message, why, "MaxDeliveries", hostname=self._hostname)
-        if message.headers["id"] in self.revoked:
+        if message.headers["id"] in self.revoked or (
+            "w" in message.headers and advances.is_revoked(message, self.revoked)
+        ):
             return verdict.revoked(self._app, message, "revoked", hostname=self._hostname)
         return None
 
@@ -241,7 +256,9 @@ class Runner:
 
     # The run
 
-    def _execute(self, delivery: Delivery, message: Message, child: Child, traits: Traits) -> Execution:
+    def _execute(
+        self, delivery: Delivery, message: Message, child: Child, traits: Traits, incoming: Incoming | None
+    ) -> Execution:
         """Run the task, marked for the supervisor and under its limits."""
         ended = run(
             self._app,
@@ -251,13 +268,20 @@ class Runner:
             queue=delivery.queue,
             on_started=self._started(delivery, message, child, traits),
             on_ended=child.limit.disarm,
+            incoming=incoming,
         )
         if forks.forked:
             os._exit(0)  # the task forked and came back in both processes: this one is not the worker's
         return ended
 
     async def _execute_async(
-        self, delivery: Delivery, message: Message, child: Child, traits: Traits, steered: Steered
+        self,
+        delivery: Delivery,
+        message: Message,
+        child: Child,
+        traits: Traits,
+        steered: Steered,
+        incoming: Incoming | None,
     ) -> Execution:
         ended = await run_async(
             self._app,
@@ -268,6 +292,7 @@ class Runner:
             on_started=self._started(delivery, message, child, traits),
             on_ended=child.limit.disarm,
             steered=steered,
+            incoming=incoming,
         )
         if forks.forked:
             os._exit(0)
@@ -323,6 +348,8 @@ class Runner:
             ended = (
                 told if told.kind is not Kind.GIVE_BACK or not begun else ended
             )  # else a dead letter without its story
+        if "w" in ended.message.headers:
+            ended = advances.advance(self._app, ended, self._ttl_of(delivery.queue), begun=begun)
         self._tell(ended)
         if begun and ended.kind is Kind.GIVE_BACK:  # the task asked for another run: one that has not begun
             ended = replace(ended, kind=Kind.RETRY, retry=replace(ended.message, nonce=new_nonce()))

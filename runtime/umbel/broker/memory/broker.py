@@ -28,6 +28,7 @@ from umbel.memory.commands import MemoryAnswers, MemoryListener
 from umbel.memory.queue import MemoryQueue, Settings
 from umbel.memory.store import open_store
 from umbel.message import nonce_of
+from umbel.workflow.memory import MemoryWorkflows
 
 
 class MemoryBroker:
@@ -44,6 +45,7 @@ class MemoryBroker:
         self.prefix = prefix
         self._store = open_store(url, prefix)
         self._clock = clock
+        self.workflows = MemoryWorkflows(self._store, clock)
 
     def publish(self, queue: str, messages: Sequence[Outgoing]) -> list[Delivery]:
         now = self._clock.time()

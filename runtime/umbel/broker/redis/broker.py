@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -43,6 +43,9 @@ from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 from umbel.redis.runs import record_runs
 
+if TYPE_CHECKING:
+    from umbel.workflow.base import Workflows
+
 #: Messages of one publish call, so that no script holds Redis for long.
 PUBLISH_CHUNK = 1000
 PUBLISH_BYTES = 1_000_000
@@ -77,6 +80,7 @@ class RedisBroker:
         self._named: dict[str, float] = {}
         self._heads: dict[tuple[str, int], bytes] = {}
         self._bounded: set[str] = set()  # queues that have, or had, a bound on their length
+        self._workflows: Workflows | None = None
 
     # Producing
 
@@ -202,7 +206,19 @@ class RedisBroker:
             raise ConnectionBroken(error, sent=False) from error
         self._named[queue] = time.monotonic()
 
+    def _name_now_and_then(self, connection: RedisConnection, queue: str) -> None:
+        if time.monotonic() - self._named.get(queue, -NAME_AGAIN) >= NAME_AGAIN:
+            self._name(connection, queue, self._pool.deadline)
+
     # The other sides
+
+    @property
+    def workflows(self) -> Workflows:
+        if self._workflows is None:
+            from umbel.workflow.redis import RedisWorkflows
+
+            self._workflows = RedisWorkflows(self._pool, self.prefix, self._name_now_and_then)
+        return self._workflows
 
     def consumer(self, owner: OwnerInfo) -> RedisConsumer:
         return RedisConsumer(self._endpoint, self.prefix, owner)

@@ -1,0 +1,100 @@
+"""Values on their way from one task to the next: encoded once, by who ends a task, and put in front of other arguments.
+
+JSON travels as it is. What another codec wrote begins with a byte 1, its content type, and a new line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from umbel import bodies, serialization
+from umbel.errors import DecodeError
+from umbel.serialization import Codec
+
+if TYPE_CHECKING:
+    from umbel.config import Settings
+
+_OTHER: Final = 1
+_EMPTY: Final = b"[["
+
+
+def pack(raw: bytes, content_type: str | None) -> bytes:
+    """Return an encoded value as it travels."""
+    if content_type is None or content_type == serialization.JSON:
+        return raw
+    return bytes((_OTHER,)) + content_type.encode() + b"\n" + raw
+
+
+def unpack(value: bytes) -> Any:
+    """Return a value that travelled.
+
+    Raises:
+        DecodeError: it cannot be read here.
+    """
+    codec, raw = _split(value)
+    return codec.decode(raw)
+
+
+def unpack_all(values: Iterable[bytes]) -> list[Any]:
+    """Return values that travelled, in order; all that is JSON is read in one go."""
+    given = list(values)
+    if any(value[:1] == b"\x01" for value in given):
+        return [unpack(value) for value in given]
+    decoded: list[Any] = serialization.json.decode(b"[" + b",".join(given) + b"]")
+    return decoded
+
+
+def put_first(headers: dict[str, Any], body: bytes, value: bytes, conf: Settings | None) -> bytes:
+    """Return the body of a message with a value in front of its arguments.
+
+    Args:
+        headers: of the message; what is said there of the body may change.
+        body: as it is.
+        value: that travelled.
+        conf: the settings of the app that reads and signs; without them only what is not packed further can be changed.
+
+    Raises:
+        EncodeError, DecodeError: the codec of the message cannot carry the value, or nothing can be read.
+    """
+    plain = "content_type" not in headers and "compression" not in headers
+    if plain and value[:1] != b"\x01" and body.startswith(_EMPTY):
+        rest = body[len(_EMPTY) :]
+        return _EMPTY + value + (b"" if rest.startswith(b"]") else b",") + rest
+    if conf is None:
+        args, kwargs = serialization.by_content_type(headers.get("content_type")).decode(body)
+    else:
+        args, kwargs = bodies.read(conf, headers, body)
+    return bodies.repacked(headers, ([unpack(value), *args], kwargs))
+
+
+def _split(value: bytes) -> tuple[Codec, bytes]:
+    if value[:1] != b"\x01":
+        return serialization.json, value
+    name, found, raw = value[1:].partition(b"\n")
+    if not found:
+        raise DecodeError("a value on its way between two tasks is cut short")
+    return serialization.by_content_type(name.decode()), raw
+
+
+def failure_note(record: bytes, message: bytes) -> bytes:
+    """Return what errbacks are to know of a failure: its record, and the message that failed."""
+    return orjson.dumps([len(record)]) + b"\n" + record + message
+
+
+def read_failure(note: bytes) -> tuple[bytes, bytes]:
+    """Return record and message of a failure.
+
+    Raises:
+        DecodeError: it cannot be read.
+    """
+    head, found, rest = note.partition(b"\n")
+    try:
+        size = int(orjson.loads(head)[0])
+    except (orjson.JSONDecodeError, IndexError, TypeError, ValueError) as error:
+        raise DecodeError(f"what was noted of a failure cannot be read: {error}") from error
+    if not found or len(rest) < size:
+        raise DecodeError("what was noted of a failure is cut short")
+    return rest[:size], rest[size:]
