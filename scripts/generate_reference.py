@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from umbel.cli.exits import HELP
+from umbel.cli import exits
 from umbel.cli.main import umbel
 from umbel.meters import BEAT, LAG_BOUNDS, RUNTIME_BOUNDS, WORKER, Meter
 from umbel.settings import KNOWN, ONE_DAY, REFUSED, WITHOUT_EFFECT
@@ -123,7 +123,16 @@ def cli_page() -> str:
         "`umbel` is installed with the package; `python -m umbel` is the same. Options of `umbel` itself stand before the",
         "command: `umbel -A tasks worker`. `--json` prints what is listed as JSON.",
         "",
-        HELP,
+        "`umbel completion` makes bash, zsh and fish complete commands and options. Other distributions add commands by the",
+        "entry-point group `umbel.commands`: [The command line](../how-to/command-line.md) tells how.",
+        "",
+        "## Exit codes",
+        "",
+        "| code | meaning |",
+        "|---|---|",
+        *(_row(str(getattr(exits, name)), meaning) for name, meaning in exits.MEANINGS.items()),
+        "",
+        "An error is one sentence on standard error. What was asked for is on standard output, and nothing else.",
         "",
         "## umbel",
         "",

@@ -12,6 +12,7 @@ import click
 
 from umbel import signals
 from umbel.cli.exits import USAGE, Fail
+from umbel.cli.foreign import BEAT_REFUSED, refused
 from umbel.cli.session import Session, pass_session
 from umbel.logs import LEVELS, setup_logging
 
@@ -61,6 +62,7 @@ END_WITHIN = 10.0
     type=click.Choice(LEVELS, case_sensitive=False),
     help="The lowest level to log. UMBEL_LOG_FORMAT=json for JSON.",
 )
+@refused(BEAT_REFUSED)
 @pass_session
 def beat(
     session: Session,
@@ -74,6 +76,11 @@ def beat(
     """Start beat, which sends periodic tasks: those of the app's beat_schedule, and those of a directory.
 
     Start as many as you like: one leads, and each slot is sent once.
+
+    \b
+    Examples:
+      umbel -A shop.tasks beat
+      umbel -A shop.tasks beat --port 8080      with /livez, /readyz, /v1/status and /metrics
     """
     setup_logging(loglevel)
     if app_name is not None:

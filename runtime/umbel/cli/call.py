@@ -10,6 +10,7 @@ import click
 
 from umbel import states
 from umbel.cli.exits import FAILED, PENDING, USAGE, Fail
+from umbel.cli.foreign import CALL_REFUSED, refused
 from umbel.cli.queues import warn_of_unknown
 from umbel.cli.session import Session, json_option, pass_session
 from umbel.errors import TimeoutError
@@ -73,11 +74,18 @@ class Moment(click.ParamType[Any]):
 @click.option("--serializer", help="The codec of the arguments.")
 @click.option("-f", "--force", is_flag=True, help="Send it even if the app does not know the task.")
 @json_option
+@refused(CALL_REFUSED)
 @pass_session
 def call(session: Session, /, name: str, force: bool, as_json: bool, **given: Any) -> None:
     """Send the task NAME and print its id.
 
     With -A the name and the arguments are checked against the app; without it the task is sent as it is.
+
+    \b
+    Examples:
+      umbel -A shop.tasks call shop.tasks.add -a '[2, 3]'
+      umbel -A shop.tasks call shop.tasks.mail -k '{"to": "ada"}' --countdown 60 --queue mail
+      umbel -A shop.tasks result "$(umbel -A shop.tasks call shop.tasks.add -a '[2, 3]')" --wait 10
     """
     app = session.app
     if session.app_name is not None:
@@ -113,6 +121,11 @@ def result(
     """Show the result of a task.
 
     Exits with 0 if it succeeded, 1 if it failed, 3 if it has not ended; an unknown id counts as not ended.
+
+    \b
+    Examples:
+      umbel -A shop.tasks result 5f2b… --wait 10
+      umbel -A shop.tasks result 5f2b… --traceback
     """
     found: AsyncResult[Any] = session.app.AsyncResult(task_id)
     if wait:

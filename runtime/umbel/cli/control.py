@@ -19,7 +19,14 @@ from umbel.pace import rate_interval
 @asking_options
 @click.pass_context
 def control(ctx: click.Context, /, list_: bool, **given: Any) -> None:
-    """Tell workers what to do, and show what they answer. Commands of the app that -A names are here too."""
+    """Tell workers what to do, and show what they answer. Commands of the app that -A names are here too.
+
+    \b
+    Examples:
+      umbel -A shop.tasks control revoke 5f2b… --terminate
+      umbel -A shop.tasks control rate_limit shop.tasks.mail 100/m
+      umbel -A shop.tasks control shutdown -d w1@host
+    """
     begin(ctx, list_, given)
 
 
@@ -148,7 +155,12 @@ def rate_limit(session: Session, task_name: str, rate: str | None) -> dict[str, 
     return {"task_name": task_name, "rate_limit": rate}
 
 
-@order("add_consumer", _queue, click.option("-w", "--weight", type=click.IntRange(1), default=1, show_default=True))
+_weight = click.option(
+    "-w", "--weight", type=click.IntRange(1), default=1, show_default=True, help="How often, beside the other queues."
+)
+
+
+@order("add_consumer", _queue, _weight)
 def add_consumer(session: Session, queue: str, weight: int) -> dict[str, Any]:
     """Have workers consume one more queue."""
     return {"queue": queue, "weight": weight}

@@ -96,14 +96,14 @@ def begin(ctx: click.Context, list_: bool, given: dict[str, Any]) -> None:
     """Do what stands before the name of a command: remember the options, list the commands, or show the help."""
     keep(ctx, **given)
     if list_:
-        list_all(ctx)
+        list_all(ctx, as_json=bool(given.get("as_json")))
         ctx.exit()
     if ctx.invoked_subcommand is None:
         raise click.UsageError("Which one? umbel inspect --list and umbel control --list name them.", ctx)
 
 
-def list_all(ctx: click.Context) -> None:
-    """Print the commands of a group, a line each."""
+def list_all(ctx: click.Context, *, as_json: bool) -> None:
+    """Print the commands of a group, a line each, or as JSON."""
     group = ctx.command
     assert isinstance(group, click.Group)
     session = ctx.find_object(Session) or Session()
@@ -113,6 +113,9 @@ def list_all(ctx: click.Context) -> None:
         if command is not None and not command.hidden:
             takes = " ".join(str(p.make_metavar(ctx)) for p in command.params if isinstance(p, click.Argument))
             rows.append((name, takes or None, command.get_short_help_str(80)))
+    if as_json:
+        session.json([{"command": name, "arguments": takes, "help": text} for name, takes, text in rows])
+        return
     for line in columns(("command", "arguments", "what it does"), rows):
         session.out(line)
 

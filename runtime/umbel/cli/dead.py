@@ -44,7 +44,13 @@ def filters(command: F) -> F:
 
 @click.group()
 def dead() -> None:
-    """Look at dead letters: unreadable, rejected, unknown tasks, and those whose process died too often."""
+    """Look at dead letters: unreadable, rejected, unknown tasks, and those whose process died too often.
+
+    \b
+    Examples:
+      umbel -A shop.tasks dead list --task 'shop.*' --since 2h
+      umbel -A shop.tasks dead retry --reason MaxDeliveries
+    """
 
 
 @dead.command("list")

@@ -26,6 +26,12 @@ def inspect(ctx: click.Context, /, list_: bool, **given: Any) -> None:
     """Ask workers. Their supervisors answer, which run no tasks: so also while every slot is busy.
 
     Questions of the app that -A names are here too.
+
+    \b
+    Examples:
+      umbel -A shop.tasks inspect active
+      umbel -A shop.tasks inspect stats -d w1@host --json
+      umbel -A shop.tasks inspect query_task 5f2b…      which worker has a task
     """
     begin(ctx, list_, given)
 

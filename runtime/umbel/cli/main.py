@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "purge": ("umbel.cli.queues:purge", "Drop waiting tasks."),
     "queues": ("umbel.cli.queues:queues", "List queues and what waits in them."),
     "dead": ("umbel.cli.dead:dead", "Look at dead letters, send them again, drop them."),
+    "shell": ("umbel.cli.shell:shell", "Start Python with the app at hand."),
+    "completion": ("umbel.cli.completion:completion", "Print what makes a shell complete commands."),
     "upgrade": ("umbel.cli.upgrade:upgrade", "Move a project from Celery."),
     "report": ("umbel.cli.report:report", "Show versions, settings and the broker, for bug reports."),
 }
@@ -85,6 +87,12 @@ class Commands(click.Group):
 @click.option("-A", "--app", "app_name", envvar="UMBEL_APP", metavar="MODULE[:APP]", help="The app. [env: UMBEL_APP]")
 @click.option("-b", "--broker", metavar="URL", help="The broker, in place of the app's. [env: UMBEL_BROKER_URL]")
 @click.option("--result-backend", "backend", metavar="URL", help="The result backend, in place of the app's.")
+@click.option(
+    "--config",
+    metavar="MODULE",
+    envvar="UMBEL_CONFIG_MODULE",
+    help="Settings from this module too. [env: UMBEL_CONFIG_MODULE]",
+)
 @click.option("--workdir", type=click.Path(file_okay=False, path_type=Path), help="Change to this folder first.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what was asked for.")
 @click.option("-C", "--no-color", is_flag=True, help="Print without colors. [env: NO_COLOR]")
@@ -95,15 +103,24 @@ def umbel(
     app_name: str | None,
     broker: str | None,
     backend: str | None,
+    config: str | None,
     workdir: Path | None,
     quiet: bool,
     no_color: bool,
 ) -> None:
-    """Umbel: tasks for Python, on Kubernetes and anywhere else."""
+    """Umbel: tasks for Python, on Kubernetes and anywhere else.
+
+    \b
+    Examples:
+      umbel -A shop.tasks worker -l info        start a worker
+      umbel -A shop.tasks call shop.add -a '[2, 3]'
+      umbel -A shop.tasks status                who is there
+      umbel worker --help                       what a command takes
+    """
     if workdir is not None and not workdir.is_dir():
         raise click.BadParameter(f"there is no folder {workdir}", ctx, param_hint="--workdir")
     color = not (no_color or os.environ.get("NO_COLOR"))
-    ctx.obj = Session(app_name, broker, backend, workdir, quiet, color)
+    ctx.obj = Session(app_name, broker, backend, config, workdir, quiet, color)
 
 
 def end_on_an_early_signal() -> None:
@@ -120,7 +137,7 @@ def main() -> None:
     """Run the command line; errors of ours end with one sentence and an exit code, see `umbel.cli.exits`."""
     end_on_an_early_signal()
     try:
-        code = umbel.main(standalone_mode=False)
+        code = umbel.main(prog_name="umbel", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("Aborted.", err=True)
         code = INTERRUPTED

@@ -51,6 +51,11 @@ def queues(context: click.Context, session: Session, names: str | None, as_json:
     """List queues, and what waits in them: those of the app (with -A) and all that the broker has seen.
 
     `show` and `set` are about the settings of one queue.
+
+    \b
+    Examples:
+      umbel -A shop.tasks queues
+      umbel -A shop.tasks queues -Q mail --json
     """
     if context.invoked_subcommand is not None:
         return
@@ -91,11 +96,18 @@ def _row(info: QueueInfo) -> tuple[object, ...]:
 
 @click.command()
 @click.option("-Q", "--queues", "names", metavar="A,B", help="These queues; the app's unless given.")
+@click.option("-X", "--exclude-queues", "excluded", metavar="A,B", help="Not these.")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @json_option
 @pass_session
-def purge(session: Session, names: str | None, force: bool, as_json: bool) -> None:
-    """Drop all tasks that wait or are delayed. Running tasks and dead letters are not touched."""
+def purge(session: Session, names: str | None, excluded: str | None, force: bool, as_json: bool) -> None:
+    """Drop all tasks that wait or are delayed. Running tasks and dead letters are not touched.
+
+    \b
+    Examples:
+      umbel -A shop.tasks purge                 all queues of the app, after a question
+      umbel -A shop.tasks purge -X mail -f      all but mail, without one
+    """
     wanted = split(names)
     if wanted:
         warn_of_unknown(session, wanted)
@@ -103,6 +115,9 @@ def purge(session: Session, names: str | None, force: bool, as_json: bool) -> No
         raise Fail("purge which queues? Name them with -Q a,b, or the app with -A module[:app]", USAGE)
     else:
         wanted = sorted(_configured(session))
+    wanted = [name for name in wanted if name not in split(excluded)]
+    if not wanted:
+        raise Fail("no queue is left to purge: all are excluded", USAGE)
     broker = session.app.broker
     waiting = sum(info.ready + info.delayed + info.parked for info in map(broker.info, wanted))
     if not force:

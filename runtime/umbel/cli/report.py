@@ -16,7 +16,13 @@ from umbel.control.report import broker_of, software
 @json_option
 @pass_session
 def report(session: Session, with_defaults: bool, as_json: bool) -> None:
-    """Show versions, the broker, the settings and the tasks. Passwords are left out."""
+    """Show versions, the broker, the settings and the tasks. Passwords are left out.
+
+    \b
+    Examples:
+      umbel -A shop.tasks report          for a bug report
+      umbel -A shop.tasks report --all    each setting, also where it is at its default
+    """
     found = _report(session, with_defaults)
     if as_json:
         session.json(found)

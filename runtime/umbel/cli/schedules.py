@@ -22,7 +22,12 @@ _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"}
 
 @click.group()
 def schedules() -> None:
-    """Look at an app's beat_schedule."""
+    """Look at an app's beat_schedule.
+
+    \b
+    Examples:
+      umbel -A shop.tasks schedules export > schedules.yaml
+    """
 
 
 @schedules.command()

@@ -26,6 +26,7 @@ class Session:
     app_name: str | None = None
     broker: str | None = None
     backend: str | None = None
+    config: str | None = None
     workdir: Path | None = None
     quiet: bool = False
     color: bool = True
@@ -41,6 +42,8 @@ class Session:
         """
         if self._app is None:
             self._app = self._find()
+            if self.config is not None:
+                self._app.conf.load(self.config, force=True)
             self._app.conf.set_command_line({"broker_url": self.broker, "result_backend": self.backend})
         app: Umbel = self._app
         return app
@@ -52,7 +55,7 @@ class Session:
             from umbel.imports import find_app
 
             return find_app(self.app_name)
-        if self.broker is None and not os.environ.get("UMBEL_BROKER_URL"):
+        if self.broker is None and self.config is None and not os.environ.get("UMBEL_BROKER_URL"):
             raise Fail(
                 "nobody said which broker to speak to: give the app (umbel -A module[:app] …), the broker's URL "
                 "(-b redis://host:6379/0), or the environment variable UMBEL_BROKER_URL",

@@ -15,10 +15,18 @@ from umbel.control.workers import WorkerInfo, registered
 
 @click.command()
 @click.option("-d", "--destination", metavar="NAME,…", help="Only these workers, by their names.")
+@click.option("-t", "--timeout", type=float, hidden=True, help="Taken for Celery's users: nobody is waited for.")
 @json_option
 @pass_session
-def status(session: Session, destination: str | None, as_json: bool) -> None:
+def status(session: Session, destination: str | None, timeout: float | None, as_json: bool) -> None:
     """Show which workers are there, how busy they are, and which queues they consume.
+
+    It reads their heartbeats in Redis, so it does not wait for answers, and names workers that do not answer too.
+
+    \b
+    Examples:
+      umbel -A shop.tasks status
+      umbel -b redis://localhost:6379/0 status --json
 
     Exits with 69 if there is none.
     """

@@ -10,6 +10,9 @@ from typing import Any
 import click
 
 from umbel.cli.exits import USAGE, Fail
+from umbel.cli.foreign import WORKER_NEEDLESS, WORKER_REFUSED, needless, refused
+from umbel.cli.given import SettingValue
+from umbel.cli.queues import split
 from umbel.cli.session import Session, pass_session
 from umbel.executors import executor
 from umbel.logs import LEVELS, setup_logging
@@ -87,8 +90,17 @@ def expand_hostname(pattern: str) -> str:
 @click.option(
     "--max-memory-per-child", type=click.IntRange(1), metavar="KIB", help="Replace a process that holds more memory."
 )
+@click.option("--disable-prefetch", is_flag=True, help="The same as --prefetch 0.")
+@click.option(
+    "--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Of tasks that have none."
+)
+@click.option(
+    "--soft-time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Of tasks that have none."
+)
 @click.option("--autoreload", is_flag=True, help="For development: new processes when a .py file here changes.")
 @click.option("-Q", "--queues", type=Queues(), metavar="A=2,B", help="Queues and weights. [default: the app's]")
+@click.option("-X", "--exclude-queues", "excluded", metavar="A,B", help="Not these queues.")
+@click.option("--purge", "--discard", is_flag=True, help="First drop all tasks that wait in the queues.")
 @click.option(
     "--queue-order",
     type=click.Choice(["weighted", "round-robin", "strict"]),
@@ -125,6 +137,9 @@ def expand_hostname(pattern: str) -> str:
     help="Kill a child that somebody stopped (SIGSTOP). [default: only say so after 60 s]",
 )
 @click.option("-I", "--include", multiple=True, metavar="MODULE", help="Import this module too; may be repeated.")
+@click.argument("settings", nargs=-1, type=SettingValue(), metavar="[SETTING=VALUE]…")
+@refused(WORKER_REFUSED)
+@needless(WORKER_NEEDLESS)
 @pass_session
 def worker(
     session: Session,
@@ -143,12 +158,29 @@ def worker(
     prefetch: int | None,
     max_tasks_per_child: int | None,
     max_memory_per_child: int | None,
+    disable_prefetch: bool,
+    time_limit: float | None,
+    soft_time_limit: float | None,
+    excluded: str | None,
+    purge: bool,
+    settings: tuple[tuple[str, str], ...],
     autoreload: bool,
 ) -> None:
     """Start a worker, which runs the tasks of some queues.
 
     Ends on SIGTERM, SIGINT, or `umbel control shutdown`: it stops fetching, gives back what has not begun, finishes what runs.
     A second signal ends it at once; what ran goes back to the queue.
+
+    SETTING=VALUE is a setting of the app, such as result_expires=3600, that wins over all other places.
+
+    \b
+    Examples:
+      umbel -A shop.tasks worker                           all queues that the app names, a process for each CPU
+      umbel -A shop.tasks worker -c 8 -Q mail=2,reports    two queues, mail twice as often
+      umbel -A shop.tasks worker -P asyncio -c 200         async def tasks, 200 at once
+      umbel -A shop.tasks worker -l debug --autoreload     while you write tasks
+
+    Exits with 0 when it was told to end, 2 if the app or an option is wrong, 69 without Redis.
     """
     app = session.require_app("worker")
     if queue_order == "strict" and queues is None:
@@ -166,7 +198,7 @@ def worker(
         pool=pool,
         concurrency=concurrency,
         children=children,
-        prefetch=prefetch,
+        prefetch=0 if disable_prefetch else prefetch,
         max_tasks_per_child=max_tasks_per_child,
         max_memory_per_child=max_memory_per_child,
         autoreload=autoreload,
@@ -177,11 +209,22 @@ def worker(
         broker=session.broker,
         workdir=_folder(session.workdir),
         kill_stopped_after=kill_stopped_after,
-        settings=() if session.backend is None else (("result_backend", session.backend),),
+        exclude_queues=tuple(split(excluded)),
+        purge=purge,
+        config=session.config,
+        settings=_settings(session.backend, time_limit, soft_time_limit, settings),
         include=tuple(name.strip() for names in include for name in names.split(",") if name.strip()),
         **{name: value for name, value in given.items() if value is not None},
     )
     sys.exit(run(options))
+
+
+def _settings(
+    backend: str | None, hard: float | None, soft: float | None, given: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return the settings that the command line gives; those with an option of their own come last, and win."""
+    options = {"result_backend": backend, "task_time_limit": hard, "task_soft_time_limit": soft}
+    return (*given, *((name, str(value)) for name, value in options.items() if value is not None))
 
 
 def _folder(path: Path | None) -> str | None:

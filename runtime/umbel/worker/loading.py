@@ -23,6 +23,8 @@ def load(options: WorkerOptions, link: Link) -> Any:
         if options.workdir:
             os.chdir(options.workdir)
         app = find_app(options.app)
+        if options.config:
+            app.conf.load(options.config, force=True)
         app.conf.set_command_line({"broker_url": options.broker or None, **dict(options.settings)})
         app.prepare_worker(options.include)
         app.broker_url()

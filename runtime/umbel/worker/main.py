@@ -59,14 +59,16 @@ def run(options: WorkerOptions) -> int:
             "--autoreload replaces processes, of which --pool solo has one: leave one of them out"
         )
     slots.lanes = built.lanes
-    queues = options.queues or tuple((name, 1) for name in app["queues"])
-    queues = spread(queues, app["queue_shards"])
+    queues = spread(wanted_queues(options, app["queues"]), app["queue_shards"])
     queues = in_order(queues, Order(options.queue_order))
     hostname = options.name(app["name"])
     broker = make_broker(app["broker_url"], prefix=app["key_prefix"], publish_timeout=5.0)
     server = broker.ping()
     warn_of_memory_policy(server)
     check_queues(broker, queues, app, options)
+    if options.purge:
+        dropped = sum(broker.purge(name) for name, _ in queues)
+        log.warning("worker.purged", extra={"tasks": dropped, "queues": ",".join(name for name, _ in queues)})
     try_to_register(broker, [name for name, _ in queues], hostname)
     tell_of_beat(app["beat_schedule"])
     bury_predecessors(broker)
@@ -180,6 +182,22 @@ def warn_of_memory_policy(server: dict[str, Any]) -> None:
                 "hint": "Redis may evict tasks when its memory is full: set maxmemory-policy noeviction",
             },
         )
+
+
+def wanted_queues(options: WorkerOptions, configured: list[str]) -> tuple[tuple[str, int], ...]:
+    """Return the queues to consume, with their weights.
+
+    Raises:
+        ImproperlyConfigured: none is left.
+    """
+    queues = options.queues or tuple((name, 1) for name in configured)
+    kept = tuple((name, weight) for name, weight in queues if name not in options.exclude_queues)
+    if not kept:
+        raise ImproperlyConfigured(
+            f"no queue is left to consume: {', '.join(name for name, _ in queues)} are all excluded; leave out one of "
+            "--exclude-queues"
+        )
+    return kept
 
 
 def check_queues(

@@ -32,6 +32,9 @@ class WorkerOptions:
         strict_queues: refuse to start for a queue that is neither configured nor known to the broker.
         drain_timeout: seconds for running tasks after SIGTERM.
         drain_on_timeout: "requeue" or "fail" what still runs then.
+        exclude_queues: names of queues not to consume.
+        purge: drop what waits in the queues before the first task is fetched.
+        config: a module with more settings.
         broker: URL that overrides the app's.
         workdir: directory to change to, and to import from.
         include: more modules to import.
@@ -53,6 +56,9 @@ class WorkerOptions:
     strict_queues: bool = False
     drain_timeout: float = field(default_factory=lambda: float(os.environ.get("UMBEL_DRAIN_TIMEOUT", DRAIN_TIMEOUT)))
     drain_on_timeout: str = field(default_factory=lambda: os.environ.get("UMBEL_DRAIN_ON_TIMEOUT", "requeue").lower())
+    exclude_queues: tuple[str, ...] = ()
+    purge: bool = False
+    config: str | None = None
     broker: str | None = None
     workdir: str | None = None
     include: tuple[str, ...] = ()
@@ -75,5 +81,6 @@ class WorkerOptions:
                 **pairs,
                 "queues": tuple((str(name), int(weight)) for name, weight in queues) if queues else None,
                 "include": tuple(given["include"]),
+                "exclude_queues": tuple(given["exclude_queues"]),
             }
         )
