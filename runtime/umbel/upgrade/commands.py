@@ -201,7 +201,7 @@ def _flags(command: str) -> dict[str, bool] | None:
     return {
         name: not (parameter.is_flag or parameter.count)
         for parameter in found.get_params(context)
-        if isinstance(parameter, click.Option)
+        if isinstance(parameter, click.Option) and not parameter.hidden  # hidden ones only tell what to do instead
         for name in parameter.opts
     }
 
