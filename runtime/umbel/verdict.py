@@ -110,6 +110,8 @@ def extended(message: Message, hostname: str, queue: str | None) -> dict[str, An
     meta: dict[str, Any] = {"name": headers["task"], "worker": hostname, "retries": headers.get("retries", 0)}
     if queue:
         meta["queue"] = queue
+    if "stamps" in headers:
+        meta["stamps"] = headers["stamps"]
     if "content_type" not in headers:
         import orjson
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from umbel import canvas
 from umbel.canvas.freezing import set_parent
@@ -12,7 +12,7 @@ from umbel.canvas.signature import KINDS, Signature, as_list, as_signature
 if TYPE_CHECKING:
     from umbel.app import Umbel
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 
 class chain(Signature[R]):  # noqa: N801 - Celery's name
@@ -27,7 +27,15 @@ class chain(Signature[R]):  # noqa: N801 - Celery's name
 
     kind: ClassVar[str | None] = "chain"
 
-    def __new__(cls, *tasks: Any, app: Umbel | None = None, **options: Any) -> Any:
+    @overload
+    def __new__(cls, a: Signature[R], /, *, app: Umbel | None = ..., **options: Any) -> chain[R]: ...
+    @overload
+    def __new__(cls, a: Any, b: Signature[R], /, *, app: Umbel | None = ..., **options: Any) -> chain[R]: ...
+    @overload
+    def __new__(cls, a: Any, b: Any, c: Signature[R], /, *, app: Umbel | None = ..., **options: Any) -> chain[R]: ...
+    @overload
+    def __new__(cls, *tasks: Any, app: Umbel | None = ..., **options: Any) -> chain[Any]: ...
+    def __new__(cls, *tasks: Any, app: Umbel | None = None, **options: Any) -> Any:  # type: ignore[misc]
         """Put the parts together by the rules of ``|``."""
         listed = len(tasks) == 1 and not isinstance(tasks[0], Mapping)
         given = [as_signature(task, app) for task in (tasks[0] if listed else tasks)]
@@ -36,8 +44,10 @@ class chain(Signature[R]):  # noqa: N801 - Celery's name
             whole = (whole if isinstance(whole, chain) else cls.of([whole])).set(**options)
         return whole.bind(app)
 
-    def __init__(self, *tasks: Any, app: Umbel | None = None, **options: Any) -> None:
-        """Leave what ``__new__`` made as it is."""
+    if not TYPE_CHECKING:
+
+        def __init__(self, *tasks: Any, **options: Any) -> None:
+            """Leave what ``__new__`` made as it is."""
 
     @classmethod
     def of(cls, tasks: Iterable[Signature[Any]], app: Umbel | None = None) -> chain[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from umbel.canvas.freezing import first_of, set_parent
 from umbel.canvas.groups import group, members
@@ -13,7 +13,7 @@ from umbel.canvas.signature import KINDS, Signature, as_signature
 if TYPE_CHECKING:
     from umbel.app import Umbel
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 
 class chord(Signature[R]):  # noqa: N801 - Celery's name
@@ -27,6 +27,19 @@ class chord(Signature[R]):  # noqa: N801 - Celery's name
 
     kind: ClassVar[str | None] = "chord"
 
+    @overload
+    def __init__(
+        self,
+        header: Any,
+        body: Signature[R],
+        task: str = ...,
+        args: Any = ...,
+        kwargs: Any = ...,
+        app: Any = ...,
+        **options: Any,
+    ) -> None: ...
+    @overload
+    def __init__(self: chord[Any], header: Any, body: Any = ..., **options: Any) -> None: ...
     def __init__(
         self,
         header: Any,

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from umbel.canvas.chains import chain
-from umbel.canvas.chords import chord
+from umbel.canvas.chords import chord, finals
 from umbel.canvas.groups import group
 from umbel.canvas.lazy import Lazy
 from umbel.canvas.maps import chunks, xmap, xstarmap
 from umbel.canvas.pipe import fold
 from umbel.canvas.signature import Signature, as_list, as_signature
+from umbel.canvas.stamping import stamped
 from umbel.publishing import destination
 
 #: Options of a chain that belong to its last part; all others belong to its first.
@@ -44,7 +45,16 @@ def completed(
         return _group(sig.group(), (), {}, _over(sig, given))
     if isinstance(sig, (xmap, xstarmap)):
         return _mapped(sig, given)
-    return sig.clone(args, kwargs, **given)
+    return _ready(sig.clone(args, kwargs, **given))
+
+
+def _ready(call: Signature[Any]) -> Signature[Any]:
+    """Give a call of one task its stamps as they are sent, and do the same for what is linked to it."""
+    call.options = stamped(call.options)
+    for name in _LINKS:
+        if name in call.options:
+            call.options[name] = [completed(as_signature(link, call._app)) for link in as_list(call.options[name])]
+    return call
 
 
 def _over(sig: Signature[Any], given: Options) -> Options:
@@ -54,16 +64,23 @@ def _over(sig: Signature[Any], given: Options) -> Options:
     return {name: value for name, value in merged.items() if name not in stamps}
 
 
+def _more(sig: Signature[Any], *own: str) -> Options:
+    """Return the named arguments that a workflow was given for its first tasks: all but its own parts."""
+    return {name: value for name, value in sig.kwargs.items() if name not in own}
+
+
 def _taken(options: Options, names: Sequence[str]) -> Options:
     return {name: options.pop(name) for name in names if name in options}
 
 
 def _chain(sig: chain[Any], args: tuple[Any, ...], kwargs: Options, given: Options) -> Signature[Any]:
     options = _over(sig, given)
-    args, kwargs = ((), {}) if sig.immutable else ((*args, *sig.args), kwargs)
+    args, kwargs = ((), {}) if sig.immutable else ((*args, *sig.args), {**_more(sig, "tasks"), **kwargs})
     whole = fold(sig.tasks).bind(sig._app)
     if not isinstance(whole, chain):
         return _linked(completed(whole, args, kwargs, options), options)
+    if not whole.tasks and any(isinstance(task, group) for task in sig.tasks):
+        return group(app=sig._app)
     links, place = _taken(options, _LINKS), _taken(options, _LAST)
     parts = whole.tasks
     for index, part in enumerate(parts):
@@ -75,7 +92,7 @@ def _chain(sig: chain[Any], args: tuple[Any, ...], kwargs: Options, given: Optio
 def _group(sig: group[Any], args: tuple[Any, ...], kwargs: Options, given: Options) -> Signature[Any]:
     options = _over(sig, given)
     place = _taken(options, ("task_id",))
-    args = (*args, *sig.args)
+    args, kwargs = (*args, *sig.args), {**_more(sig, "tasks"), **kwargs}
     whole: group[Any] = group(app=sig._app, **place)
     if isinstance(sig.tasks, Lazy):
         whole.kwargs["tasks"] = Lazy(sig.tasks, lambda task: completed(task, args, kwargs, options))
@@ -85,8 +102,9 @@ def _group(sig: group[Any], args: tuple[Any, ...], kwargs: Options, given: Optio
 
 
 def _chord(sig: chord[Any], args: tuple[Any, ...], kwargs: Options, given: Options) -> Signature[Any]:
-    body = as_signature(kwargs.pop("body", None), sig._app) or sig.body
-    if body is None:
+    body = as_signature(kwargs.pop("body", None), sig._app)
+    body = sig.body if body is None else body
+    if body is None or not finals(body):
         raise TypeError(f"{sig!r} has no body to give the results to: write chord(header, body) or chord(header)(body)")
     own = _over(sig, {})
     links = [_taken(own, _LINKS), _taken(given, _LINKS)]
@@ -95,7 +113,7 @@ def _chord(sig: chord[Any], args: tuple[Any, ...], kwargs: Options, given: Optio
     header = _group(
         group(sig.tasks, app=sig._app),
         () if sig.immutable else (*args, *sig.args),
-        {**sig.kwargs.get("kwargs", {}), **kwargs},
+        {**_more(sig, "header", "body", "kwargs"), **sig.kwargs.get("kwargs", {}), **kwargs},
         {**own, **given},
     )
     later = {name: value for name, value in given.items() if name not in ("countdown", "eta", "parent_id")}
@@ -117,7 +135,7 @@ def _mapped(sig: Signature[Any], given: Options) -> Signature[Any]:
         options["queue"], priority = destination(sig.app, called.task, sig.app.tasks.get(called.task))
         options.setdefault("priority", priority)
     parts = {"task": called.plain(), "it": list(sig.kwargs["it"])}
-    return Signature(sig.task, (), parts, options, immutable=True, app=sig.app)
+    return _ready(Signature(sig.task, (), parts, options, immutable=True, app=sig.app))
 
 
 def _linked(whole: Signature[Any], links: Options) -> Signature[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from umbel.canvas.freezing import group_result
 from umbel.canvas.lazy import Lazy
@@ -13,7 +13,7 @@ from umbel.canvas.signature import KINDS, Signature, as_signature
 if TYPE_CHECKING:
     from umbel.app import Umbel
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 
 class group(Signature[list[R]]):  # noqa: N801 - Celery's name
@@ -26,7 +26,11 @@ class group(Signature[list[R]]):  # noqa: N801 - Celery's name
 
     kind: ClassVar[str | None] = "group"
 
-    def __init__(self, *tasks: Any, app: Umbel | None = None, **options: Any) -> None:
+    @overload
+    def __init__(self, *tasks: Signature[R], app: Umbel | None = ..., **options: Any) -> None: ...
+    @overload
+    def __init__(self, tasks: Iterable[Signature[R]], /, *, app: Umbel | None = ..., **options: Any) -> None: ...
+    def __init__(self, *tasks: Any, app: Umbel | None = None, **options: Any) -> None:  # type: ignore[misc]
         super().__init__("umbel.group", (), {"tasks": members(tasks, app)}, options, subtask_type="group", app=app)
 
     @classmethod

@@ -12,8 +12,9 @@ from umbel.canvas.signature import KINDS, Signature, as_signature
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.composing import Composable
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 #: Characters of the items that are shown.
 _SHOWN: Final = 100
@@ -55,7 +56,9 @@ class xmap(_Mapped[R]):  # noqa: N801 - Celery's name
 
     kind: ClassVar[str | None] = "xmap"
 
-    def __init__(self, task: Any, it: Iterable[Any], *, app: Umbel | None = None, **options: Any) -> None:
+    def __init__(
+        self, task: Signature[R] | Composable[..., R], it: Iterable[Any], *, app: Umbel | None = None, **options: Any
+    ) -> None:
         self._fill("umbel.map", task, it, app, options)
 
     def __repr__(self) -> str:
@@ -67,7 +70,9 @@ class xstarmap(_Mapped[R]):  # noqa: N801 - Celery's name
 
     kind: ClassVar[str | None] = "xstarmap"
 
-    def __init__(self, task: Any, it: Iterable[Any], *, app: Umbel | None = None, **options: Any) -> None:
+    def __init__(
+        self, task: Signature[R] | Composable[..., R], it: Iterable[Any], *, app: Umbel | None = None, **options: Any
+    ) -> None:
         self._fill("umbel.starmap", task, it, app, options)
 
     def __repr__(self) -> str:
@@ -88,7 +93,15 @@ class chunks(_Mapped[list[R]]):  # noqa: N801 - Celery's name
 
     kind: ClassVar[str | None] = "chunks"
 
-    def __init__(self, task: Any, it: Iterable[Any], n: int, *, app: Umbel | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        task: Signature[R] | Composable[..., R],
+        it: Iterable[Any],
+        n: int,
+        *,
+        app: Umbel | None = None,
+        **options: Any,
+    ) -> None:
         if n < 1:
             raise ValueError(f"chunks of n={n} arguments cannot be made: give 1 or more")
         self._fill("umbel.chunks", task, it, app, options, n=n)

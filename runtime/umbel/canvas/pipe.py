@@ -30,7 +30,7 @@ def fold(tasks: Iterable[Signature[Any]]) -> Signature[Any]:
 def _extended(left: Signature[Any], right: Signature[Any]) -> Signature[Any]:
     """Return ``left | right``; ``left`` belongs to nobody else, and may be changed."""
     if _is_empty(right):
-        return left
+        return left if left.subtask_type is not None else chain.of([left], app=left._app)
     if isinstance(left, group):
         return chord(left, right.clone(), app=left._app)
     right = _unrolled(right)

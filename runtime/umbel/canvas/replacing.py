@@ -9,6 +9,7 @@ from umbel.canvas.calling import sending
 from umbel.canvas.chains import chain
 from umbel.canvas.groups import group
 from umbel.canvas.signature import Signature, as_signature
+from umbel.canvas.stamping import stamp
 from umbel.errors import Ignore, ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def replaced_by(task: Task[..., Any], sig: Any) -> Replaced:
             whole = whole | _accumulate(task)
     elif isinstance(whole, group):
         whole = whole | _accumulate(task)
+    if task.request.stamps:
+        stamp(whole, None, False, dict(task.request.stamps))
     task.on_replace(whole)
     return Replaced(whole)
 

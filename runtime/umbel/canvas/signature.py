@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.task import Task
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 S = TypeVar("S")
 Self = TypeVar("Self", bound="Signature[Any]")
 
@@ -390,10 +390,13 @@ class Signature(dict[str, Any], Generic[R]):
 
     # -- operators
 
-    def __or__(self, other: Any) -> Any:
-        return canvas.pipe(self, other)
+    def __or__(self, other: Signature[S]) -> Signature[S]:  # type: ignore[override]
+        return cast("Signature[S]", canvas.pipe(self, other))
 
-    __ior__ = __or__
+    __ior__ = __or__  # type: ignore[assignment]
+
+    def __ror__(self, other: Signature[Any]) -> Signature[R]:  # type: ignore[override]
+        return cast("Signature[R]", canvas.pipe(as_signature(other), self))
 
     def __invert__(self) -> R:
         return self.apply_async().get()
@@ -439,11 +442,15 @@ def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
             f"{given!r} is no signature: a signature is a dict with task (text), args (list), kwargs and options (dicts)"
         )
     kind = given.get("subtask_type")
+    options = dict(options or {})
+    for link in ("link", "link_error"):
+        if options.get(link):
+            options[link] = [as_signature(call) for call in as_list(options[link])]
     fields = {
         "task": _CELERYS.get(cast(str, name), name),
         "args": tuple(args or ()),
         "kwargs": dict(kwargs or {}),
-        "options": dict(options or {}),
+        "options": options,
         "subtask_type": kind,
         "immutable": bool(given.get("immutable")),
     }

@@ -16,7 +16,7 @@ S = TypeVar("S", bound=Signature[Any])
 
 _NAMES: Final = "stamped_headers"
 #: Options by which parts of a workflow know their place; calls have none of them.
-_PLACES: Final = frozenset({"group_id", "group_index", "chord", "replaced_task_nesting", _NAMES})
+_PLACES: Final = frozenset({"group_id", "group_index", "chord", "replaced_task_nesting"})
 
 Stamps = dict[str, Any]
 
@@ -152,11 +152,17 @@ def _named(stamps: Mapping[str, Any]) -> tuple[Stamps, list[str]]:
     return values, list(stamps[_NAMES]) if _NAMES in stamps else list(values)
 
 
-def call_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a signature as a call takes them: stamps together, under ``stamps``, each a list of values."""
-    names = options.get(_NAMES)
-    rest = {name: value for name, value in options.items() if name not in _PLACES and value is not None}
+def stamped(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a signature as they are sent: stamps together, under ``stamps``, each a list of values."""
+    rest = dict(options)
+    names = rest.pop(_NAMES, None)
     if names:
         stamps = {name: as_list(rest.pop(name)) for name in names if name in rest}
         rest["stamps"] = {**(rest.get("stamps") or {}), **stamps}
     return rest
+
+
+def call_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a signature as a call of one task takes them."""
+    sent = stamped(options)
+    return {name: value for name, value in sent.items() if name not in _PLACES and value is not None}

@@ -37,6 +37,16 @@ def calls() -> st.SearchStrategy[Signature[Any]]:
     )
 
 
+def linked(leaf: st.SearchStrategy[Signature[Any]]) -> st.SearchStrategy[Signature[Any]]:
+    """Return calls, some with callbacks, errbacks or stamps."""
+    return (
+        leaf
+        | st.builds(lambda sig, link: sig.clone().set(link=[link]), leaf, leaf)
+        | st.builds(lambda sig, link: sig.clone().on_error(link), leaf, leaf)
+        | st.builds(lambda sig, name: sig.clone().stamp(**{name: 1}), leaf, st.sampled_from("ab"))
+    )
+
+
 def canvases(leaf: st.SearchStrategy[Signature[Any]] | None = None) -> st.SearchStrategy[Signature[Any]]:
     """Return workflows of workflows."""
 
@@ -49,4 +59,4 @@ def canvases(leaf: st.SearchStrategy[Signature[Any]] | None = None) -> st.Search
             | st.builds(lambda a, b: a | b, inner, inner)
         )
 
-    return st.recursive(calls() if leaf is None else leaf, nested, max_leaves=8)
+    return st.recursive(linked(calls()) if leaf is None else leaf, nested, max_leaves=8)

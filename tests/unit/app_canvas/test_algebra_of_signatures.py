@@ -7,17 +7,21 @@ import json
 import pickle
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.app_canvas.calls import APP, NOTE, calls, canvases
 
 from umbel import Signature, chain, signature
+
+#: A busy machine is no reason to fail.
+UNHURRIED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _json(sig: Signature[Any]) -> Any:
     return json.loads(json.dumps(sig))
 
 
+@UNHURRIED
 @given(canvases())
 def test_a_workflow_comes_back_from_json_as_it_was(sig: Signature[Any]) -> None:
     again = APP.signature(_json(sig))
@@ -38,6 +42,7 @@ def _scribble(sig: Any) -> None:
             _scribble(inner)
 
 
+@UNHURRIED
 @given(canvases())
 def test_a_copy_shares_nothing_with_what_it_was_copied_from(sig: Signature[Any]) -> None:
     before = _json(sig)
@@ -47,6 +52,7 @@ def test_a_copy_shares_nothing_with_what_it_was_copied_from(sig: Signature[Any])
         assert _json(sig) == before
 
 
+@UNHURRIED
 @given(canvases(), canvases())
 def test_putting_two_together_changes_neither(left: Signature[Any], right: Signature[Any]) -> None:
     before = _json(left), _json(right)
@@ -55,6 +61,7 @@ def test_putting_two_together_changes_neither(left: Signature[Any], right: Signa
     assert (_json(left), _json(right)) == before
 
 
+@UNHURRIED
 @given(st.lists(calls(), min_size=3, max_size=6), st.data())
 def test_calls_of_tasks_are_chained_alike_however_they_are_bracketed(sigs: list[Any], data: st.DataObject) -> None:
     whole = chain(sigs)
@@ -64,6 +71,7 @@ def test_calls_of_tasks_are_chained_alike_however_they_are_bracketed(sigs: list[
     assert sigs[0] == whole == chain(*whole.tasks)
 
 
+@UNHURRIED
 @given(st.lists(canvases(), min_size=2, max_size=4))
 def test_chain_of_many_is_what_the_operator_makes_of_them(sigs: list[Any]) -> None:
     whole: Any = chain()
@@ -72,6 +80,7 @@ def test_chain_of_many_is_what_the_operator_makes_of_them(sigs: list[Any]) -> No
     assert chain(sigs) == chain(*sigs) == whole
 
 
+@UNHURRIED
 @given(canvases(leaf=st.builds(lambda n: NOTE.s(n), st.integers(0, 9))))
 def test_running_a_workflow_does_not_change_it(sig: Signature[Any]) -> None:
     before = _json(sig)

@@ -2,7 +2,7 @@
 import asyncio
 from typing import Any
 
-from umbel import AsyncResult, Task, Umbel, current_app, shared_task
+from umbel import AsyncResult, Signature, Task, Umbel, chain, chord, current_app, group, shared_task
 
 app = Umbel("shop")
 
@@ -60,6 +60,37 @@ eleven: str | None = current_app.main
 shared_bound.delay(3)
 
 
+whole: Signature[int] = add.s(1, 2)
+partial: Signature[int] = add.s(y=2)
+empty: Signature[int] = add.s()
+fixed: Signature[int] = add.si(1)
+twelve: int = add.s(1).delay(2).get()
+thirteen: int = add.si(1, y=2).apply().get()
+fourteen: bytes = fetch.s("http://x").delay().get()
+fifteen: str = (add.s(1) | greet.s()).delay().get()
+sixteen: str = ~(add.s(1) | add.s(2) | greet.s())
+seventeen: int = group([add.s(1), add.s(2)]).apply().get()[0]
+eighteen: list[int] = (greet.s("x") | group(add.s(), add.s(2))).delay().get()
+nineteen: str = (group(add.s(i) for i in range(3)) | greet.s()).delay().get()
+twenty: str = chord([add.s(1)], greet.s()).delay().get()
+some: int = chain(greet.s("x"), add.s()).delay().get()
+many: list[int] = add.map([1, 2]).delay().get()
+more: list[int] = add.starmap([(1, 2)]).delay().get()
+most: int = add.s(1).on_error(greet.s()).set(queue="q").clone((3,)).delay().get()
+given: Signature[Any] = app.signature({"task": "add"})
+mail.s()
+pause.s(0.5)
+shared_bound.si(3)
+
+
+@app.task(bind=True)
+def replaced(self: Task[..., Any], x: int) -> int:
+    if x:
+        return self.replace(add.s(x, 1))
+    self.add_to_chord(add.s(1))
+    return x
+
+
 async def wait() -> int:
     return await add.delay(1)
 
@@ -73,6 +104,18 @@ pause.delay("long")  # error: arg-type
 shared.delay("x")  # error: arg-type
 shared_bound.delay("x")  # error: arg-type
 mail.delay(3)  # error: arg-type
+add.s("x", 1)  # error: call-overload
+add.s(1, 2, 3)  # error: call-overload
+add.s(1, z=2)  # error: call-overload
+add.si("x")  # error: arg-type
+add.si()  # error: call-arg
+fetch.s(3)  # error: call-overload
+mail.s(3)  # error: call-overload
+wrong_call: str = add.s(1, 2).delay().get()  # error: assignment
+wrong_chain: str = (greet.s("x") | add.s()).delay().get()  # error: assignment
+wrong_group: list[str] = group([add.s(1)]).apply().get()  # error: assignment
+wrong_chord: int = (group([add.s(1)]) | greet.s()).delay().get()  # error: assignment
+add.s(1) | 3  # error: operator
 wrong: str = add.delay(1).get()  # error: assignment
 wrong_too: bytes = pause.delay(1).get()  # error: assignment
 add.apply_async((1,), prority=3)  # error: call-arg
