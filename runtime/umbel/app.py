@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from umbel import annotating, bulk, contents, publishing, serialization, signals, states
+from umbel.appnames import AppNames
 from umbel.config import Settings
 from umbel.context import current_request, set_default_app
 from umbel.declaring import make_task, module_name
@@ -42,7 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Umbel:
+class Umbel(AppNames):
     """An app.
 
     Args:
@@ -52,6 +53,11 @@ class Umbel:
         include: modules that a worker imports, besides the one that holds the app.
         set_as_current: make this the app that shared tasks and ``current_app`` mean.
         config_source: passed to `config_from_object`, with ``namespace``.
+        config_source_silent: do nothing where the module of ``config_source`` is missing.
+        changes: more settings, as a dict.
+        task_cls: the class of this app's tasks, or its dotted name; `Task` unless given.
+        strict_typing: check arguments against the function's parameters where a task is called, unless it says otherwise.
+        autofinalize: `finalize` the app at the first use of its broker.
         settings: more settings, see `umbel.settings`.
 
     Raises:
@@ -68,6 +74,11 @@ class Umbel:
         set_as_current: bool = True,
         config_source: Any = None,
         namespace: str | None = None,
+        config_source_silent: bool = False,
+        changes: Mapping[str, Any] | None = None,
+        task_cls: type[Task[..., Any]] | str | None = None,
+        strict_typing: bool = True,
+        autofinalize: bool = True,
         **settings: Any,
     ) -> None:
         self.main = main
@@ -76,8 +87,10 @@ class Umbel:
         self.conf = Settings()
         given = {"broker_url": broker, "result_backend": backend, "include": include and tuple(include)}
         self.conf.update({name: value for name, value in given.items() if value is not None} | settings)
+        self._autofinalize, self._strict_typing = autofinalize, strict_typing
+        self._set_up_names(task_cls, changes)
         if config_source is not None:
-            self.conf.load(config_source, namespace=namespace)
+            self.config_from_object(config_source, silent=config_source_silent, namespace=namespace)
         self.tasks = TaskRegistry()
         self._lock = threading.RLock()
         self._broker: Broker | None = None
@@ -102,11 +115,7 @@ class Umbel:
             force: import a name at once.
             namespace: take only names that begin with it, as in ``CELERY_BROKER_URL``.
         """
-        try:
-            self.conf.load(obj, namespace=namespace, force=force or silent)
-        except ModuleMissing:
-            if not silent:
-                raise
+        self.conf.load(obj, namespace=namespace, force=force, silent=silent)
 
     def config_from_envvar(self, variable_name: str, silent: bool = False, force: bool = False) -> None:
         """Take settings from the module that an environment variable names.
@@ -170,7 +179,10 @@ class Umbel:
         """
 
         def make(function: Callable[..., Any]) -> Task[..., Any]:
-            task = make_task(function, bind, options, main=self.main)
+            if not self._strict_typing:
+                options.setdefault("typing", False)
+            base = None if self._task_cls is None else self.Task
+            task = make_task(function, bind, options, main=self.main, base=base, naming=self.gen_task_name)
             task.bind(self)
             self.tasks.register(task)
             return task
@@ -209,8 +221,11 @@ class Umbel:
         if force:
             self._import_discovered()
 
-    def import_modules(self) -> None:
-        """Import all that defines tasks: ``imports``, ``include``, and what `autodiscover_tasks` names.
+    def import_modules(self, include: Iterable[str] = ()) -> None:
+        """Import all that defines tasks: ``imports``, ``include``, and what `autodiscover_tasks` names; then `finalize`.
+
+        Args:
+            include: more modules, as the command line names them.
 
         Raises:
             ImproperlyConfigured: a module is missing, or importing it failed.
@@ -220,6 +235,10 @@ class Umbel:
             for name in self.conf[setting]:
                 import_module(name, purpose=setting)
         self._import_discovered()
+        for name in include:
+            import_module(name, purpose="--include")
+        if self._autofinalize:
+            self.finalize(auto=True)
 
     def prepare_worker(self, include: Iterable[str] = ()) -> None:
         """Import all that a worker needs, in the process from which its children are forked.
@@ -230,9 +249,7 @@ class Umbel:
         Raises:
             ImproperlyConfigured: a module is missing, or importing it failed.
         """
-        self.import_modules()
-        for name in include:
-            import_module(name, purpose="--include")
+        self.import_modules(include)
         annotating.apply(self)
         contents.check(self.conf)
         self.is_worker = True
@@ -240,6 +257,7 @@ class Umbel:
     def child_started(self) -> None:
         """Take note that this process is a child of a worker: nothing is shared with the process it was forked from."""
         self._lock = threading.RLock()
+        self.on_after_fork.send(self)
 
     def queue_names(self) -> set[str]:
         """Return the queues that settings and tasks name: the default one, those of tasks, those of fixed routes."""
@@ -248,6 +266,13 @@ class Umbel:
         names |= {task.queue for task in self.tasks.values() if task.queue}
         names |= queues_in(self.conf.task_routes)
         return {shard for name in names for shard in shard_names(name, self.conf.queue_shards)}
+
+    def consumed_queues(self) -> set[str]:
+        """Return the queues of workers whose command line names none."""
+        named: Iterable[str] | None = self.conf.worker_queues
+        if named is None:
+            return self.queue_names()
+        return {shard for name in named for shard in shard_names(name, self.conf.queue_shards)}
 
     def _import_discovered(self) -> None:
         for packages, related in self._discover:
@@ -440,6 +465,8 @@ class Umbel:
             ImproperlyConfigured: no broker is set, or its URL cannot be used.
         """
         if self._broker is None:
+            if self._autofinalize:
+                self.finalize(auto=True)
             with self._lock:
                 if self._broker is None:
                     conf = self.conf

@@ -12,14 +12,17 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from umbel.errors import ImproperlyConfigured
-from umbel.imports import import_object, search_path
+from umbel import celerysettings
+from umbel.errors import ImproperlyConfigured, UmbelWarning
+from umbel.imports import ModuleMissing, import_object, search_path
 from umbel.settings import KNOWN, REFUSED, WITHOUT_EFFECT, checked
 
 _SECRET: Final = re.compile(r"API|TOKEN|KEY|SECRET|PASS|SIGNATURE|DATABASE", re.IGNORECASE)
 _NO_SECRETS: Final = frozenset({"key_prefix"})
 
 _PLAIN: Final = (str, int, float, type(None), list, tuple, dict, set, frozenset, timedelta)
+#: Names a module of settings, which is read before all else.
+CONFIG_MODULE: Final = "UMBEL_CONFIG_MODULE"
 TEN_YEARS: Final = 10 * 365 * 86400.0
 
 
@@ -38,6 +41,8 @@ class Settings:
         put(self, "_lock", threading.RLock())
         put(self, "_environ", os.environ if environ is None else environ)
         put(self, "_pending", [])
+        put(self, "_defaults", [])
+        put(self, "_configured", False)
         put(self, "_code", {})
         put(self, "_command_line", {})
         put(self, "_values", None)
@@ -50,13 +55,15 @@ class Settings:
         try:
             return self._resolved()[name]
         except KeyError:
+            if name.isupper() and (present := _present(name)) in KNOWN:
+                return self._resolved()[present]
             raise AttributeError(_unknown(name, "")) from None
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self._resolved()[name]
-        except KeyError:
-            raise KeyError(_unknown(name, "")) from None
+            return getattr(self, name)
+        except AttributeError as error:
+            raise KeyError(str(error)) from None
 
     def __contains__(self, name: object) -> bool:
         return name in KNOWN
@@ -80,6 +87,24 @@ class Settings:
         self._resolved()
         return name in self._command_line or name in self._code or _variable(name) in self._environ
 
+    value_set_for = is_set
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What the code has set, whether or not it differs from the defaults."""
+        self._resolved()
+        return dict(self._code)
+
+    def without_defaults(self) -> dict[str, Any]:
+        """Return what was set anywhere."""
+        values = self._resolved()
+        return {name: values[name] for name in KNOWN if self.is_set(name)}
+
+    def table(self, with_defaults: bool = False, censored: bool = True) -> dict[str, Any]:
+        """Return settings by name, those that differ from the defaults or all, with secrets as asterisks."""
+        values = {name: self[name] for name in KNOWN} if with_defaults else self.changed()
+        return {name: censor(name, value) if censored else value for name, value in values.items()}
+
     def changed(self) -> dict[str, Any]:
         """Return what differs from the defaults."""
         values = self._resolved()
@@ -87,9 +112,8 @@ class Settings:
 
     def humanize(self, with_defaults: bool = False, censored: bool = True) -> str:
         """Return the settings as lines of text, secrets and passwords in URLs replaced by asterisks."""
-        values = {name: self[name] for name in KNOWN} if with_defaults else self.changed()
-        shown = {name: censor(name, value) if censored else value for name, value in sorted(values.items())}
-        return "\n".join(f"{name}: {value!r}" for name, value in shown.items())
+        shown = self.table(with_defaults, censored)
+        return "\n".join(f"{name}: {value!r}" for name, value in sorted(shown.items()))
 
     # -- writing
 
@@ -108,24 +132,34 @@ class Settings:
         self._read_pending()
         self._merge(self._code, {**(values or {}), **more}, "the code")
 
+    def add_defaults(self, source: Any) -> None:
+        """Give settings that hold where nothing else says anything, but before Umbel's own defaults.
+
+        Args:
+            source: a mapping, an object, or a function that returns one, which is called when a setting is first read.
+        """
+        self._defaults.append(source)
+        self.touch()
+
     def set_command_line(self, values: Mapping[str, Any]) -> None:
         """Set what the command line said; this wins over everything. None stands for not given."""
         given = {name: value for name, value in values.items() if value is not None}
         self._merge(self._command_line, given, "the command line")
 
-    def load(self, source: Any, *, namespace: str | None = None, force: bool = False) -> None:
+    def load(self, source: Any, *, namespace: str | None = None, force: bool = False, silent: bool = False) -> None:
         """Take settings from a module, an object, a class, a mapping, or the dotted name of one.
 
         Args:
             source: where they are; a name is imported at the first access of a setting, all else read at once.
             namespace: take only names that begin with it, in upper case, as in ``CELERY_BROKER_URL``.
             force: import a name at once.
+            silent: do nothing where there is no module of the name.
 
         Raises:
             ImproperlyConfigured: the name cannot be imported, or a setting is unknown or does not fit.
         """
         if isinstance(source, str):
-            self._pending.append((source, lambda: _from_name(source, namespace)))
+            self._pending.append((source, lambda: _from_name(source, namespace, silent)))
             self.touch()
             if force:
                 self._read_pending()
@@ -147,8 +181,22 @@ class Settings:
         object.__setattr__(self, "_values", None)
         object.__setattr__(self, "serial", self.serial + 1)
 
+    def _given_defaults(self) -> dict[str, Any]:
+        """Return what `add_defaults` was given; functions are called once."""
+        merged: dict[str, Any] = {}
+        for index, source in enumerate(self._defaults):
+            given = source() if callable(source) and not isinstance(source, type) else source
+            self._defaults[index] = given = _accept(_read(given, None), "add_defaults()")
+            merged = {**given, **merged}
+        return merged
+
     def _read_pending(self) -> None:
         with self._lock:
+            if not self._configured:
+                object.__setattr__(self, "_configured", True)
+                named = self._environ.get(CONFIG_MODULE)
+                if named:
+                    self._pending.insert(0, (named, lambda: _from_name(named, None)))
             while self._pending:
                 # Taken off first: the module that is read now may ask for a setting itself.
                 title, read = source = self._pending.pop(0)
@@ -166,6 +214,7 @@ class Settings:
         with self._lock:
             self._read_pending()
             values = {name: setting.default for name, setting in KNOWN.items()}
+            values.update(self._given_defaults())
             values.update(self._code)
             for name, setting in KNOWN.items():
                 given = self._environ.get(_variable(name))
@@ -188,12 +237,18 @@ def _accept(values: Mapping[str, Any], source: str) -> dict[str, Any]:
     """
     accepted: dict[str, Any] = {}
     for given, value in values.items():
-        name = str(given).lower()
+        name = _present(str(given))
+        refusal = None if name in KNOWN else celerysettings.refusal(name, value)
         if name in KNOWN:
             accepted[name] = checked(KNOWN[name], value, source)
+        elif refusal is not None:
+            raise ImproperlyConfigured(f"the setting {name} in {source} cannot be {value!r} in Umbel: {refusal}.")
+        elif name in celerysettings.ONLY:
+            continue
         elif name in WITHOUT_EFFECT:
             warnings.warn(
                 f"the setting {name} in {source} has no effect in Umbel: {WITHOUT_EFFECT[name]}; remove it",
+                UmbelWarning,
                 stacklevel=4,
             )
         elif name in REFUSED:
@@ -203,15 +258,30 @@ def _accept(values: Mapping[str, Any], source: str) -> dict[str, Any]:
     return accepted
 
 
+def _present(name: str) -> str:
+    """Return the present name of a setting that may have been given by an old one."""
+    lower = name.lower()
+    if lower in KNOWN or not name.isupper():
+        return lower
+    from umbel.oldsettings import present_name
+
+    return present_name(name) or lower
+
+
 def _unknown(name: str, where: str) -> str:
     near = difflib.get_close_matches(name.lower(), [*KNOWN, *WITHOUT_EFFECT, *REFUSED], n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else "`umbel report --all` lists the settings that there are."
     return f"there is no setting {name!r}{where}: {hint}"
 
 
-def _from_name(name: str, namespace: str | None) -> Mapping[str, Any]:
+def _from_name(name: str, namespace: str | None, silent: bool = False) -> Mapping[str, Any]:
     with search_path():
-        found = import_object(name, purpose="config_from_object")
+        try:
+            found = import_object(name, purpose="config_from_object")
+        except ModuleMissing:
+            if silent:
+                return {}
+            raise
     return _read(found, namespace)
 
 
@@ -225,9 +295,33 @@ def _read(source: Any, namespace: str | None) -> dict[str, Any]:
     if namespace:
         prefix = namespace.upper().rstrip("_") + "_"
         return {key[len(prefix) :].lower(): value for key, value in items.items() if str(key).startswith(prefix)}
+    old = _old_names(items)
+    if old:
+        return {present: items[name] for name, present in old.items()}
     if isinstance(source, Mapping):
         return items
     return {key: value for key, value in items.items() if key == key.lower() and not _is_code(key, value)}
+
+
+def _old_names(items: Mapping[str, Any]) -> dict[str, str]:
+    """Return the upper-case names of settings among these, each with its present one; none may stand beside them.
+
+    Raises:
+        ImproperlyConfigured: upper-case and lower-case names are mixed.
+    """
+    if not any(str(key).isupper() for key in items):
+        return {}
+    from umbel.oldsettings import is_setting, old_names
+
+    old = old_names(str(key) for key in items)
+    new = sorted(str(key) for key in items if str(key).islower() and is_setting(str(key)))
+    if old and new:
+        first = sorted(old)[0]
+        raise ImproperlyConfigured(
+            f"settings of two kinds are mixed: {', '.join(sorted(old))} beside {', '.join(new)}. Write all of them in lower "
+            f"case ({first} is {old[first]} now), or give a namespace and write all as CELERY_{new[0].upper()}"
+        )
+    return old
 
 
 def _attributes(source: Any) -> dict[str, Any]:

@@ -23,8 +23,20 @@ def name_of(function: Any, main: str | None = None) -> str:
     return f"{module_name(function.__module__, main)}.{getattr(function, '__name__', type(function).__name__)}"
 
 
+def _named(function: Any, main: str | None, naming: Callable[[str, str], str] | None) -> str:
+    if naming is None:
+        return name_of(function, main)
+    return naming(getattr(function, "__name__", type(function).__name__), function.__module__)
+
+
 def make_task(
-    function: Callable[..., Any], bind: bool, options: Mapping[str, Any], *, main: str | None = None
+    function: Callable[..., Any],
+    bind: bool,
+    options: Mapping[str, Any],
+    *,
+    main: str | None = None,
+    base: type[Task[..., Any]] | None = None,
+    naming: Callable[[str, str], str] | None = None,
 ) -> Task[..., Any]:
     """Return a task of a function, not bound to an app yet.
 
@@ -33,6 +45,8 @@ def make_task(
         bind: pass the task itself as its first argument.
         options: of the decorator.
         main: the app's name, for functions of the script that runs.
+        base: the class of the task, where the options name none.
+        naming: makes its name of those of function and module, where the options give none.
     """
     if isinstance(function, Task):
         raise TypeError(f"{function.name} is a task already: leave the second decorator out")
@@ -40,8 +54,8 @@ def make_task(
         raise TypeError(
             f"@app.task was given {function!r}, which is no function; write @app.task, or @app.task(name=...) with keywords"
         )
-    name = options.get("name") or name_of(function, main)
-    base = options.get("base") or Task
+    name = options.get("name") or _named(function, main, naming)
+    base = options.get("base") or base or Task
     if not (isinstance(base, type) and issubclass(base, Task)):
         raise TypeError(f"the task {name} cannot have base={base!r}: give a subclass of umbel.Task")
     task: Task[..., Any] = base()

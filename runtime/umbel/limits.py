@@ -29,6 +29,8 @@ class Limits:
         self.places = task.concurrency_limit
         if rate is None:
             rate = task.app.conf.task_default_rate_limit if task.rate_limit is None else task.rate_limit
+        if task.app.conf.worker_disable_rate_limits:
+            rate = 0
         self.interval = None if rate in (None, 0, "0") else rate_interval(rate or 0)
         self._key = None if task.key is None else CallKey(task.name, task.run, task.key, "key")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from umbel import celerysettings
 from umbel.errors import ImproperlyConfigured
 from umbel.executors import executor
 from umbel.pace import rate_interval
@@ -244,6 +245,8 @@ _LIST: Final = [
     Setting("enable_utc", yes_utc, True, "kept for Celery's users"),
     Setting("imports", names, (), "modules that a worker imports"),
     Setting("include", names, (), "more modules that a worker imports"),
+    Setting("worker_queues", optional(names), None, "queues that workers consume whose command line names none"),
+    Setting("worker_disable_rate_limits", boolean, False, "keep to no rate limits of tasks; those of queues hold"),
     Setting("worker_pool", executor, "process", "the executor: process, thread, asyncio or solo"),
     Setting(
         "worker_concurrency",
@@ -272,6 +275,7 @@ KNOWN: Final[dict[str, Setting]] = {setting.name: setting for setting in _LIST}
 
 #: Celery's settings that only tune what is built otherwise here: taken with a warning, without effect.
 WITHOUT_EFFECT: Final[dict[str, str]] = {
+    **celerysettings.WITHOUT_EFFECT,
     "worker_prefetch_multiplier": "a worker fetches no more than hides the round trip",
     "worker_disable_prefetch": "a worker fetches no more than hides the round trip",
     "broker_connection_retry": "workers always reconnect",
@@ -299,6 +303,7 @@ WITHOUT_EFFECT: Final[dict[str, str]] = {
 
 #: Celery's settings whose absence would change what the user's tasks do: refused, with what to do in their place.
 REFUSED: Final[dict[str, str]] = {
+    **celerysettings.REFUSED,
     "broker_transport_options": "visibility timeouts and the like are not needed; use key_prefix for global_keyprefix",
     "result_backend_transport_options": "use key_prefix for global_keyprefix",
     "task_queues": "list queues with `umbel worker --queues`, or declare TaskQueue resources",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from umbel import __version__
 from umbel.config import censor_url
 from umbel.errors import ImproperlyConfigured, OperationalError
+
+if TYPE_CHECKING:
+    from umbel.app import Umbel
 
 LIBRARIES: Final = ("redis", "hiredis", "orjson", "click", "rich", "tzdata")
 
@@ -33,6 +36,18 @@ def broker_of(url: str | None, key_prefix: str, ping: Callable[[], dict[str, Any
         return {**shown, **ping()}
     except (OperationalError, ImproperlyConfigured) as error:
         return shown | {"error": str(error)}
+
+
+def of_app(app: Umbel) -> str:
+    """Return the report of an app as text."""
+    app.import_modules()
+    sections = {
+        "software": software(),
+        "broker": broker_of(app.conf.broker_url, app.conf.key_prefix, lambda: app.broker.ping()),
+        "settings": app.conf.humanize().splitlines() or ["all at their defaults"],
+        "tasks": sorted(app.tasks) or ["none"],
+    }
+    return as_text(sections)
 
 
 def as_text(sections: Mapping[str, Any]) -> str:

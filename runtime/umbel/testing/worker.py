@@ -52,7 +52,7 @@ class InMemoryWorker:
 
     def __init__(self, app: Umbel, queues: Iterable[str] | None = None, *, hostname: str = "in-memory") -> None:
         self._app = app
-        self._queues = list(queues) if queues is not None else sorted(app.queue_names())
+        self._queues = list(queues) if queues is not None else sorted(app.consumed_queues())
         self._hostname = hostname
         self.limit = _NoLimit()
         self._runner = Runner(app, hostname)

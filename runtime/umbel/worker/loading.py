@@ -58,7 +58,7 @@ def describe(app: Any) -> dict[str, Any]:
         "children": conf.worker_children,
         "cancel_timeout": conf.worker_cancel_timeout,
         "bounds": [conf.worker_max_tasks_per_child, conf.worker_max_memory_per_child],
-        "queues": sorted(app.queue_names()),
+        "queues": sorted(app.consumed_queues()),
         "tasks": len(app.tasks),
         "result_ttl": conf.result_ttl,
         "beat_schedule": len(conf.beat_schedule),
