@@ -80,3 +80,29 @@ def told(task_id: str) -> None:
 def told_more(request: Any, error: BaseException, trace: str | None) -> None:
     """An errback in the new style."""
     note(f"told-more {request.id} {request.task.name if request.task else None} {error!r} {trace is not None}")
+
+
+@app.task(bind=True)
+def replaced(self: Any, value: int, by: dict[str, Any]) -> Any:
+    """Have another workflow do the work."""
+    note(f"replaced {value}")
+    return self.replace(self.app.signature(by))
+
+
+@app.task(bind=True)
+def adds(self: Any, value: int, more: list[Any]) -> int:
+    """Add members to the header that this task belongs to."""
+    for signature in more:
+        self.add_to_chord(self.app.signature(signature))
+    return value
+
+
+@app.task(time_limit=0.5)
+def overlong() -> None:
+    time.sleep(60)
+
+
+@app.task
+def kills(*args: Any) -> None:
+    """End the process that runs it."""
+    os.kill(os.getpid(), 9)

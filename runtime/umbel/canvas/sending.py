@@ -17,6 +17,7 @@ from umbel.workflow.shapes import Shape, kind_of, links_of, options_of, parts_of
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.task import Task
 
 #: Larger workflows cannot be looked at after their end.
 KEPT_NODES: Final = 1000
@@ -62,24 +63,28 @@ def send_workflow(app: Umbel, signature: Shape, given: Given) -> Any:
     """Store the graph of a signature, publish what it begins with, and return its result."""
     compiler = Compiler(app)
     part = compiler.compile(signature, given)
-    graph = compiler.graph
-    conf = app.conf
-    keep = conf.workflow_kept if graph.size <= KEPT_NODES else 0.0
-    store = app.broker.workflows
-    store.create(graph, ttl=conf.workflow_expires, keep=min(keep, conf.result_ttl or keep))
+    store(app, compiler)
     try:
         _publish(app, compiler.outgoing)
     except UmbelError:
         # What was sent of it finds no workflow to go on with.
-        store.drop(graph.workflow)
+        app.broker.workflows.drop(compiler.graph.workflow)
         raise
     return result_of(app, part.shape)
 
 
-def _publish(app: Umbel, outgoing: Mapping[str, list[Outgoing]]) -> None:
+def store(app: Umbel, compiler: Compiler) -> None:
+    """Store the graph of a workflow."""
+    conf, graph = app.conf, compiler.graph
+    keep = conf.workflow_kept if graph.size <= KEPT_NODES else 0.0
+    app.broker.workflows.create(graph, ttl=conf.workflow_expires, keep=min(keep, conf.result_ttl or keep))
+
+
+def _publish(app: Umbel, outgoing: Mapping[str, list[tuple[int, Outgoing]]]) -> None:
     batch = bulk.current_batch()
     batch = batch and batch.of(app)
-    for queue, messages in outgoing.items():
+    for queue, numbered in outgoing.items():
+        messages = [message for _, message in numbered]
         if batch is None:
             bulk.publish(app, queue, messages)
         else:
@@ -118,6 +123,13 @@ def _send_group(app: Umbel, signature: Shape, given: Given) -> GroupResult[Any]:
                 own["link_error"] = [*links_of(own, "link_error"), *errbacks]
             results.append(send(app, {**member, "options": own}, given.args, given.kwargs))
     return GroupResult(group_id, results, app=app)
+
+
+def add_to_chord(task: Task[..., Any], signature: Shape, lazy: bool) -> Any:
+    """See `umbel.Task.add_to_chord`; of a task that runs in a worker."""
+    from umbel.workflow import standing
+
+    return standing.add_to_chord(task, signature, lazy)
 
 
 def _with_options(signature: Shape, options: Mapping[str, Any]) -> Shape:

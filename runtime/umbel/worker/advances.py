@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from umbel import failure, states, verdict
 from umbel.broker.base import Kind
-from umbel.errors import ChordError, DecodeError, UmbelError
+from umbel.errors import BackendError, ChordError, DecodeError, OperationalError, UmbelError
 from umbel.verdict import Execution
 
 if TYPE_CHECKING:
@@ -63,14 +63,17 @@ def advance(app: Umbel, ended: Execution, ttl: float, *, begun: bool) -> Executi
     """
     from umbel.workflow.reporting import ends_node, report
 
-    if not ends_node(ended):
+    instead = getattr(ended.exception, "instead", None)
+    if instead is None and ("w" not in ended.message.headers or not ends_node(ended)):
         return ended
     until = time.monotonic() + PATIENCE
     while True:
         try:
+            if instead is not None:
+                return _replace(app, ended, instead, ttl)
             report(app, ended, ttl)
             return ended
-        except UmbelError as error:
+        except (OperationalError, BackendError) as error:
             extra = {"task_id": ended.message.headers["id"], "error": str(error)}
             if time.monotonic() < until:
                 log.warning("workflow.put_off", extra=extra)
@@ -78,3 +81,20 @@ def advance(app: Umbel, ended: Execution, ttl: float, *, begun: bool) -> Executi
                 continue
             log.error("workflow.stuck" if begun else "workflow.given_back", extra=extra)
             return ended if begun else replace(ended, kind=Kind.GIVE_BACK, record=None, reason=None, delay=PAUSE)
+
+
+def _replace(app: Umbel, ended: Execution, instead: Any, ttl: float) -> Execution:
+    """Let a signature run in the place of a task; one that cannot be sent is the task's failure."""
+    from umbel.workflow import reporting, standing
+
+    try:
+        standing.replace(app, ended.message, instead)
+    except OperationalError:
+        raise
+    except Exception as error:
+        trace = failure.traceback_of(error)
+        failed = verdict.failed(app, ended.message, error, hostname="", trace=trace)
+        if "w" in ended.message.headers:
+            reporting.report(app, failed, ttl)
+        return failed
+    return ended

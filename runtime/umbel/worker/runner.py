@@ -186,7 +186,7 @@ class Runner:
             ended = await self._execute_async(delivery, message, child, traits, begin(), incoming)
         elif self._has_mourners(message, ended, child, delivery):
             await aside(self._mourn, delivery, ended, traits, child)
-        if ended.kind is Kind.DEAD or "w" in message.headers:
+        if ended.kind is Kind.DEAD or "w" in message.headers or ended.state == states.IGNORED:
             return await aside(self._report, delivery, ended, child, has_place, begun=begins)
         return self._report(delivery, ended, child, has_place, begun=begins)
 
@@ -348,7 +348,7 @@ class Runner:
             ended = (
                 told if told.kind is not Kind.GIVE_BACK or not begun else ended
             )  # else a dead letter without its story
-        if "w" in ended.message.headers:
+        if "w" in ended.message.headers or ended.state == states.IGNORED:
             ended = advances.advance(self._app, ended, self._ttl_of(delivery.queue), begun=begun)
         self._tell(ended)
         if begun and ended.kind is Kind.GIVE_BACK:  # the task asked for another run: one that has not begun

@@ -54,6 +54,20 @@ NOTHING: Final = Given()
 
 
 @dataclass(frozen=True, slots=True)
+class StandsFor:
+    """What the end of a workflow is the end of too.
+
+    ``outers`` are the places of other workflows, as `HEADER` has them; ``headers`` and ``attempt`` those of the message whose
+    task it stands for; ``known`` an id that leads to a workflow already.
+    """
+
+    outers: list[dict[str, Any]] = field(default_factory=list)
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    attempt: int = 0
+    known: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class After:
     """What follows a part: targets, where its failures go, the errbacks of what follows if that is the body of a chord, and
     whether somebody waits for it if nothing follows. With ``slot``, places of a join from a number on."""
@@ -93,24 +107,21 @@ class Compiler:
     Args:
         app: whose settings, routes and tasks apply.
         workflow: its id; a random one unless given.
-        outers: places that the exits fill too, the innermost first: see `HEADER`.
-        exit_headers: headers that the message of the exit takes over from what it stands for.
+        stands_for: what its end is the end of, if it runs in the place of a task or as a member of another workflow's header.
     """
 
     def __init__(
         self,
         app: Umbel,
         workflow: str | None = None,
-        outers: list[dict[str, Any]] | None = None,
-        exit_headers: Mapping[str, Any] | None = None,
+        stands_for: StandsFor | None = None,
     ) -> None:
         self.graph = Graph(workflow or new_workflow_id(), made=time.time())
-        #: What is to be published at once, by queue.
-        self.outgoing: dict[str, list[Outgoing]] = {}
+        #: What is to be published at once, by queue: nodes and their messages.
+        self.outgoing: dict[str, list[tuple[int, Outgoing]]] = {}
         self._app = app
         self._now = time.time()
-        self._outers = outers or []
-        self._exit_headers = exit_headers
+        self._stands_for = stands_for
         self._fails: dict[tuple[str, ...], int] = {}
         self._exits: list[str] = []
         self._root: str | None = None
@@ -286,7 +297,9 @@ class Compiler:
         payload = message.encode()
         if entry:
             self.graph.entries += 1
-            self.outgoing.setdefault(queue, []).append(Outgoing(payload, task_id, max(delay, due and due - self._now)))
+            self.outgoing.setdefault(queue, []).append(
+                (number, Outgoing(payload, task_id, max(delay, due and due - self._now)))
+            )
         if not light:
             stored = payload[: len(payload) - len(message.body)] if entry else payload
             template = Template(task_id, queue, stored, delay, due, takes)
@@ -308,7 +321,8 @@ class Compiler:
         call = call_options({name: value for name, value in options.items() if name not in _COMPOSING})
         task_id = own.get("task_id")
         if task_id is not None:
-            self.graph.ids[task_id] = number
+            if self._stands_for is None or task_id != self._stands_for.known:
+                self.graph.ids[task_id] = number
         else:
             task_id = node_id(self.graph.workflow, number)
         call |= {name: own.get(name) for name in ("task_id", "group_id", "group_index")}
@@ -323,13 +337,19 @@ class Compiler:
             headers.pop("reply_to", None)
         place: dict[str, Any] = {"i": self.graph.workflow, "n": number}
         if exits:
-            if self._exit_headers is not None:
-                headers.update(self._exit_headers)
-            if self._outers:
-                place["o"] = self._outers
-        headers[HEADER] = place
+            message = self._exit(message, place)
+        message.headers[HEADER] = place
         due = self._now + delay if delay and options.get("eta") is not None else 0.0
         return task_id, queue, message, 0.0 if due else delay, due
+
+    def _exit(self, message: Message, place: dict[str, Any]) -> Message:
+        """Let an exit end what the workflow stands for, too."""
+        if self._stands_for is None:
+            return message
+        if self._stands_for.outers:
+            place["o"] = self._stands_for.outers
+        headers = {**message.headers, **self._stands_for.headers}
+        return replace(message, headers=headers, attempt=self._stands_for.attempt)
 
     def _linked(self, links: list[Shape]) -> tuple[str, ...]:
         """Return callbacks as targets; nobody waits for them."""

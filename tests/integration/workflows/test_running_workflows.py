@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from tests.redis_server import RedisServer
 from tests.signatures import Shape, chain, chord, group, task
-from tests.workers import Worker, runs, until
+from tests.workers import runs, until
 
 from umbel import Umbel
 from umbel.canvas.sending import send
 
 SECONDS = 60.0
-
-
-@pytest.fixture
-def app(
-    redis_server: RedisServer, prefix: str, producer: Callable[..., Umbel], start_worker: Callable[..., Worker]
-) -> Umbel:
-    start_worker(redis_server, prefix, app="tests.workflow_app:app").wait_ready()
-    return producer(redis_server)
 
 
 def ones(count: int) -> list[Shape]:
