@@ -282,10 +282,8 @@ def test_rows_give_the_templates_back(store: Workflows) -> None:
 def test_ids_lead_to_the_workflow(store: Workflows) -> None:
     graph = Graph(new_workflow_id(), nodes={0: node(0)}, ids={"my-own": 0})
     workflow = stored(store, graph)
-    assert store.find(node_id(workflow, 7)) == (workflow, 7)
-    assert store.find("my-own") == (workflow, 0)
-    assert store.find(node_id(new_workflow_id(), 7)) is None
-    assert store.find("unknown") is None
+    seventh, stranger = node_id(workflow, 7), node_id(new_workflow_id(), 7)
+    assert store.find([seventh, "my-own", stranger, "unknown"]) == {seventh: (workflow, 7), "my-own": (workflow, 0)}
 
 
 def test_a_dropped_workflow_is_gone(store: Workflows) -> None:

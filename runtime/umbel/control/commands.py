@@ -10,6 +10,7 @@ from umbel.control.inspect import TIMEOUT, Inspect
 from umbel.control.signals import number_of
 from umbel.errors import ImproperlyConfigured
 from umbel.pace import rate_interval
+from umbel.workflow.revoking import whole
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -120,6 +121,7 @@ class Control:
         ids = [task_id] if isinstance(task_id, str) else [str(one) for one in task_id]
         if not ids:
             return [] if how.get("reply") else 0
+        ids = whole(self._app, ids)
         heard = self._app.broker.revoke(ids)
         if not terminate and not how.get("reply"):
             return heard

@@ -321,7 +321,9 @@ class ResultSet(ResultBase, Generic[R]):
         if wait or signal is not None:
             how = {"reply": wait} | ({} if timeout is None else {"timeout": timeout})
             return self.app.control.revoke(ids, terminate=terminate, signal=signal, **how)
-        self.app.broker.revoke(ids, terminate=terminate)
+        from umbel.workflow import revoking
+
+        revoking.revoke(self.app, ids, terminate=terminate)
         return None
 
 

@@ -397,7 +397,7 @@ class AsyncResult(ResultBase, Generic[R]):
         wait: bool = False,
         timeout: float | None = None,
     ) -> Any:
-        """Keep the task from running.
+        """Keep the task from running, and what is left of the workflow that it belongs to.
 
         Args:
             connection: kept for Celery's users, without effect.
@@ -409,7 +409,9 @@ class AsyncResult(ResultBase, Generic[R]):
         if wait or signal is not None:
             how = {"reply": wait} | ({} if timeout is None else {"timeout": timeout})
             return self.app.control.revoke(self.id, terminate=terminate, signal=signal, **how)
-        self.app.broker.revoke([self.id], terminate=terminate)
+        from umbel.workflow import revoking
+
+        revoking.revoke(self.app, [self.id], terminate=terminate)
         return None
 
     def as_list(self) -> list[str]:

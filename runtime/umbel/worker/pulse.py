@@ -129,8 +129,8 @@ class Pulse:
             for owner in self._owners():
                 for queue, held in self._liveness.held(owner.id).items():
                     for tag, payload in held.items():
-                        task_id = task_id_of(payload)
-                        if task_id is not None and task_id in ids:
+                        task_id = named_by(payload, ids)
+                        if task_id is not None:
                             found.append((task_id, owner.id, self._queues.index(queue), tag))
         except ConnectionLost as error:
             log.warning("broker.away", extra={"error": str(error)})
@@ -265,6 +265,8 @@ class Pulse:
                 self._liveness.store(outcome.task_id, record, outcome.ttl, outcome.reply_to)
             self._liveness.sentence(owner, name, sentence.tag, FLAGS[sentence.why])
         else:
+            if "w" in message.headers:
+                self._advance(message, error, outcome.ttl)
             self._liveness.settle(owner, name, outcome)
         if self._herald is not None:
             self._herald.killed(payload, sentence.why)
@@ -273,6 +275,19 @@ class Pulse:
             extra={"task": message.headers["task"], "task_id": message.headers["id"], "error": str(error)},
         )
         return True
+
+    def _advance(self, message: Message, error: TaskError, ttl: float) -> None:
+        """Tell the workflow of a task that was killed.
+
+        Raises:
+            ConnectionLost: the broker is away.
+        """
+        from umbel.workflow.reporting import report_unrun
+
+        try:
+            report_unrun(self._broker.workflows, message, error, ttl)
+        except UmbelError as away:
+            raise ConnectionLost(str(away)) from away
 
     def _record(self, message: Message, error: TaskError, state: str) -> Record:
         return Record(
@@ -295,12 +310,18 @@ class Pulse:
         return Outcome(tag, Kind.ACK, headers["id"], stored, ttl, headers.get("reply_to"), run=run, lock=lock)
 
 
-def task_id_of(payload: bytes) -> str | None:
-    """Return the task id of a message, None if it cannot be read. Pure."""
+def named_by(payload: bytes, ids: Collection[str]) -> str | None:
+    """Return which of the ids a message is meant by: its task's, or that of its workflow; None for none. Pure."""
     try:
-        return str(messages.decode(payload).headers["id"])
+        headers = messages.decode(payload).headers
     except DecodeError:
         return None
+    task_id: str = headers["id"]
+    if task_id in ids or "w" not in headers:
+        return task_id if task_id in ids else None
+    from umbel.workflow.advancing import outers_of
+
+    return next((workflow for workflow in outers_of(headers["w"]) if workflow in ids), None)
 
 
 def verdict_of(sentence: Sentence) -> tuple[TaskError, str]:

@@ -59,12 +59,13 @@ def place_of(header: Mapping[str, Any]) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a task ended. ``value`` as it travels (`umbel.workflow.values`); of a failure its note."""
+    """How a task ended. ``value`` as it travels (`umbel.workflow.values`), or the note of a failure; ``stores`` its record."""
 
     task_id: str
     kind: str
     value: bytes
     runtime: float = 0.0
+    stores: bool = False
 
 
 def advance(store: Workflows, place: Place, end: End, ttl: float, conf: Settings | None = None) -> None:
@@ -91,6 +92,8 @@ def advance(store: Workflows, place: Place, end: End, ttl: float, conf: Settings
 
 
 def _follow(store: Workflows, place: Place, step: Step, end: End, ttl: float, conf: Settings | None) -> None:
+    if end.stores and (step.due or step.told):  # before errbacks that look at it, and those who are told of it
+        store.tell(end.task_id, values.read_failure(end.value)[0], ttl, None)
     for due in step.due:
         for start in range(due.first, due.last + 1, CHUNK):
             nodes = range(start, min(start + CHUNK, due.last + 1))
@@ -177,7 +180,7 @@ def _fail(store: Workflows, workflow: str, node: int, template: Template, error:
     message = messages.decode(template.payload)
     record = Record(states.FAILURE, failure.encode(error), 0, int(time.time() * 1000), {})
     note = values.failure_note(record.encode(), template.payload)
-    _store(store, message.headers, record, ttl)
+    store_end(store, message.headers, record, ttl)
     advance(store, place_of(message.headers["w"]), End(template.task_id, FAILED, note), ttl)
 
 
@@ -192,14 +195,15 @@ def _tell(store: Workflows, workflow: str, nodes: Sequence[int], end: End, throu
             continue
         template = read_template(row)
         headers = messages.decode(template.payload).headers
-        _store(store, headers, record, ttl)
+        store_end(store, headers, record, ttl)
         for outer in place_of(headers["w"]).outers:
             note = values.failure_note(record.encode(), values.read_failure(end.value)[1])
             kind = REVOKED if record.state == states.REVOKED else FAILED
             advance(store, outer, End(template.task_id, kind, note), ttl)
 
 
-def _store(store: Workflows, headers: Mapping[str, Any], record: Record, ttl: float) -> None:
+def store_end(store: Workflows, headers: Mapping[str, Any], record: Record, ttl: float) -> None:
+    """Store the record of a task that will not run, and tell who waits for it."""
     if not headers.get("ignore_result"):
         store.tell(headers["id"], record.encode(), ttl, headers.get("reply_to"))
 

@@ -139,8 +139,8 @@ class Workflows(Protocol):
     def revoke(self, workflow: str) -> list[tuple[int, int]] | None:
         """Let nothing of a workflow follow any more; return its exits that have not ended, None if it is gone."""
 
-    def find(self, task_id: str) -> tuple[str, int] | None:
-        """Return workflow and node of a task's id, None if it belongs to no workflow that is there."""
+    def find(self, task_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Return workflow and node of each of these tasks that belongs to a workflow which is there."""
 
     def look(self, workflow: str) -> Snapshot | None:
         """Return a workflow as it stands, None if it is gone."""

@@ -145,10 +145,14 @@ class MemoryWorkflows:
             exits = numbers(state.rows["exits"].decode(), "x")
             return [(first, last) for first, last in exits if first != last or first not in state.ended]
 
-    def find(self, task_id: str) -> tuple[str, int] | None:
+    def find(self, task_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
         with self._store.locked() as store:
-            meant = store.chosen_ids.get(task_id) or split_id(task_id)
-            return meant if meant is not None and self._state(meant[0], closed_too=True) is not None else None
+            meant = {task_id: store.chosen_ids.get(task_id) or split_id(task_id) for task_id in task_ids}
+            return {
+                task_id: place
+                for task_id, place in meant.items()
+                if place is not None and self._state(place[0], closed_too=True) is not None
+            }
 
     def look(self, workflow: str) -> Snapshot | None:
         with self._store.locked():

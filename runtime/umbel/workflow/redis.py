@@ -143,16 +143,25 @@ class RedisWorkflows:
         answer = self._run(lambda connection: scripts.workflow_revoke(connection, names))
         return None if answer is None else [_range(answer, index) for index in range(0, len(answer), 2)]
 
-    def find(self, task_id: str) -> tuple[str, int] | None:
-        meant = split_id(task_id)
-        looks: list[tuple[Argument, ...]] = [(b"GET", keys.workflow_of(self._prefix, task_id))]
-        if meant is not None:
-            looks.append((b"EXISTS", keys.workflow(self._prefix, meant[0])[0]))
-        pointer, *there = self._run(lambda connection: connection.call_many(looks))
-        if pointer is not None:
-            workflow, _, node = pointer.decode().partition(" ")
-            return workflow, int(node)
-        return meant if there and there[0] else None
+    def find(self, task_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        found: dict[str, tuple[str, int]] = {}
+        for start in range(0, len(task_ids), CHUNK):
+            found |= self._found(task_ids[start : start + CHUNK])
+        return found
+
+    def _found(self, task_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        meant = {task_id: split_id(task_id) for task_id in task_ids}
+        possible = list(dict.fromkeys(place[0] for place in meant.values() if place is not None))
+        looks: list[tuple[Argument, ...]] = [(b"GET", keys.workflow_of(self._prefix, name)) for name in task_ids]
+        looks += [(b"EXISTS", keys.workflow(self._prefix, workflow)[0]) for workflow in possible]
+        answers = self._run(lambda connection: connection.call_many(looks))
+        there = {name for name, exists in zip(possible, answers[len(task_ids) :], strict=True) if exists}
+        found = {task_id: place for task_id, place in meant.items() if place is not None and place[0] in there}
+        for task_id, pointer in zip(task_ids, answers[: len(task_ids)], strict=True):
+            if pointer is not None:
+                workflow, _, node = pointer.decode().partition(" ")
+                found[task_id] = (workflow, int(node))
+        return found
 
     def look(self, workflow: str) -> Snapshot | None:
         graph, states, values = keys.workflow(self._prefix, workflow)

@@ -54,10 +54,11 @@ def _end_of(app: Umbel, ended: Execution) -> End:
             return End(task_id, kind, _value_of(app, ended), ended.runtime)
         except EncodeError as unencodable:
             kind, record, error = FAILED, None, unencodable
+    stores = record is not None
     if record is None:
         state = states.REVOKED if kind == REVOKED else states.FAILURE
         record = Record(state, failure.encode(error), message.attempt, wall_ms(), {})
-    return End(task_id, kind, note(record, message), ended.runtime)
+    return End(task_id, kind, note(record, message), ended.runtime, stores)
 
 
 def _value_of(app: Umbel, ended: Execution) -> bytes:
