@@ -106,3 +106,17 @@ def overlong() -> None:
 def kills(*args: Any) -> None:
     """End the process that runs it."""
     os.kill(os.getpid(), 9)
+
+
+@app.task(bind=True)
+def logged_add(self: Any, x: int, y: int = 0) -> int:
+    """Add, and note which message it was."""
+    note(f"message {self.request.id} {self.request.message.enqueued_ms}")
+    return x + y
+
+
+@app.task(bind=True)
+def logged_total(self: Any, numbers: list[int], more: int = 0) -> int:
+    """Add up, and note which message it was."""
+    note(f"message {self.request.id} {self.request.message.enqueued_ms}")
+    return sum(numbers) + more

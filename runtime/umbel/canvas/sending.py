@@ -12,15 +12,15 @@ from umbel.errors import UmbelError
 from umbel.ids import new_task_id
 from umbel.options import check_arguments
 from umbel.result import AsyncResult, GroupResult
-from umbel.workflow.compiling import Compiler, Given, Outline
+from umbel.workflow import standing
+from umbel.workflow.compiling import Compiler, Given
 from umbel.workflow.shapes import Shape, kind_of, links_of, options_of, parts_of, steps_of
+from umbel.workflow.storing import result_of, store
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.task import Task
 
-#: Larger workflows cannot be looked at after their end.
-KEPT_NODES: Final = 1000
 #: What of a group's or a chain's options says something of the whole.
 _OF_THE_WHOLE: Final = ("task_id", "link", "link_error", "group_id", "group_index", "chord")
 
@@ -73,13 +73,6 @@ def send_workflow(app: Umbel, signature: Shape, given: Given) -> Any:
     return result_of(app, part.shape)
 
 
-def store(app: Umbel, compiler: Compiler) -> None:
-    """Store the graph of a workflow."""
-    conf, graph = app.conf, compiler.graph
-    keep = conf.workflow_kept if graph.size <= KEPT_NODES else 0.0
-    app.broker.workflows.create(graph, ttl=conf.workflow_expires, keep=min(keep, conf.result_ttl or keep))
-
-
 def _publish(app: Umbel, outgoing: Mapping[str, list[tuple[int, Outgoing]]]) -> None:
     batch = bulk.current_batch()
     batch = batch and batch.of(app)
@@ -127,8 +120,6 @@ def _send_group(app: Umbel, signature: Shape, given: Given) -> GroupResult[Any]:
 
 def add_to_chord(task: Task[..., Any], signature: Shape, lazy: bool) -> Any:
     """See `umbel.Task.add_to_chord`; of a task that runs in a worker."""
-    from umbel.workflow import standing
-
     return standing.add_to_chord(task, signature, lazy)
 
 
@@ -147,15 +138,3 @@ def _with_options(signature: Shape, options: Mapping[str, Any]) -> Shape:
 
 def _links(options: Mapping[str, Any]) -> bool:
     return bool(options.get("link") or options.get("link_error"))
-
-
-def result_of(app: Umbel, outline: Outline, parent: Any = None) -> Any:
-    """Return the results of a part of a workflow: that of its last task, with those before it as its parents."""
-    if outline.kind == "group":
-        return GroupResult(outline.id, [result_of(app, part) for part in outline.parts], parent, app)
-    if outline.kind == "task":
-        return AsyncResult(outline.id, None, outline.name, app, parent, ignored=outline.ignored, inbox=outline.inbox)
-    for part in outline.parts:
-        if part.id or part.parts:
-            parent = result_of(app, part, parent)
-    return parent

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from umbel.canvas.completing import completed
 from umbel.canvas.groups import group
-from umbel.canvas.sending import result_of, store
 from umbel.canvas.signature import Signature, as_signature
 from umbel.errors import ImproperlyConfigured
 from umbel.workflow.advancing import Place, place_of
 from umbel.workflow.compiling import Compiler, Part, StandsFor
 from umbel.workflow.ids import derived_workflow_id, split_id
+from umbel.workflow.storing import result_of, store
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
