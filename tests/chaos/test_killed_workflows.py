@@ -22,7 +22,7 @@ from umbel import Umbel
 from umbel.canvas.sending import send
 from umbel.errors import ChordError
 
-SECONDS = 120.0
+SECONDS = 60.0
 #: Workflows and kills; ``UMBEL_WORKFLOWS`` runs more of them.
 WORKFLOWS = int(os.environ.get("UMBEL_WORKFLOWS", "120"))
 KILLS = max(8, WORKFLOWS // 20)
@@ -102,12 +102,12 @@ def test_a_step_that_dies_is_gone_on_with(
     step: str,
 ) -> None:
     app = producer(redis_server, workflow_kept=0)
-    faults = {"FAULT_AT": step, "FAULT_FOLDER": str(tmp_path), "FAULT_TIMES": "3"}
+    faults = {"FAULT_AT": step, "FAULT_FOLDER": str(tmp_path), "FAULT_TIMES": "2"}
     worker = start_worker(redis_server, prefix, app="tests.chaos.workflow_faults:app", environment=faults).wait_ready()
-    header = [chain(task("logged_add", n, 1), task("logged_add", 1)) for n in range(3)]
+    header = [chain(task("logged_add", n), task("logged_add", 1)) for n in range(3)]
     result = send(app, chain(task("logged_add", 0, 0), chord(header, task("logged_total")), task("logged_add", 1)))
     broken = send(app, chord([task("fail"), task("logged_add", 1, 1)], task("logged_total")))
-    assert result.get(timeout=SECONDS) == 10
+    assert result.get(timeout=SECONDS) == 7
     with pytest.raises(ChordError, match="broken"):
         broken.get(timeout=SECONDS, follow_parents=False)
     until(lambda: not left(redis_server, prefix), f"no workflow is left: {left(redis_server, prefix)}")
@@ -141,7 +141,7 @@ def test_a_process_that_wakes_up_late_publishes_nothing_twice(
     assert all(len(times) == 1 for times in publishes(frozen.ledger).values())
 
 
-@pytest.mark.parametrize("nth", [3, 5])
+@pytest.mark.parametrize("nth", [5, 8])
 def test_answers_are_lost_while_a_workflow_runs(
     redis_server: RedisServer,
     prefix: str,

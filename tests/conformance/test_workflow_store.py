@@ -134,8 +134,18 @@ def test_the_last_member_may_repeat_its_step(store: Workflows) -> None:
 def test_a_failure_in_a_chain_goes_to_its_exit_at_once(store: Workflows) -> None:
     workflow = chained(store, 5)
     step = end(store, workflow, 0, b"why", FAILED)
-    assert (step.told, step.due, step.over) == ([(4, 4, False)], [], True)
+    assert (step.told, step.due, step.over) == ([(4, 4, False)], [], False)
     assert store.failure(workflow, 0) == b"why"
+
+
+def test_nobody_closes_a_workflow_before_those_who_wait_were_told(store: Workflows) -> None:
+    workflow = joined(store, 2, keep=0.0)
+    failed = member(store, workflow, 0, b"why", FAILED)
+    assert not member(store, workflow, 1).over
+    store.close(workflow)
+    assert member(store, workflow, 0, b"why", FAILED) == failed
+    store.close(workflow, "1")
+    assert store.look(workflow) is None
 
 
 def test_the_first_member_that_fails_fails_the_body(store: Workflows) -> None:
@@ -146,6 +156,7 @@ def test_the_first_member_that_fails_fails_the_body(store: Workflows) -> None:
     assert member(store, workflow, 2, b"later", FAILED, first=2).told == []
     repeated = member(store, workflow, 1, b"why", FAILED, first=2)
     assert (repeated.told, repeated.due) == (step.told, step.due)
+    store.close(workflow, "3")
     assert end(store, workflow, 1).over
 
 
@@ -228,7 +239,9 @@ def test_after_a_revocation_nothing_follows(store: Workflows) -> None:
     assert store.revoke(workflow) == [(2, 2)]
     assert store.revoke(workflow) == [(2, 2)]
     step = end(store, workflow, 0)
-    assert (step.due, step.told, step.over) == ([], [], True)
+    assert (step.due, step.told, step.over) == ([], [], False)
+    assert store.revoke(workflow) == [(2, 2)]
+    store.close(workflow, "r")
     assert store.revoke(workflow) is None
 
 
@@ -246,6 +259,8 @@ def test_a_workflow_is_closed_when_it_is_over_only(store: Workflows) -> None:
     assert store.look(workflow) is not None
     end(store, workflow, 0, b"why", FAILED)
     store.close(workflow)
+    assert store.look(workflow) is not None
+    store.close(workflow, "0")
     assert store.look(workflow) is None
 
 

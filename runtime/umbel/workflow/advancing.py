@@ -102,8 +102,8 @@ def _follow(store: Workflows, place: Place, step: Step, end: End, ttl: float, co
         for start in range(first, last + 1, CHUNK):
             nodes = range(start, min(start + CHUNK, last + 1))
             _tell(store, place.workflow, nodes, end, through, ttl)
-    if step.over and (step.due or step.told):
-        store.close(place.workflow)
+    if step.told:
+        store.close(place.workflow, str(place.node))
 
 
 # Publishing

@@ -112,8 +112,13 @@ class Workflows(Protocol):
             OperationalError: the broker is away.
         """
 
-    def close(self, workflow: str) -> None:
-        """Delete a workflow that is over, but what can be looked at for a while; nothing if it is not over."""
+    def close(self, workflow: str, told: str = "") -> None:
+        """Delete a workflow that is over, but what can be looked at for a while; nothing if it is not over.
+
+        Args:
+            workflow: its id.
+            told: those were told who had to be, by this step: the number of its node, or "r" of a revocation.
+        """
 
     def drop(self, workflow: str) -> None:
         """Delete a workflow whose entries could not be published."""

@@ -35,6 +35,7 @@ class State:
     filled: dict[tuple[int, int], bytes] = field(default_factory=dict)
     passed: dict[int, bytes] = field(default_factory=dict)
     failures: dict[int, bytes] = field(default_factory=dict)
+    telling: set[str] = field(default_factory=set)
     revoked: bool = False
     closed: bool = False
 
@@ -93,9 +94,12 @@ class MemoryWorkflows:
                     own.put_back(payload)
             store.ring_if_takeable(own)
 
-    def close(self, workflow: str) -> None:
+    def close(self, workflow: str, told: str = "") -> None:
         with self._store.locked():
             state = self._state(workflow)
+            if state is not None and told in state.telling:
+                state.telling.discard(told)
+                state.live -= 1
             if state is not None and state.live <= 0:
                 self._close(workflow, state)
 
@@ -141,7 +145,10 @@ class MemoryWorkflows:
             state = self._state(workflow)
             if state is None:
                 return None
-            state.revoked = True
+            if not state.revoked:
+                state.revoked = True
+                state.telling.add("r")
+                state.live += 1
             exits = numbers(state.rows["exits"].decode(), "x")
             return [(first, last) for first, last in exits if first != last or first not in state.ended]
 
@@ -220,7 +227,9 @@ class _End:
         if drop:
             state.passed.pop(int(drop), None)
         if self._first:
-            state.live += self._fresh - 1
+            if self.step.told:
+                state.telling.add(str(self._node))
+            state.live += self._fresh - 1 + bool(self.step.told)
         self.step.over = state.live <= 0
 
     def _succeed(self, outs: str, ending: Ending, told: str) -> None:

@@ -103,9 +103,9 @@ class RedisWorkflows:
             )
         raise LayoutError(newer_layout(queue, answer[1]))
 
-    def close(self, workflow: str) -> None:
+    def close(self, workflow: str, told: str = "") -> None:
         names = keys.workflow(self._prefix, workflow)
-        queues = self._run(lambda connection: scripts.workflow_close(connection, names))
+        queues = self._run(lambda connection: scripts.workflow_close(connection, names, (told,)))
         if queues:
             self._release(workflow, queues)
 

@@ -61,4 +61,4 @@ def end(store: Workflows, workflow: str, ttl: float) -> None:
                 for outer in place_of(headers["w"]).outers:
                     note = values.failure_note(record.encode(), template.payload)
                     advance(store, outer, End(template.task_id, REVOKED, note), ttl)
-    store.close(workflow)
+    store.close(workflow, "r")

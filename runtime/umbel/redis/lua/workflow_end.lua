@@ -8,7 +8,8 @@
 --         queues that have a guard of it, one a line, if it was closed here}
 --
 -- "live" counts the nodes that were sent and have not ended: when it is 0, nothing can follow any more. What is due is counted in
--- the step that makes it due, before it is published; so a workflow whose step died half-way never looks as if it were over.
+-- the step that makes it due, before it is published, and so is a failure until those who wait were told of it (workflow_close); so
+-- a workflow whose step died half-way never looks as if it were over.
 
 local call = redis.call
 local GRAPH, STATES, VALUES = KEYS[1], KEYS[2], KEYS[3]
@@ -151,7 +152,12 @@ if drop ~= '' then
 end
 
 if first then
-  live = call('HINCRBY', STATES, 'live', fresh - 1)
+  local hold = 0
+  if #told > 0 then
+    -- Nobody may close the workflow, the graph of which it takes to tell them, before they were told.
+    hold = call('HSETNX', STATES, 't' .. node, '1')
+  end
+  live = call('HINCRBY', STATES, 'live', fresh - 1 + hold)
 end
 for i = 1, 3 do
   call('PEXPIRE', KEYS[i], ttl)

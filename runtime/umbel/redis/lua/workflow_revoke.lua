@@ -1,4 +1,4 @@
--- Let nothing of a workflow follow any more.
+-- Let nothing of a workflow follow any more. It is closed by nobody before those who wait were told (workflow_close).
 --
 -- KEYS  1 graph, 2 states
 -- ARGV  none
@@ -9,7 +9,10 @@ local exits = call('HGET', KEYS[1], 'exits')
 if not exits or call('HEXISTS', KEYS[2], 'closed') == 1 or call('HEXISTS', KEYS[2], 'live') == 0 then
   return nil
 end
-call('HSET', KEYS[2], 'revoked', '1')
+if call('HSETNX', KEYS[2], 'revoked', '1') == 1 then
+  call('HSET', KEYS[2], 'tr', '1')
+  call('HINCRBY', KEYS[2], 'live', 1)
+end
 local left = {}
 for from, to in string.gmatch(exits, 'x(%d+)%-?(%d*)') do
   from = tonumber(from)
