@@ -4,16 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.operator.living import until
 
 from umbel_operator.kube.client import Api, was_only_created
-from umbel_operator.kube.errors import Json
+from umbel_operator.kube.errors import ForbiddenError, Json
 from umbel_operator.kube.events import Recorder
 from umbel_operator.kube.resources import CONFIGMAPS, DEPLOYMENTS, EVENTS, NAMESPACES, SERVICES
 from umbel_operator.kube.transport import Request
 from umbel_operator.plan.model import Apply, Delete, Event, Patch, Ref
 from umbel_operator.runtime.cache import Cache
 from umbel_operator.runtime.executor import Executor, Outcome
-from umbel_operator.runtime.ledger import Ledger
+from umbel_operator.runtime.ledger import Ledger, stamped
 
 
 class Bench:
@@ -112,7 +113,7 @@ def test_an_apply_without_change_leaves_the_object_as_it_is(with_api_server: Wit
         await bench.run(Apply(bench.config(a="1")))
         await bench.run(Apply(bench.config(a="2")))
         before = await api.get(CONFIGMAPS, namespace, "settings")
-        assert await api.apply(bench.config(a="2")) == before
+        assert await api.apply(stamped(bench.config(a="2"))) == before
 
     with_api_server(use)
 
@@ -257,6 +258,28 @@ def test_patches_and_deletions_of_what_is_gone_are_no_failures(with_api_server: 
         ref = Ref("v1", "ConfigMap", namespace, "nothing")
         outcome = await bench.run(Patch(ref, {"data": {"a": "1"}}), Delete(ref, "some-uid"))
         assert (outcome.failures, outcome.changed) == ([], False)
+
+    with_api_server(use)
+
+
+def test_a_hint_on_a_pod_that_is_refused_is_no_failure(with_api_server: WithServer) -> None:
+    """A nudge of beat's pods, or a deletion cost: all works without."""
+
+    async def use(api: Api, namespace: str) -> None:
+        bench = await Bench.make(api, namespace)
+        spec = {"containers": [{"name": "beat", "image": "beat:1"}], "automountServiceAccountToken": False}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "beat", "namespace": namespace}, "spec": spec}
+
+        async def made() -> Json | None:
+            try:
+                return await api.create(pod)
+            except ForbiddenError:
+                return None  # the account `default` of a new namespace is a moment behind it
+
+        await until("the pod", made)
+        bad = {"metadata": {"annotations": {"no key at all!": "1"}}}
+        outcome = await bench.run(Patch(Ref("v1", "Pod", namespace, "beat"), bad), Apply(bench.config(a="1")))
+        assert (outcome.failures, outcome.changed) == ([], True)
 
     with_api_server(use)
 

@@ -176,7 +176,10 @@ class Executor:
         reason, ref = reason_of(error), action.ref
         generation = int(owner["metadata"].get("generation") or 0)
         sent = short_hash(action.manifest) if isinstance(action, Apply) else None
-        outcome.failures.append(Failure(ref, reason, error.message, generation, sent))
+        if (
+            ref.kind != "Pod"
+        ):  # what is patched there is a hint to the kubelet or to the scaling-in: all works without, later
+            outcome.failures.append(Failure(ref, reason, error.message, generation, sent))
         if reason != "TemplateInvalid":
             outcome.retry = True
             outcome.retry_after = max(outcome.retry_after or 0.0, error.retry_after or 0.0) or None
