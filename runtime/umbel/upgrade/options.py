@@ -116,12 +116,16 @@ class Options(Pass):
 
     def visit_Attribute(self, node: cst.Attribute) -> None:
         owner, name = node.value, node.attr.value
-        if self.is_app(owner) and self.imported(node) is None:
+        if self.is_app(owner) and not self._is_library(owner):
             self._ask(node, name, _of_app(name), "the app")
         elif isinstance(owner, cst.Name) and self._bound and owner.value == self._bound[-1]:
             self._ask(node, name, _of_class(Task, name), "a task")
         elif isinstance(owner, cst.Attribute) and owner.attr.value == "request" and self._is_self(owner.value):
             self._ask(node, name, _of_class(Request, name), "self.request")
+
+    def _is_library(self, node: cst.BaseExpression) -> bool:
+        """Tell whether a name is Celery or Umbel itself, and no app that has the same name."""
+        return (self.imported(node) or "").partition(".")[0] in ("celery", "umbel")
 
     def _is_self(self, node: cst.BaseExpression) -> bool:
         return isinstance(node, cst.Name) and bool(self._bound) and node.value == self._bound[-1]
