@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from umbel.errors import ImproperlyConfigured
 
@@ -107,6 +107,22 @@ class Request:
             self._children = []
         if len(self._children) < MOST_CHILDREN:
             self._children.append(form)
+
+    #: What follows in a workflow is kept in Redis, not in its messages: these are Celery's names for what is not there.
+    chain: ClassVar[None] = None
+    chord: ClassVar[None] = None
+    callbacks: ClassVar[None] = None
+    errbacks: ClassVar[None] = None
+
+    @property
+    def group(self) -> str | None:
+        """The id of the group that the task was sent with. The option ``group`` of calls is another matter."""
+        return self._header("group_id")  # type: ignore[no-any-return]
+
+    @property
+    def group_index(self) -> int | None:
+        """The task's place in its group, from 0 on."""
+        return self._header("group_index")  # type: ignore[no-any-return]
 
     @property
     def children(self) -> list[Any]:

@@ -15,6 +15,10 @@ class ResultBase:
     #: The result of what had to end before this one began, as in a chain.
     parent: ResultBase | None
 
+    def __json__(self) -> tuple[Any, Any]:
+        """Return what a task that returns a result stores of it; `result_from_tuple` makes a result of it again."""
+        return self.as_tuple()
+
     def as_tuple(self) -> tuple[Any, Any]:
         """Return Celery's form of a result, which JSON can carry: ``((id, parent), children)``; see `result_from_tuple`."""
         lineage = lineage_of(self)
