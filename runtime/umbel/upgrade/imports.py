@@ -36,11 +36,13 @@ class Imports(Pass):
         self._kept: set[str] = set()
         self._needed: set[str] = set()
         self._taken: set[str] = set()
+        self._read: set[str] = set()
 
     def visit_Module(self, node: cst.Module) -> None:
         scope = self.get_metadata(ScopeProvider, node, None)
         if scope is not None:
             self._taken = {assignment.name for assignment in scope.assignments}
+            self._read = {a.name for a in scope.assignments if any(True for _ in a.references)}
         looker = _Uses(self)
         node.visit(looker)
         self._plain, self._kept = looker.fine, looker.unknown
@@ -49,7 +51,7 @@ class Imports(Pass):
 
     def leave_SimpleStatementLine(
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
-    ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement]:
+    ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement] | cst.RemovalSentinel:
         statements: Sequence[cst.BaseSmallStatement] = updated_node.body
         if len(statements) != 1:
             self._refuse_crowd(original_node)
@@ -64,6 +66,11 @@ class Imports(Pass):
         if made is None:
             return updated_node
         lines = [cst.SimpleStatementLine([line]) for line in made]
+        if isinstance(made[0], cst.Pass):
+            self.found(
+                original_node, Kind.REWRITTEN, f"{code(statement).strip()} -> (taken out)", "is not used any more"
+            )
+            return cst.RemoveFromParent()
         lines[0] = lines[0].with_changes(leading_lines=updated_node.leading_lines)
         lines[-1] = lines[-1].with_changes(trailing_whitespace=updated_node.trailing_whitespace)
         self.found(
@@ -87,14 +94,23 @@ class Imports(Pass):
         for alias in statement.names:
             name = f"{module}.{code(alias.name)}"
             place = place_of(name)
-            if place is None:
+            if place is None and self._is_left_over(alias, name):
+                groups.setdefault("", [])
+            elif place is None:
                 self.found(line, Kind.NOT_OFFERED, name, why_not(name))
                 groups.setdefault(module, []).append(alias.with_changes(comma=cst.MaybeSentinel.DEFAULT))
             else:
                 groups.setdefault(_home(place), []).append(self._alias(alias, place))
         if list(groups) == [module]:
             return None
-        return [cst.ImportFrom(as_expression(home), names) for home, names in groups.items()]
+        made: list[cst.BaseSmallStatement] = [
+            cst.ImportFrom(as_expression(home), names) for home, names in groups.items() if home
+        ]
+        return made or [cst.Pass()]  # stands for nothing
+
+    def _is_left_over(self, alias: cst.ImportAlias, name: str) -> bool:
+        """Tell whether kombu's class is imported for nothing, as after its queues became names."""
+        return name == "kombu.Queue" and alias.evaluated_name not in self._read
 
     def _alias(self, alias: cst.ImportAlias, place: Place) -> cst.ImportAlias:
         """Return the import of one name; where it has another one here, what follows is renamed, or it is imported as the old."""

@@ -54,6 +54,13 @@ class Settings(Pass):
         value = value_of(statement.value)
         if isinstance(statement.value, (cst.Tuple, cst.List)) and value is UNKNOWN:
             value = ()  # of a kind that no setting of one text has
+        queues = self._queues(statement.value) if new == "task_queues" else None
+        if queues is not None:
+            self.found(original_node, Kind.REWRITTEN, f"{written} -> the queues' names", "there are no exchanges")
+            updated_node = cst.ensure_type(
+                updated_node.with_deep_changes(statement, value=queues), cst.SimpleStatementLine
+            )
+            value = UNKNOWN
         if self._can_go(original_node, written, new, value):
             return self._as_comment(original_node, updated_node)
         self._judge(original_node, written, new, value)
@@ -68,6 +75,23 @@ class Settings(Pass):
             return updated_node
         self.found(original_node, Kind.REWRITTEN, f"{written} -> {renamed}")
         return updated_node.with_deep_changes(target, **replace(renamed))
+
+    def _queues(self, value: cst.BaseExpression) -> cst.Tuple | cst.List | None:
+        """Return kombu's queues as names, where that is all there is to them and Umbel takes names; else None."""
+        if not isinstance(value, (cst.Tuple, cst.List)) or "task_queues" not in KNOWN:
+            return None
+        elements = []
+        for element in value.elements:
+            call = element.value
+            if not isinstance(call, cst.Call) or code(call.func).rpartition(".")[2] != "Queue":
+                return None
+            if not _is_direct(call):
+                return None
+            elements.append(element.with_changes(value=call.args[0].value))
+        names = [text_of(element.value) for element in elements]
+        if not names or None in names or objection("task_queues", names) is not None:
+            return None
+        return value.with_changes(elements=elements)
 
     def _named(self, target: cst.BaseExpression) -> tuple[str | None, Any]:
         """Return the setting's name as it is written, and how to write another one in its place."""
@@ -203,6 +227,15 @@ class Settings(Pass):
 #: Marks a statement that the comment in front of it takes the place of.
 DROPPED: Final = "# umbel-upgrade: dropped"
 _NO_SPACE: Final = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
+
+
+def _is_direct(call: cst.Call) -> bool:
+    """Tell whether a queue of kombu's is reached by its name alone: `Queue("a")`, `Queue("a", routing_key="a")`."""
+    name = text_of(call.args[0].value) if call.args and call.args[0].keyword is None else None
+    return name is not None and all(
+        argument.keyword is not None and argument.keyword.value == "routing_key" and text_of(argument.value) == name
+        for argument in call.args[1:]
+    )
 
 
 def _is_config(node: cst.BaseExpression) -> bool:
