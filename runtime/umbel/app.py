@@ -203,21 +203,26 @@ class Umbel(AppNames):
 
     def autodiscover_tasks(
         self,
-        packages: Iterable[str] | Callable[[], Iterable[str]],
+        packages: Iterable[str] | Callable[[], Iterable[str]] | None = None,
         related_name: str = "tasks",
         force: bool = False,
     ) -> None:
         """Have workers import ``<package>.<related_name>`` of each package; one that has no such module is passed over.
 
         Args:
-            packages: their names, or a function that returns them.
+            packages: their names, or a function that returns them; Django's installed apps unless given.
             related_name: of the module in each.
             force: import at once.
         """
-        names = packages if callable(packages) else (lambda: packages)
         if isinstance(packages, str):
             raise TypeError(f"autodiscover_tasks() takes a list of packages, not a text: write [{packages!r}]")
-        self._discover.append((names, related_name))
+        if packages is None and not self._django.in_use():
+            raise ImproperlyConfigured(
+                "autodiscover_tasks() without packages asks Django for them, and DJANGO_SETTINGS_MODULE is not set or Django is "
+                "not installed: write autodiscover_tasks(['package', …])"
+            )
+        given = self._django.packages if packages is None else packages
+        self._discover.append((given if callable(given) else lambda: given, related_name))
         if force:
             self._import_discovered()
 
@@ -230,6 +235,8 @@ class Umbel(AppNames):
         Raises:
             ImproperlyConfigured: a module is missing, or importing it failed.
         """
+        if "DJANGO_SETTINGS_MODULE" in os.environ and self._django.in_use():
+            self._django.set_up()
         signals.import_modules.send(self)
         for setting in ("imports", "include"):
             for name in self.conf[setting]:
@@ -252,7 +259,14 @@ class Umbel(AppNames):
         self.import_modules(include)
         annotating.apply(self)
         contents.check(self.conf)
+        if "DJANGO_SETTINGS_MODULE" in os.environ and self._django.in_use():
+            self._django.prepare_worker(self)
         self.is_worker = True
+
+    @property
+    def _django(self) -> Any:
+        # It stands above the app: found by name, where it is needed.
+        return importlib.import_module("umbel.contrib.django")
 
     def child_started(self) -> None:
         """Take note that this process is a child of a worker: nothing is shared with the process it was forked from."""

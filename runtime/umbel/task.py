@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MethodType
@@ -312,6 +313,17 @@ class Task(Composable[P, R]):
 
             return cast(AsyncResult[R], canvas.call(self, args, kwargs, options))
         return cast(AsyncResult[R], app.send(self.name, args, kwargs, task=self, **options))
+
+    def delay_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """As `delay`, once Django's transaction is committed; at once outside of one, not after a rollback. Its id is made now."""
+        return self.apply_async_on_commit(args, kwargs)
+
+    def apply_async_on_commit(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncResult[R]:
+        """As `apply_async`, once Django's transaction is committed; ``using`` names the database, if not the default one."""
+        django = importlib.import_module("umbel.contrib.django")  # it stands above tasks: found by name
+        return cast(AsyncResult[R], django.send_on_commit(self, args, kwargs, options))
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """As `delay`, from an event loop, which goes on with other work meanwhile."""

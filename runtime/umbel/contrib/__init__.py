@@ -1,0 +1,1 @@
+"""Umbel beside frameworks: each module is imported only where its framework is in use."""
