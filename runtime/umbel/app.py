@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import threading
 import time
@@ -115,6 +116,8 @@ class Umbel(AppNames):
             force: import a name at once.
             namespace: take only names that begin with it, as in ``CELERY_BROKER_URL``.
         """
+        if namespace and obj == "django.conf:settings" and importlib.util.find_spec("django") is not None:
+            self._django.follow_settings(self, namespace)
         self.conf.load(obj, namespace=namespace, force=force, silent=silent)
 
     def config_from_envvar(self, variable_name: str, silent: bool = False, force: bool = False) -> None:

@@ -103,3 +103,17 @@ def test_tasks_of_installed_apps_run_and_wait_for_the_commit(project: Project) -
 def test_without_django_packages_have_to_be_named(project: Project) -> None:
     (project.folder / "plain.py").write_text("from umbel import Umbel\napp = Umbel('x')\napp.autodiscover_tasks()\n")
     assert "DJANGO_SETTINGS_MODULE is not set" in project.error("-A", "plain", "report", code=2)
+
+
+def test_settings_that_a_test_overrides_are_seen(project: Project) -> None:
+    program = """
+import site_app
+from django.test import override_settings
+
+app = site_app.app
+print(app.conf.task_always_eager)
+with override_settings(CELERY_TASK_ALWAYS_EAGER=True, CELERY_TASK_DEFAULT_QUEUE="other"):
+    print(app.conf.task_always_eager, app.conf.task_default_queue)
+print(app.conf.task_always_eager, app.conf.task_default_queue)
+"""
+    assert project.python("-c", program).splitlines() == ["False", "True other", "False mail"]

@@ -15,6 +15,7 @@ from umbel import signals
 from umbel.ids import new_task_id
 from umbel.options import CallOptions, check_arguments, check_call_options
 from umbel.result import AsyncResult
+from umbel.settings import KNOWN
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -33,6 +34,20 @@ def set_up() -> None:
 
     if not apps.ready:
         django.setup()
+
+
+def follow_settings(app: Umbel, namespace: str) -> None:
+    """Have an app see settings that a test overrides (``override_settings``, the fixture ``settings`` of pytest-django)."""
+    from django.core.signals import setting_changed
+
+    prefix = namespace.upper().rstrip("_") + "_"
+
+    def changed(setting: str, value: Any, **_: Any) -> None:
+        name = setting.removeprefix(prefix).lower()
+        if setting.startswith(prefix) and name in KNOWN:
+            app.conf.update({name: KNOWN[name].default if value is None else value})
+
+    setting_changed.connect(changed, weak=False, dispatch_uid=("umbel", id(app), prefix))
 
 
 def packages() -> list[str]:
