@@ -21,16 +21,13 @@ The operator's rights: no Secrets, no exec, no Roles. `umbel.rules` is what it n
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
-{{- if .Values.networkPolicy.enabled }}
+# Where these are switched off, those that an operator made before are taken away.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, list, watch, create, patch, delete]
-{{- end }}
-{{- if .Values.metrics.serviceMonitor.enabled }}
+  verbs: [{{ if .Values.networkPolicy.enabled }}get, list, watch, create, patch, delete{{ else }}list, delete{{ end }}]
 - apiGroups: [monitoring.coreos.com]
   resources: [servicemonitors, podmonitors]
-  verbs: [get, list, watch, create, patch, delete]
-{{- end }}
+  verbs: [{{ if .Values.metrics.serviceMonitor.enabled }}get, list, watch, create, patch, delete{{ else }}list, delete{{ end }}]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, patch]

@@ -152,6 +152,12 @@ async def may_watch_nodes(api: Api) -> bool:
     return all([await _allowed(api, right) for right in rights])
 
 
+async def may(api: Api, resource: Resource, verbs: Iterable[str], namespace: str | None) -> bool:
+    """Tell whether this account has rights on a kind, in one namespace or (None) in all."""
+    rights = [Right(resource.group, resource.plural, verb, namespace) for verb in verbs]
+    return all([await _allowed(api, right) for right in rights])
+
+
 def unbound(missing: Sequence[Right], namespaces: Sequence[str] | None) -> list[str]:
     """Name the namespaces in which this account may not even list what it serves: they are gone, or never were."""
     lists = {right.namespace for right in missing if (right.resource, right.verb) == ("brokers", "list")}

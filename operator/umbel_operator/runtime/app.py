@@ -1,5 +1,6 @@
 """The operator put together."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from umbel_operator.runtime.goners import Goners
 from umbel_operator.runtime.intake import Intake
 from umbel_operator.runtime.keys import Key
 from umbel_operator.runtime.ledger import Ledger
+from umbel_operator.runtime.leftovers import Leftovers
 from umbel_operator.runtime.lister import Lister
 from umbel_operator.runtime.metrics import Metrics
 from umbel_operator.runtime.namespaces import Namespaces
@@ -133,6 +135,8 @@ class App:
         self._probes: ProbeServer | None = None
         if options.health_port is not None:
             self._probes = ProbeServer(self._health, self.metrics, options.health_port)
+        self._leftovers = Leftovers(api, self.cache, options.settings.switched_off(), scopes)
+        self._tidying: asyncio.Task[int] | None = None
         self._out_of_reach = False
         self._stopped = False
         leads = self._election
@@ -156,6 +160,7 @@ class App:
         if self._stopped:
             return
         self._stopped = True
+        await self._stop_tidying()
         await self._workers.stop()
         await self._lister.stop()
         await self._poller.stop()
@@ -202,11 +207,17 @@ class App:
     async def _end(self) -> None:
         """Lay down the work; the cache stays fresh."""
         self._in_charge = self._intake.attentive = False
+        await self._stop_tidying()
         await self._workers.stop()
         await self._poller.stop()
         await self._goners.stop()
         self._queue.clear()
         self._world.clear()
+
+    async def _stop_tidying(self) -> None:
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
 
     def _listed(self, resource: Resource, periodic: bool) -> None:
         if not self._in_charge:
@@ -218,6 +229,7 @@ class App:
                 self._intake.add_all(own)
             self._intake.follow()
             self._workers.start()
+            self._tidying = asyncio.create_task(self._leftovers.remove(), name="leftovers")
         elif periodic and resource in OWN:
             self._intake.add_all(resource)
 

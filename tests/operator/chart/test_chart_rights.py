@@ -33,6 +33,9 @@ NODES = {("", "nodes"): ("list", "watch")}
 LEASES = {("coordination.k8s.io", "leases"): ("get", "create", "patch")}
 MONITORS = {("monitoring.coreos.com", kind): WRITE for kind in ("servicemonitors", "podmonitors")}
 POLICIES = {("networking.k8s.io", "networkpolicies"): WRITE}
+#: Where they are switched off, those from before are taken away.
+NO_MONITORS = dict.fromkeys(MONITORS, ("list", "delete"))
+NO_POLICIES = dict.fromkeys(POLICIES, ("list", "delete"))
 
 
 def granted(role: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
@@ -52,24 +55,32 @@ def as_sets(*tables: Mapping[tuple[str, str], tuple[str, ...]]) -> dict[tuple[st
 
 def test_operator_for_all_namespaces_has_the_table() -> None:
     objects = render("default")
-    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, NODES)
+    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(
+        TABLE, CLUSTER_TABLE, NODES, NO_MONITORS, NO_POLICIES
+    )
     assert granted(one(objects, "Role")) == as_sets(LEASES)
     assert one(objects, "Role")["metadata"]["namespace"] == NAMESPACE
 
 
 def test_network_policies_are_granted_only_where_they_are_made() -> None:
     objects = render(None, "networkPolicy.enabled=true")
-    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, NODES, POLICIES)
+    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(
+        TABLE, CLUSTER_TABLE, NODES, POLICIES, NO_MONITORS
+    )
 
 
 def test_monitors_are_granted_only_where_they_are_made() -> None:
     objects = render(None, "metrics.serviceMonitor.enabled=true")
-    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE, NODES, MONITORS)
+    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(
+        TABLE, CLUSTER_TABLE, NODES, MONITORS, NO_POLICIES
+    )
 
 
 def test_nodes_are_granted_unless_somebody_says_no() -> None:
     objects = render(None, "rbac.nodes=false")
-    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(TABLE, CLUSTER_TABLE)
+    assert granted(one(objects, "ClusterRole", "umbel-operator")) == as_sets(
+        TABLE, CLUSTER_TABLE, NO_MONITORS, NO_POLICIES
+    )
 
 
 def test_the_account_of_the_test_reads_the_crds_and_nothing_else() -> None:
@@ -85,7 +96,7 @@ def test_operator_of_namespaces_has_roles_there_and_nothing_cluster_wide() -> No
     for namespace in ("shop", "billing"):
         mine = [o for o in objects if o["metadata"].get("namespace") == namespace]
         role, binding = one(mine, "Role"), one(mine, "RoleBinding")
-        assert granted(role) == as_sets(TABLE, POLICIES)
+        assert granted(role) == as_sets(TABLE, POLICIES, NO_MONITORS)
         named = [rule for rule in role["rules"] if "resourceNames" in rule]
         own = {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": [namespace], "verbs": ["get"]}
         assert named == [own]
