@@ -7,6 +7,10 @@ process of this machine three times, and prints how long it took, what it weighe
 * second: all is there already, and nothing may be written;
 * rest: nothing changes for some minutes.
 
+With BEAT=ADDRESS a real beat on a Redis of its own runs on this machine, where the API server reaches it at that address (no
+loopback one), and a fourth life of the operator shows what beat's status of all Schedules costs. That wants a control plane
+without controllers: these would take the beat's endpoint away.
+
 A control plane without nodes is enough. Writes are counted in the API server's audit log where AUDIT_LOG names it
 (policy: level Metadata, stage ResponseComplete), and in the operator's own metrics besides.
 """
@@ -19,6 +23,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -33,12 +38,13 @@ import yaml
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.connect import load_configuration
 from umbel_operator.kube.errors import Json
-from umbel_operator.kube.resources import CRDS, DEPLOYMENTS, NAMESPACES, OWN, Resource
-from umbel_operator.kube.transport import Transport
+from umbel_operator.kube.resources import CONFIGMAPS, CRDS, DEPLOYMENTS, NAMESPACES, OWN, SCHEDULES, Resource
+from umbel_operator.kube.transport import Request, Transport
 
 ROOT = Path(__file__).parents[1]
 NAMESPACE = "umbel-scale"
 PORT = 18090
+REDIS_PORT, BEAT_PORT = 18091, 18092
 #: Requests at a time while the resources are made.
 AT_ONCE = 12
 #: What counts as a write; `umbel-operator` begins the user agent of our client.
@@ -225,6 +231,90 @@ async def run_once(name: str, api: Api, pools: int, log: Path, audit: Audit) -> 
     return run, operator
 
 
+class Beat:
+    """A beat and its Redis, and what the kubelet and the controllers of a cluster would do for it."""
+
+    def __init__(self, api: Api, address: str, folder: Path) -> None:
+        self._api = api
+        self._address = address
+        self._folder = folder
+        redis = ["redis-server", "--port", str(REDIS_PORT), "--save", "", "--dir", str(folder)]
+        self._processes = [subprocess.Popen(redis, stdout=subprocess.DEVNULL)]
+
+    async def start(self) -> None:
+        """Hand beat its configuration, start it, and announce it as the Service's only pod."""
+        for name in ("config-index", *(f"config-{n:03d}" for n in range(512))):
+            found = await self._api.get(CONFIGMAPS, NAMESPACE, f"default-{name}")
+            if found is None:
+                break
+            for file, text in found["data"].items():
+                (self._folder / file).write_text(text, encoding="utf-8")
+        (self._folder / "..data").symlink_to(self._folder)
+        self._begin()
+        meta = {"name": "default-beat", "namespace": NAMESPACE}
+        subset = {"addresses": [{"ip": self._address}], "ports": [{"name": "http", "port": BEAT_PORT}]}
+        path = f"/api/v1/namespaces/{NAMESPACE}/endpoints"
+        body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": [subset]}
+        await self._api.transport.send(Request("POST", path, what="announce beat", body=body))
+        counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), 1)
+        await self._api.patch_status(DEPLOYMENTS, NAMESPACE, "default-beat", {**counts, "observedGeneration": 1})
+
+    def _begin(self) -> None:
+        command = [sys.executable, "-m", "umbel.cli.main", "beat", "--config-dir", str(self._folder)]
+        command += ["--port", str(BEAT_PORT)]
+        where = {
+            "UMBEL_BROKER_URL": f"redis://127.0.0.1:{REDIS_PORT}/0",
+            "UMBEL_KEY_PREFIX": f"umbel:{NAMESPACE}:default",
+        }
+        with (self._folder / "beat.log").open("ab") as log:
+            self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **where}))
+
+    def stop(self) -> None:
+        """End both."""
+        for process in reversed(self._processes):
+            process.terminate()
+            process.wait(30)
+
+
+async def _all_ready(api: Api) -> bool:
+    """Tell whether every Schedule is Ready."""
+    found = await api.list_all(SCHEDULES, NAMESPACE)
+    conditions = (
+        (c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == "Ready") for obj in found
+    )
+    return all(any(c["status"] == "True" for c in each) for each in conditions)
+
+
+async def with_beat(api: Api, pools: int, address: str, log: Path, audit: Audit) -> None:
+    """Let a beat appear, and see what the operator makes of it: at once, and after a start of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        beat = Beat(api, address, Path(folder))
+        try:
+            run, operator = await run_once("silent", api, pools, log, audit)
+            began = time.monotonic()
+            await beat.start()
+            await until("every Schedule to be ready", lambda: _all_ready(api), 600, 5)
+            run.name, run.seconds_to_done = "loaded", time.monotonic() - began
+            await quiet(operator, 20)
+            run.peak_mib, run.cpu_seconds, run.writes = operator.peak_mib(), operator.cpu_seconds(), audit.writes()
+            sys.stdout.write(run.line() + "\n")
+            operator.stop()
+            audit.writes()
+            again, operator = await run_once("again", api, pools, log, audit)
+            await quiet(operator, 20)
+            cpu = operator.cpu_seconds()
+            await asyncio.sleep(90)
+            again.peak_mib, again.cpu_seconds, again.writes = (
+                operator.peak_mib(),
+                operator.cpu_seconds(),
+                audit.writes(),
+            )
+            sys.stdout.write(f"{again.line()}; {again.cpu_seconds - cpu:.1f} s of it in the last 90 s\n")
+            operator.stop()
+        finally:
+            beat.stop()
+
+
 async def _all_told(api: Api, resource: Resource) -> bool:
     """Tell whether every resource of a kind has a status about its newest generation."""
     found = await api.list_all(resource, NAMESPACE)
@@ -241,8 +331,8 @@ async def quiet(operator: Operator, seconds: float) -> None:
 
 
 async def measure(
-    pools: int, schedules: int, minutes: float, audit_log: str | None, keep: bool, log: Path
-) -> list[Run]:
+    pools: int, schedules: int, minutes: float, audit_log: str | None, keep: bool, log: Path, beat: str | None
+) -> None:
     """Do all of it."""
     transport = Transport(await load_configuration(), user_agent="operator-scale")
     api, audit = Api(transport), Audit(audit_log)
@@ -266,7 +356,8 @@ async def measure(
         rest.writes = audit.writes()
         sys.stdout.write(rest.line() + "\n")
         operator.stop()
-        return [first, second, rest]
+        if beat is not None:
+            await with_beat(api, pools, beat, log, audit)
     finally:
         if not keep:
             await api.delete(NAMESPACES, None, NAMESPACE)
@@ -280,13 +371,14 @@ def main() -> None:
     parser.add_argument("--schedules", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=12, help="how long nothing changes: a resync is every 10 min")
     parser.add_argument("--audit-log", default=os.environ.get("AUDIT_LOG"))
+    parser.add_argument("--beat", default=os.environ.get("BEAT"), metavar="ADDRESS", help="of this machine")
     parser.add_argument("--keep", action="store_true", help="leave the namespace there")
     given = parser.parse_args()
     if not os.environ.get("KUBECONFIG"):
         sys.exit("set KUBECONFIG to the file of a cluster that is there for tests")
     log = Path("operator-scale.log")
     log.unlink(missing_ok=True)
-    asyncio.run(measure(given.pools, given.schedules, given.minutes, given.audit_log, given.keep, log))
+    asyncio.run(measure(given.pools, given.schedules, given.minutes, given.audit_log, given.keep, log, given.beat))
 
 
 if __name__ == "__main__":
