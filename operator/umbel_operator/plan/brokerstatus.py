@@ -102,7 +102,7 @@ def _set_beat_available(conditions: Conditions, state: State[Broker], facts: Bro
         text = "spec.beat.replicas is 0: no Schedule fires and no delayed task is promoted without workers"
         conditions.set(Condition.BEAT_AVAILABLE, Reason.BEAT_NOT_READY, text)
     elif ready == 0:
-        trouble = pod_trouble(state.pods)
+        trouble = pod_trouble(state.pods, state.now)
         text = f"no beat pod is ready; {trouble.message}" if trouble is not None else "no beat pod is ready"
         conditions.set(Condition.BEAT_AVAILABLE, Reason.BEAT_NOT_READY, text)
     elif sample is not None and not sample.stale and not sample.leader and facts.rollout.replicas == 1:

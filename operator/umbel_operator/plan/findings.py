@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from umbel_operator.api.names import ANNOTATION_TEMPLATE_HASH
@@ -25,6 +26,9 @@ _IMAGE_REASONS = frozenset(
 _ONE_AND_THE_SAME = {"ErrImagePull": "ImagePullBackOff"}
 #: Reasons for which a container waits that every start goes through.
 _ORDINARY = frozenset({"ContainerCreating", "PodInitializing"})
+
+#: Seconds for which a worker that keeps crashing has to run before it counts as available again.
+STEADY_SECONDS = 60.0
 
 _MONITORS = frozenset({"ServiceMonitor", "PodMonitor"})
 
@@ -100,14 +104,51 @@ class Trouble:
     message: str
 
 
-def pod_trouble(pods: Iterable[Manifest]) -> Trouble | None:
+def pod_trouble(pods: Iterable[Manifest], now: datetime) -> Trouble | None:
     """Return the first trouble that pods which are not on their way out have; an image that fails comes first."""
     living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-    found = [trouble for pod in sorted(living, key=_name) for trouble in _troubles(pod)]
+    found = [trouble for pod in sorted(living, key=_name) for trouble in _troubles(pod, now)]
     return next((trouble for trouble in found if trouble.image), found[0] if found else None)
 
 
-def _troubles(pod: Manifest) -> Iterator[Trouble]:
+def unsteady(pods: Iterable[Manifest], now: datetime) -> list[float]:
+    """Return, for each pod that is ready only until it crashes again, after how many seconds it would count as steady.
+
+    A worker that falls a moment after its start is ready for that moment, each time. So once it has been restarted twice, a
+    life that follows a short one counts from STEADY_SECONDS on; a worker that was killed once counts at once.
+    """
+    found = []
+    for pod in pods:
+        waits = [_seconds_to_steady(entry, now) for entry in _containers(pod) if entry.get("ready")]
+        if waits and max(waits) > 0 and not pod["metadata"].get("deletionTimestamp"):
+            found.append(max(waits))
+    return found
+
+
+def _seconds_to_steady(entry: Mapping[str, Any], now: datetime) -> float:
+    ended = (entry.get("lastState") or {}).get("terminated") or {}
+    began = _moment(((entry.get("state") or {}).get("running") or {}).get("startedAt"))
+    start, end = _moment(ended.get("startedAt")), _moment(ended.get("finishedAt"))
+    if int(entry.get("restartCount") or 0) < 2 or began is None or start is None or end is None:
+        return 0.0
+    if (end - start).total_seconds() >= STEADY_SECONDS:
+        return 0.0
+    # A node's clock that is ahead of ours must not make it wait for longer.
+    return min(STEADY_SECONDS, STEADY_SECONDS - (now - began).total_seconds())
+
+
+def _moment(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+def _containers(pod: Manifest) -> list[Mapping[str, Any]]:
+    return list((pod.get("status") or {}).get("containerStatuses") or ())
+
+
+def _troubles(pod: Manifest, now: datetime) -> Iterator[Trouble]:
     status = pod.get("status") or {}
     for entry in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (entry.get("state") or {}).get("waiting") or {}
@@ -117,20 +158,27 @@ def _troubles(pod: Manifest) -> Iterator[Trouble]:
             why = _ONE_AND_THE_SAME.get(reason, reason)
             text = f"{where}: image {entry.get('image')} cannot be pulled ({why})"
             yield Trouble(True, f"{text}; correct the image, or give the pods imagePullSecrets by the template")
+        elif (crash := _crash(entry, now)) is not None:
+            yield Trouble(False, f"{where}: {crash}")
         elif reason and reason not in _ORDINARY:
-            yield Trouble(False, f"{where}: {_describe(reason, waiting, entry)}")
+            yield Trouble(False, f"{where}: {': '.join(filter(None, (reason, str(waiting.get('message') or ''))))}")
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             yield Trouble(False, f"pod {_name(pod)} fits on no node: {condition.get('message', '')}")
 
 
-def _describe(reason: str, waiting: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
-    ended = (entry.get("lastState") or {}).get("terminated")
-    if reason == "CrashLoopBackOff" and ended:
-        # The message of the waiting state counts the back-off up, and so would change for ever.
-        why = f" ({ended['reason']})" if ended.get("reason") not in (None, "Error") else ""
-        return f"exits with code {ended.get('exitCode')}{why} and is restarted; look at kubectl logs --previous"
-    return ": ".join(text for text in (reason, str(waiting.get("message") or "")) if text)
+def _crash(entry: Mapping[str, Any], now: datetime) -> str | None:
+    """Say that a container crashes, in the same words while it waits, runs once more, and has ended again; None if it does not."""
+    states = entry.get("state") or {}
+    ended = states.get("terminated") or (entry.get("lastState") or {}).get("terminated")
+    backs_off = (states.get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+    again = int(entry.get("restartCount") or 0) >= 2 and not states.get("waiting")
+    well = entry.get("ready") and _seconds_to_steady(entry, now) <= 0
+    if not ended or not (backs_off or (again and not well)):
+        return None
+    # The message of the waiting state counts the back-off up, and so would change for ever.
+    why = f" ({ended['reason']})" if ended.get("reason") not in (None, "Error") else ""
+    return f"exits with code {ended.get('exitCode')}{why} and is restarted; look at kubectl logs --previous"
 
 
 def _name(pod: Manifest) -> str:

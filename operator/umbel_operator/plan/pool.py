@@ -17,7 +17,7 @@ from umbel_operator.build.networkpolicy import build_worker_network_policy
 from umbel_operator.build.podtemplate import TemplateInvalid
 from umbel_operator.build.queues import Resolution, resolve
 from umbel_operator.plan.conditions import Conditions
-from umbel_operator.plan.findings import Rollout, failure_of, pod_trouble, read_rollout, refused_for_good
+from umbel_operator.plan.findings import Rollout, failure_of, pod_trouble, read_rollout, refused_for_good, unsteady
 from umbel_operator.plan.missing import broker_not_found
 from umbel_operator.plan.model import Action, Apply, Delete, Event, Manifest, Patch, Plan, Ref, State
 from umbel_operator.plan.poolscaling import Scaling, scale
@@ -43,6 +43,8 @@ class _Findings:
     deployment: Manifest | None
     blocked: _Blocked | None
     rollout: Rollout
+    #: Of the pods that are ready only until they crash again, the seconds after which they count.
+    unsteady: tuple[float, ...] = ()
 
 
 def plan_pool(state: State[WorkerPool]) -> Plan:
@@ -53,7 +55,7 @@ def plan_pool(state: State[WorkerPool]) -> Plan:
     resolution = resolve(pool, state.view.queues)
     deployment, blocked = _build(state, resolution)
     live = state.children.get(_deployment_ref(pool))
-    findings = _Findings(resolution, deployment, blocked, read_rollout(live))
+    findings = _Findings(resolution, deployment, blocked, read_rollout(live), tuple(unsteady(state.pods, state.now)))
     conditions = Conditions("WorkerPool", pool.generation, pool.status.conditions or (), state.now)
     set_accepted(conditions, pool)
     _set_queues_resolved(conditions, pool, resolution)
@@ -64,6 +66,7 @@ def plan_pool(state: State[WorkerPool]) -> Plan:
     _set_ready(conditions, findings)
     moving = conditions.get(Condition.PROGRESSING).reason == Reason.ROLLOUT_IN_PROGRESS
     looks = [_PROGRESS_SECONDS] if moving else []
+    looks += findings.unsteady
     if scaling is not None:
         looks.append(scaling.period)
     return Plan(
@@ -154,15 +157,16 @@ def _set_available(conditions: Conditions, state: State[WorkerPool], findings: _
         conditions.set(Condition.AVAILABLE, Reason.SUSPENDED, "spec.suspend is true: no worker runs")
     elif wanted == 0:
         conditions.set(Condition.AVAILABLE, Reason.SCALED_TO_ZERO, "spec.replicas is 0: no worker is wanted")
-    elif rollout.enough and rollout.available > 0:
+    elif rollout.enough and rollout.available > 0 and not findings.unsteady:
         conditions.set(
             Condition.AVAILABLE,
             Reason.MINIMUM_REPLICAS_AVAILABLE,
             f"{rollout.available} of {wanted} workers are available",
         )
     else:
-        trouble = pod_trouble(state.pods)
-        text = f"{rollout.available} of {wanted} workers are available"
+        trouble = pod_trouble(state.pods, state.now)
+        available = max(0, rollout.available - len(findings.unsteady))
+        text = f"{available} of {wanted} workers are available"
         if trouble is not None:
             text = f"{text}; {trouble.message}"
         conditions.set(Condition.AVAILABLE, Reason.MINIMUM_REPLICAS_UNAVAILABLE, text)
@@ -198,7 +202,7 @@ def _obstacle(state: State[WorkerPool], findings: _Findings) -> _Blocked | None:
     if (failed := findings.rollout.failed_creation()) is not None:
         over = "exceeded quota" in failed
         return _Blocked(Reason.QUOTA_EXCEEDED if over else Reason.TEMPLATE_INVALID, f"no pod can be created: {failed}")
-    trouble = pod_trouble(state.pods)
+    trouble = pod_trouble(state.pods, state.now)
     if trouble is not None and trouble.image:
         return _Blocked(Reason.IMAGE_PULL_FAILING, trouble.message)
     if (late := findings.rollout.deadline_exceeded()) is not None:
