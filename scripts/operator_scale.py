@@ -38,7 +38,7 @@ import yaml
 from umbel_operator.kube.client import Api
 from umbel_operator.kube.connect import load_configuration
 from umbel_operator.kube.errors import Json
-from umbel_operator.kube.resources import CONFIGMAPS, CRDS, DEPLOYMENTS, NAMESPACES, OWN, SCHEDULES, Resource
+from umbel_operator.kube.resources import CONFIGMAPS, CRDS, DEPLOYMENTS, NAMESPACES, OWN, PODS, SCHEDULES, Resource
 from umbel_operator.kube.transport import Request, Transport
 
 ROOT = Path(__file__).parents[1]
@@ -251,8 +251,16 @@ class Beat:
                 (self._folder / file).write_text(text, encoding="utf-8")
         (self._folder / "..data").symlink_to(self._folder)
         self._begin()
+        # The API server passes requests on to pods only.
+        pod: Json = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "beat-outside", "namespace": NAMESPACE}}
+        await self._api.create({**pod, "spec": {"containers": [{"name": "beat", "image": "none"}]}})
+        addresses = {"podIP": self._address, "podIPs": [{"ip": self._address}]}
+        await self._api.patch_status(PODS, NAMESPACE, "beat-outside", addresses)
+        subset = {
+            "addresses": [{"ip": self._address, "targetRef": {"kind": "Pod", **pod["metadata"]}}],
+            "ports": [{"name": "http", "port": BEAT_PORT}],
+        }
         meta = {"name": "default-beat", "namespace": NAMESPACE}
-        subset = {"addresses": [{"ip": self._address}], "ports": [{"name": "http", "port": BEAT_PORT}]}
         path = f"/api/v1/namespaces/{NAMESPACE}/endpoints"
         body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": [subset]}
         await self._api.transport.send(Request("POST", path, what="announce beat", body=body))
@@ -295,7 +303,7 @@ async def with_beat(api: Api, pools: int, address: str, log: Path, audit: Audit)
             await beat.start()
             await until("every Schedule to be ready", lambda: _all_ready(api), 600, 5)
             run.name, run.seconds_to_done = "loaded", time.monotonic() - began
-            await quiet(operator, 20)
+            await quiet(operator, 5)
             run.peak_mib, run.cpu_seconds, run.writes = operator.peak_mib(), operator.cpu_seconds(), audit.writes()
             sys.stdout.write(run.line() + "\n")
             operator.stop()
