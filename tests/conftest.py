@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.redis_cluster import RedisCluster
 from tests.redis_sentinels import SentinelTrio
 from tests.redis_server import RedisServer
@@ -24,6 +25,11 @@ _true = time.time
 time.time = lambda: _true() + {seconds}
 time.time_ns = lambda: int((_true() + {seconds}) * 1e9)
 """
+
+
+#: A busy machine draws examples slowly, and that is no fault of theirs.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

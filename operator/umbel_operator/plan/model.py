@@ -26,6 +26,7 @@ from umbel_operator.api.taskqueue import TaskQueue
 from umbel_operator.api.workerpool import WorkerPool
 from umbel_operator.build.config import RenderedConfig
 from umbel_operator.build.entries import Rendered
+from umbel_operator.build.queues import winners
 from umbel_operator.build.settings import Settings
 from umbel_operator.plan.sample import Sample
 from umbel_operator.plan.scaling import Memory
@@ -144,6 +145,45 @@ class View:
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     #: Whether the namespace is being deleted: every finalizer is released then.
     terminating: bool = False
+    #: Who serves whom, by names: whoever holds the resources empties it when one comes, goes or is edited. With thousands of
+    #: resources nobody may look through all of them for each of them.
+    index: dict[str, dict[tuple[str, str], list[str]]] = field(default_factory=dict, compare=False, repr=False)
+
+    def owner_of(self, broker: str, effective_name: str) -> TaskQueue | None:
+        """Return the TaskQueue that has an effective name in a Broker."""
+        if "owners" not in self.index:
+            found = self.index["owners"] = {}
+            for name in {queue.spec.broker_ref.name for queue in self.queues.values()}:
+                found.update({(name, key): [won.name] for key, won in winners(self.queues.values(), name).items()})
+        return next(
+            (
+                self.queues[name]
+                for name in self.index["owners"].get((broker, effective_name), ())
+                if name in self.queues
+            ),
+            None,
+        )
+
+    def pools_of(self, queue: TaskQueue) -> list[WorkerPool]:
+        """Return the WorkerPools of a TaskQueue's Broker that serve it."""
+        if "pools" not in self.index:
+            found = self.index["pools"] = {}
+            for pool in self.pools.values():
+                for served in {share.name for share in pool.spec.queues}:
+                    found.setdefault((pool.spec.broker_ref.name, served), []).append(pool.name)
+        return [
+            self.pools[name]
+            for name in self.index["pools"].get((queue.spec.broker_ref.name, queue.name), ())
+            if name in self.pools
+        ]
+
+    def schedules_of(self, queue: str) -> list[Schedule]:
+        """Return the Schedules that send to the TaskQueue of a name."""
+        if "schedules" not in self.index:
+            found = self.index["schedules"] = {}
+            for schedule in self.schedules.values():
+                found.setdefault(("", schedule.spec.queue_ref.name), []).append(schedule.name)
+        return [self.schedules[name] for name in self.index["schedules"].get(("", queue), ()) if name in self.schedules]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

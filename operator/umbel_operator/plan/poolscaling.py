@@ -61,8 +61,8 @@ def load_of(state: State[WorkerPool]) -> Load:
 def _due_times(state: State[WorkerPool]) -> Iterator[datetime]:
     assert state.sample is not None
     queues = {share.name for share in state.resource.spec.queues}
-    for schedule in state.view.schedules.values():
-        if schedule.spec.queue_ref.name in queues and not schedule.spec.suspend:
+    for schedule in (found for queue in queues for found in state.view.schedules_of(queue)):
+        if not schedule.spec.suspend:
             due = state.sample.schedules.get(schedule.uid, {}).get("nextScheduleTime")
             if isinstance(due, str):
                 yield datetime.fromisoformat(due)

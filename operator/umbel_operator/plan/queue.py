@@ -9,7 +9,7 @@ from umbel_operator.api.conditions import Condition, Reason
 from umbel_operator.api.names import ANNOTATION_FORCE_DELETE, FINALIZER_QUEUE
 from umbel_operator.api.taskqueue import TaskQueue, TaskQueueStatus
 from umbel_operator.api.workerpool import WorkerPool
-from umbel_operator.build.queues import forward_target, winners
+from umbel_operator.build.queues import forward_target
 from umbel_operator.plan.conditions import Conditions
 from umbel_operator.plan.finalizers import finalizer_patch
 from umbel_operator.plan.loading import Load, Loading, loading, serial_of
@@ -49,7 +49,7 @@ def plan_queue(state: State[TaskQueue]) -> Plan:
             patch = finalizer_patch(queue, FINALIZER_QUEUE, wanted=False)
             return Plan(actions=(patch,), events=released) if patch is not None else Plan()
     finalizer = finalizer_patch(queue, FINALIZER_QUEUE, wanted=waits)
-    pools = [pool for pool in state.view.pools.values() if _serves(pool, queue)]
+    pools = state.view.pools_of(queue)
     conditions = Conditions("TaskQueue", queue.generation, queue.status.conditions or (), state.now)
     set_accepted(conditions, queue)
     _look_for_receiver(conditions, queue, state.view.queues)
@@ -74,12 +74,6 @@ def _progress(state: State[TaskQueue]) -> Loading:
     return loading(state, before)
 
 
-def _serves(pool: WorkerPool, queue: TaskQueue) -> bool:
-    return pool.spec.broker_ref.name == queue.spec.broker_ref.name and any(
-        share.name == queue.name for share in pool.spec.queues
-    )
-
-
 def _look_for_receiver(conditions: Conditions, queue: TaskQueue, queues: Mapping[str, TaskQueue]) -> None:
     """Say that the queue which is to receive dead tasks is not there."""
     ref = queue.spec.dead_letter.queue_ref
@@ -99,7 +93,7 @@ def _set_ready(conditions: Conditions, state: State[TaskQueue], progress: Loadin
     queue = state.resource
     name = queue.spec.broker_ref.name
     broker = state.view.brokers.get(name)
-    owner = winners(state.view.queues.values(), name).get(queue.effective_name, queue)
+    owner = state.view.owner_of(name, queue.effective_name) or queue
     if broker is None:
         conditions.set(Condition.READY, Reason.BROKER_NOT_FOUND, broker_not_found(name, queue.namespace))
     elif owner.uid != queue.uid:
@@ -141,8 +135,8 @@ def _set_consumed(conditions: Conditions, queue: TaskQueue, pools: list[WorkerPo
 def _release(state: State[TaskQueue], waits: bool, progress: Loading) -> tuple[Event, ...] | None:
     """Return the events of a deletion that may go on now, or None while it waits."""
     queue, sample = state.resource, state.sample
-    rivals = winners(state.view.queues.values(), queue.spec.broker_ref.name)
-    mine = rivals.get(queue.effective_name, queue).uid == queue.uid
+    owner = state.view.owner_of(queue.spec.broker_ref.name, queue.effective_name) or queue
+    mine = owner.uid == queue.uid
     if not waits or not mine or queue.metadata.annotations.get(ANNOTATION_FORCE_DELETE) == "true":
         return ()
     if queue.spec.broker_ref.name not in state.view.brokers:

@@ -29,6 +29,8 @@ class _Namespace:
     pools: dict[str, WorkerPool] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
     unreadable: dict[tuple[str, str], Unreadable] = field(default_factory=dict)
+    #: See `View.index`.
+    index: dict[str, dict[tuple[str, str], list[str]]] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -60,6 +62,8 @@ class Views:
         place = self._namespaces.setdefault(namespace, _Namespace())
         place.of(kind).pop(name, None)
         place.unreadable.pop((kind, name), None)
+        if _edited(change):
+            place.index.clear()
         if change.new is None:
             if place.empty:
                 del self._namespaces[namespace]
@@ -87,6 +91,7 @@ class Views:
             pools=place.pools,
             schedules=place.schedules,
             terminating=terminating,
+            index=place.index,
         )
 
     def has_pools_to_watch_closely(self, broker: tuple[str, str]) -> bool:
@@ -103,3 +108,11 @@ class Views:
     def all_brokers(self) -> tuple[Broker, ...]:
         """List the Brokers of all namespaces that are watched."""
         return tuple(broker for place in self._namespaces.values() for broker in place.brokers.values())
+
+
+def _edited(change: Change) -> bool:
+    """Tell whether more than a resource's status has changed, so that others may have to do with it now."""
+    if change.old is None or change.new is None:
+        return True
+    old, new = change.old["metadata"], change.new["metadata"]
+    return any(old.get(part) != new.get(part) for part in ("uid", "generation"))
