@@ -37,6 +37,7 @@ from umbel.unique import lock_of
 if TYPE_CHECKING:
     from umbel.broker.base import Broker
     from umbel.canvas import Signature
+    from umbel.events.facade import Events
     from umbel.middleware.hooks import Hooks
     from umbel.results.base import Results
 
@@ -97,6 +98,7 @@ class Umbel(AppNames):
         self._broker: Broker | None = None
         self._results: Results | None = None
         self._hooks: Hooks | None = None
+        self._events: Events | None = None
         self._discover: list[tuple[Callable[[], Iterable[str]], str]] = []
         signals.tell_of_connections(self.conf)
         share_with(self)
@@ -503,6 +505,15 @@ class Umbel(AppNames):
 
     backend = results
 
+    @property
+    def events(self) -> Events:
+        """What reads, adds up and sends events: ``Receiver``, ``State``, ``Dispatcher``; see `umbel.events`."""
+        if self._events is None:
+            from umbel.events.facade import Events
+
+            self._events = Events(self)
+        return self._events
+
     def broker_url(self) -> str:
         """Return the broker's URL.
 
@@ -533,8 +544,9 @@ class Umbel(AppNames):
         with self._lock:
             broker, self._broker = self._broker, None
             results, self._results = self._results, None
+            events, self._events = self._events, None
             self.conf.touch()
-        for part in (results, broker):
+        for part in (events, results, broker):
             if part is not None:
                 part.close()
 

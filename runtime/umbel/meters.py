@@ -63,6 +63,12 @@ CHILD_DEATHS: Final = Meter(
     "Children that ended: `killed` (SIGKILL from outside, perhaps out of memory), `signal` (a crash), `exit`, "
     "`time_limit`, `revoked`, `drained`.",
 )
+LOST_EVENTS: Final = Meter(
+    "umbel_worker_lost_events_total",
+    "counter",
+    (),
+    "Events that could not be written, since Redis was away for too long.",
+)
 
 WORKER: Final = (
     TASK_RUNTIME,
@@ -74,6 +80,7 @@ WORKER: Final = (
     CONNECTED,
     STOPPED_CHILDREN,
     CHILD_DEATHS,
+    LOST_EVENTS,
 )
 
 _QUEUE: Final = ("namespace", "queue")

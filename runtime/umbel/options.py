@@ -66,6 +66,7 @@ class TaskOptions(TypedDict, total=False):
     pydantic_strict: bool
     pydantic_context: Mapping[str, Any] | None
     pydantic_dump_kwargs: Mapping[str, Any] | None
+    send_events: bool
 
 
 class CallOptions(TypedDict, total=False):
@@ -222,6 +223,7 @@ _TASK: Final[dict[str, Rule]] = {
     "pydantic_strict": (_flag, False, "True or False"),
     "pydantic_context": (_mapping, True, "a dict"),
     "pydantic_dump_kwargs": (_mapping, True, "a dict of options of model_dump()"),
+    "send_events": (_flag, False, "True or False"),
 }
 
 _CALL: Final[dict[str, Rule]] = {

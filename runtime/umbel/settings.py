@@ -268,6 +268,12 @@ _LIST: Final = [
         5.0,
         "seconds that a task in a thread or in asyncio may take to end once it must, before its child is killed",
     ),
+    Setting(
+        "worker_send_task_events", boolean, False, "workers write what happens to tasks and to themselves, as events"
+    ),
+    Setting("task_send_sent_event", boolean, False, "who sends a task writes an event about it"),
+    Setting("event_log_length", integer(1), 100_000, "events that are kept, about"),
+    Setting("event_log_age", seconds(), 6 * 3600.0, "seconds that events are kept"),
     Setting("beat_schedule", mapping, {}, "periodic tasks: {name: {task, schedule, args, kwargs, options}}"),
 ]
 
@@ -288,8 +294,18 @@ WITHOUT_EFFECT: Final[dict[str, str]] = {
     "task_create_missing_queues": "a queue exists from its first task on",
     "task_protocol": "Umbel has its own wire format",
     "task_queue_max_priority": "every queue has priorities 0 to 9",
-    "worker_send_task_events": "events are not there yet",
-    "task_send_sent_event": "events are not there yet",
+    **dict.fromkeys(
+        (
+            "event_queue_expires",
+            "event_queue_ttl",
+            "event_queue_prefix",
+            "event_queue_exclusive",
+            "event_queue_durable",
+            "event_exchange",
+        ),
+        "events are in one stream, see event_log_length and event_log_age",
+    ),
+    "event_serializer": "events are JSON",
     "redis_max_connections": "connections are managed by the library",
     "result_cache_max": "results are not cached",
     "beat_scheduler": "beat keeps its state in Redis",

@@ -69,6 +69,7 @@ _OPTIONS = (
     "pydantic_strict",
     "pydantic_context",
     "pydantic_dump_kwargs",
+    "send_events",
 )
 
 
@@ -119,6 +120,7 @@ class Task(Composable[P, R]):
 
     MaxRetriesExceededError = MaxRetriesExceededError
     OperationalError = OperationalError
+    send_events: bool = True
 
     #: Finds the group of a call, None without the option.
     grouping: CallKey | None = None
@@ -422,6 +424,17 @@ class Task(Composable[P, R]):
             return
         self.app.store_state(task_id, state or "PROGRESS", meta, attempt=request.attempt)
 
+    def send_event(self, type: str, **fields: Any) -> None:
+        """Send an event of this run (``self.send_event("task-progress", done=3)``), where events are switched on.
+
+        Args:
+            type: begins with ``task-``.
+            fields: of the event, besides ``uuid``.
+        """
+        request = self.request
+        if request.id is not None and self.send_events and self.app.events.told is not None:
+            self.app.events.told.put(type, uuid=request.id, **fields)
+
     # -- handlers, for subclasses
 
     @classmethod
@@ -456,12 +469,7 @@ class Task(Composable[P, R]):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Say of what Celery's tasks have, and ours not yet, what to do meanwhile."""
-            if name in _NOT_YET:
-                raise AttributeError(
-                    f"tasks have no {name}() yet in this version of Umbel: call the next task where this one ends, "
-                    "or send several with delay() in `with app.batch():`"
-                )
+            """Say of which task it is."""
             raise AttributeError(f"the task {self.name!r} ({type(self).__name__}) has no attribute {name!r}")
 
     def __repr__(self) -> str:
@@ -471,7 +479,6 @@ class Task(Composable[P, R]):
         return _by_name, (self.name,)
 
 
-_NOT_YET = frozenset({"send_event"})
 #: Options that make a workflow of a call.
 _WORKFLOW = frozenset({"link", "link_error"})
 _HANDLERS = ("before_start", "on_success", "on_retry", "on_failure", "after_return", "__call__")

@@ -10,6 +10,7 @@ from umbel.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
     from umbel.broker.base import Broker
+    from umbel.events.base import Bounds, EventLog
     from umbel.results.base import Results
 
 _REDIS: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -58,3 +59,20 @@ def make_results(url: str, *, prefix: str) -> Results:
     from umbel.results.redis import RedisResults
 
     return RedisResults(url, prefix=prefix)
+
+
+def make_events(url: str, *, prefix: str, bounds: Bounds) -> EventLog:
+    """Return where events are kept: beside the queues.
+
+    Args:
+        url: of the broker.
+        prefix: of all keys.
+        bounds: how much is kept.
+    """
+    if scheme_of(url, "broker_url") == "memory":
+        from umbel.events.memory import MemoryEvents
+
+        return MemoryEvents(url, prefix=prefix, bounds=bounds)
+    from umbel.events.redis import RedisEvents
+
+    return RedisEvents(url, prefix=prefix, bounds=bounds)

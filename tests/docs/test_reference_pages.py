@@ -58,6 +58,7 @@ def test_every_key_is_on_its_page() -> None:
         keys.beats("<p>"),
         keys.registry("<p>", "<owner>"),
         keys.dying("<p>"),
+        keys.events("<p>"),
         keys.queue_names("<p>"),
         keys.revoked("<p>"),
         keys.control_channel("<p>"),

@@ -182,3 +182,15 @@ def pool_grow(session: Session, n: int) -> dict[str, Any]:
 def pool_shrink(session: Session, n: int) -> dict[str, Any]:
     """End N processes of each worker, idle ones first; they finish what they run."""
     return {"n": n}
+
+
+@order("enable_events")
+def enable_events(session: Session) -> dict[str, Any]:
+    """Have workers write what happens to their tasks as events, until they end."""
+    return {}
+
+
+@order("disable_events")
+def disable_events(session: Session) -> dict[str, Any]:
+    """Have workers write no events any more."""
+    return {}

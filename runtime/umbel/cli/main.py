@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "schedules": ("umbel.cli.schedules:schedules", "Write an app's beat_schedule as Schedule resources."),
     "status": ("umbel.cli.status:status", "Show which workers are there."),
     "inspect": ("umbel.cli.inspect:inspect", "Ask workers: ping, active, reserved, stats, …"),
+    "events": ("umbel.cli.events:events", "Watch what happens to tasks and workers."),
     "control": ("umbel.cli.control:control", "Tell workers: revoke, time_limit, shutdown, …"),
     "call": ("umbel.cli.call:call", "Send a task by its name; print its id."),
     "result": ("umbel.cli.call:result", "Show the result of a task."),

@@ -136,6 +136,14 @@ def expand_hostname(pattern: str) -> str:
     metavar="SECONDS",
     help="Kill a child that somebody stopped (SIGSTOP). [default: only say so after 60 s]",
 )
+@click.option(
+    "-E",
+    "--task-events",
+    "--events",
+    "task_events",
+    is_flag=True,
+    help="Write what happens to tasks as events, for umbel events and other monitors. [default: the app's]",
+)
 @click.option("-I", "--include", multiple=True, metavar="MODULE", help="Import this module too; may be repeated.")
 @click.argument("settings", nargs=-1, type=SettingValue(), metavar="[SETTING=VALUE]…")
 @refused(WORKER_REFUSED)
@@ -165,6 +173,7 @@ def worker(
     purge: bool,
     settings: tuple[tuple[str, str], ...],
     autoreload: bool,
+    task_events: bool,
 ) -> None:
     """Start a worker, which runs the tasks of some queues.
 
@@ -213,6 +222,7 @@ def worker(
         purge=purge,
         config=session.config,
         settings=_settings(session.backend, time_limit, soft_time_limit, settings),
+        task_events=task_events or None,
         include=tuple(name.strip() for names in include for name in names.split(",") if name.strip()),
         **{name: value for name, value in given.items() if value is not None},
     )

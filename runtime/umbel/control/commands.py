@@ -138,6 +138,19 @@ class Control:
         """Keep tasks from running, and end those that run; see `revoke`."""
         return self.revoke(task_id, destination, True, signal, **how)
 
+    def enable_events(self, destination: str | Iterable[str] | None = None, **how: Any) -> Replies:
+        """Have workers write what happens to their tasks as events, until they end.
+
+        Args:
+            destination: names of workers; all unless given.
+            how: see `broadcast`.
+        """
+        return self.broadcast("enable_events", None, destination, **how)
+
+    def disable_events(self, destination: str | Iterable[str] | None = None, **how: Any) -> Replies:
+        """Have workers write no events any more; see `enable_events`."""
+        return self.broadcast("disable_events", None, destination, **how)
+
     def shutdown(self, destination: str | Iterable[str] | None = None, **how: Any) -> Replies:
         """Have workers finish what they run, give the rest back, and end, as on SIGTERM."""
         return self.broadcast("shutdown", None, destination, **how)

@@ -41,6 +41,8 @@ CONTROL: Final = (
     "cancel_consumer",
     "pool_grow",
     "pool_shrink",
+    "enable_events",
+    "disable_events",
     "shutdown",
     PODS_GONE,
 )

@@ -20,4 +20,9 @@ def hooks_of(app: Umbel) -> Hooks:
 
 def chain_of(app: Umbel) -> list[Middleware]:
     """Return the middleware of an app, the outermost first."""
-    return signalling.parts()
+    chain = signalling.parts()
+    if app.conf.task_send_sent_event:
+        from umbel.middleware.reporting import SentEvents
+
+        chain.append(SentEvents())
+    return chain

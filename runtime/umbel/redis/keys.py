@@ -130,6 +130,11 @@ def answers_channel(prefix: str, asker: str) -> str:
     return f"{prefix}:{{control}}:answers:{asker}"
 
 
+def events(prefix: str) -> str:
+    """STREAM, with a TTL, capped by count and age: what happens to tasks and workers, where events are switched on."""
+    return f"{prefix}:{{events}}:stream"
+
+
 # Beat and schedules
 
 

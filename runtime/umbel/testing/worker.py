@@ -18,6 +18,7 @@ from umbel.broker.base import Bell, Consumer, Delivery, OwnerInfo, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
 from umbel.record import Record
 from umbel.taskdefaults import TaskDefaults
+from umbel.worker.reporter import Reporter
 from umbel.worker.runner import Runner
 from umbel.worker.softlimit import SoftLimit
 
@@ -64,6 +65,9 @@ class InMemoryWorker:
         self._bounds: dict[str, int] = {}
         self._defaults: dict[str, TaskDefaults] = {}
         self._runner.defaults = self._defaults
+        if app.conf.worker_send_task_events:
+            app.events.told = app.events.pen
+            self._runner.reporter = Reporter(app, app.events.pen)
 
     def run(self, *, wait: float = 0.0) -> int:
         """Run what is ready until nothing is left, in this thread.

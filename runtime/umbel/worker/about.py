@@ -17,10 +17,13 @@ import orjson
 from umbel import signals
 from umbel.config import censor
 from umbel.control import custom
+from umbel.events.base import Bounds
 from umbel.options import TaskOptions
+from umbel.transport import make_events
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.events.base import EventLog
 
 #: Length of what follows; 0 while it is written.
 _LENGTH = struct.Struct("<Q")
@@ -64,6 +67,18 @@ class About:
         except orjson.JSONDecodeError:
             return {}  # another zygote writes it in this moment
         return found
+
+
+def open_events(url: str, about: About) -> EventLog:
+    """Return where the events of the app that is described are kept.
+
+    Args:
+        url: of its broker.
+        about: the description.
+    """
+    settings = about.read()["settings"]
+    bounds = Bounds(settings["event_log_length"], settings["event_log_age"])
+    return make_events(url, prefix=settings["key_prefix"], bounds=bounds)
 
 
 def _description(app: Umbel) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 from umbel.meters import RUNTIME_BOUNDS
@@ -48,6 +48,7 @@ class Figures:
     def __init__(self, link: Link, known: Container[str]) -> None:
         self._link = link
         self._known = known
+        self.lost: Callable[[], int] = lambda: 0  #: events that could not be written
         self._rows: dict[str, Row] = {}
         self._lock = threading.Lock()
         self._news = False
@@ -100,6 +101,7 @@ class Figures:
             part: dict[str, Any] = {
                 "what": "figures",
                 "cycled": self._cycled,
+                "lost": self.lost(),
                 "tasks": told[start : start + PACKET_TASKS],
                 "last": start + PACKET_TASKS >= len(told),
             }

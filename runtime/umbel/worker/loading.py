@@ -62,6 +62,8 @@ def describe(app: Any) -> dict[str, Any]:
         "tasks": len(app.tasks),
         "result_ttl": conf.result_ttl,
         "beat_schedule": len(conf.beat_schedule),
+        "task_events": conf.worker_send_task_events,
+        "event_bounds": [conf.event_log_length, conf.event_log_age],
     }
 
 

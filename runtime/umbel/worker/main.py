@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from umbel.broker.base import Broker, ConnectionLost, OwnerInfo, OwnerLost
@@ -53,6 +54,7 @@ def run(options: WorkerOptions) -> int:
         zygote.dismiss()
         zygote = SoloZygote(about)
         app = zygote.begin(options, slots)
+    options = replace(options, task_events=bool(options.task_events or app["task_events"]))
     built = shape_of(options, app)
     if options.autoreload and built.executor == "solo":
         raise ImproperlyConfigured(

@@ -43,4 +43,5 @@ def gather(roster: Roster, tally: Tally, stopped: StoppedChildren, connected: Ca
     sheet.gauge(meters.CONNECTED, connected())
     sheet.gauge(meters.STOPPED_CHILDREN, stopped.count)
     sheet.counter(meters.CHILD_DEATHS, {(cause,): count for cause, count in tally.deaths.items()})
+    sheet.counter(meters.LOST_EVENTS, {(): tally.lost_events()})
     return sheet

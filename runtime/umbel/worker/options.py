@@ -38,6 +38,7 @@ class WorkerOptions:
         broker: URL that overrides the app's.
         workdir: directory to change to, and to import from.
         include: more modules to import.
+        task_events: write what happens as events; None for the app's setting.
         kill_stopped_after: seconds after which a child that was stopped is killed; None to leave it.
     """
 
@@ -64,6 +65,7 @@ class WorkerOptions:
     include: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     kill_stopped_after: float | None = None
+    task_events: bool | None = None
     queue_order: str = "weighted"
 
     def name(self, app: str | None) -> str:

@@ -58,6 +58,8 @@ class Orders:
             "cancel_consumer": self._cancel_consumer,
             "pool_grow": self._pool_grow,
             "pool_shrink": self._pool_shrink,
+            "enable_events": lambda arguments: self._events(True),
+            "disable_events": lambda arguments: self._events(False),
             "shutdown": self._shutdown,
             PODS_GONE: self._pods_gone,
         }
@@ -126,6 +128,11 @@ class Orders:
         count = count_of(arguments)
         self._worker.do(lambda: self._staff.shrink(count))
         return {"ok": f"{count} process{'es' if count != 1 else ''} less"}
+
+    def _events(self, on: bool) -> dict[str, Any]:
+        changed = self._worker.do(lambda: self._staff.tell_events(on))
+        word = "enabled" if on else "disabled"
+        return {"ok": f"task events {word}" if changed else f"task events already {word}"}
 
     def _shutdown(self, arguments: Arguments) -> dict[str, Any]:
         log.warning("worker.shutdown_requested")

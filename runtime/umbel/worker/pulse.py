@@ -268,8 +268,8 @@ class Pulse:
             if "w" in message.headers:
                 self._advance(message, error, outcome.ttl)
             self._liveness.settle(owner, name, outcome)
-        if self._herald is not None:
-            self._herald.killed(payload, sentence.why)
+            if self._herald is not None:
+                self._herald.killed(payload, outcome.task_id, sentence.why, error)
         log.error(
             "task.killed",
             extra={"task": message.headers["task"], "task_id": message.headers["id"], "error": str(error)},

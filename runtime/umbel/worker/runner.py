@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.awaiting import Steered
     from umbel.context import Request
+    from umbel.worker.reporter import Reporter
     from umbel.worker.standing import Standing
     from umbel.workflow.incoming import Incoming
 
@@ -107,6 +108,8 @@ class Runner:
         #: Counts the end of a delivery: task, state, seconds that it ran.
         self.counted: Callable[[str, str, float], None] = lambda task, state, seconds: None
         self.standing: Standing | None = None
+        #: Tells of tasks by events; None while nobody wants them.
+        self.reporter: Reporter | None = None
         #: What queues give to tasks that have no options of their own, by queue; empty where none does.
         self.defaults: Mapping[str, TaskDefaults] = {}
         annotating.apply(app)
@@ -312,6 +315,8 @@ class Runner:
                 meta = {"pid": os.getpid(), "hostname": self._hostname}
                 record = Record(states.STARTED, orjson.dumps(meta), message.attempt, wall_ms())
                 child.store(message.headers["id"], record, self._ttl_of(delivery.queue))
+            if self.reporter is not None:
+                self.reporter.started(request)
             child.limit.arm(soft)
 
         return started
@@ -351,6 +356,8 @@ class Runner:
         if "w" in ended.message.headers or ended.state == states.IGNORED:
             ended = advances.advance(self._app, ended, self._ttl_of(delivery.queue), begun=begun)
         self._tell(ended)
+        if self.reporter is not None:
+            self.reporter.ended(ended, delivery.queue)
         if begun and ended.kind is Kind.GIVE_BACK:  # the task asked for another run: one that has not begun
             ended = replace(ended, kind=Kind.RETRY, retry=replace(ended.message, nonce=new_nonce()))
         outcome = ended.outcome(delivery.tag, self._ttl_of(delivery.queue))

@@ -23,10 +23,12 @@ class Staff:
 
     Args:
         roster: who works here.
+        events: whether tasks tell of themselves by events.
     """
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, *, events: bool = False) -> None:
         self._roster = roster
+        self.events = events
         self._serial = 0  # of what children are told
         self._limits: dict[str, list[float | None]] = {}
         self._rates: dict[str, str | float] = {}
@@ -38,7 +40,13 @@ class Staff:
         seat.serial = self._serial
         roster = self._roster
         queues = [[name, weight, roster.numbers.index(name)] for name, weight in roster.queues.items()]
-        return {"what": "standing", "queues": queues, "limits": self._limits, "rates": self._rates}
+        return {
+            "what": "standing",
+            "queues": queues,
+            "limits": self._limits,
+            "rates": self._rates,
+            "events": self.events,
+        }
 
     def look(self) -> None:
         """Tell children what has changed since they were told; have those go that are too many; take their seats away."""
@@ -157,3 +165,14 @@ class Staff:
             self._rates[task] = rate
         self._serial += 1
         log.warning("worker.rate_limit", extra={"task": task, "rate": rate})
+
+    # Events
+
+    def tell_events(self, on: bool) -> bool:
+        """Have the tasks tell of themselves by events, or not; False if that is so already."""
+        if on == self.events:
+            return False
+        self.events = on
+        self._serial += 1
+        log.warning("worker.events", extra={"on": on})
+        return True

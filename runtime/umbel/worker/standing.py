@@ -7,6 +7,7 @@ takes the changes of queues up between two cycles.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from umbel.broker.base import ConnectionLost, OwnerLost
@@ -32,6 +33,8 @@ class Standing:
         self.numbers: dict[str, int] = {}  #: by which the supervisor knows queues, also those that are consumed no more
         self.limits: dict[str, Limits] = {}  #: by task
         self.rates: dict[str, str | float] = {}  #: by task
+        self.events = False  #: whether the tasks tell of themselves by events
+        self.heard: Callable[[], None] = lambda: None  #: called after each word
         self._wanted: dict[str, int] = {}
         self.told(told)
         self.queues = self._wanted
@@ -43,8 +46,10 @@ class Standing:
             self.numbers[str(name)] = int(number)
         self.limits = {task: (soft, hard) for task, (soft, hard) in message["limits"].items()}
         self.rates = dict(message.get("rates", {}))
+        self.events = bool(message.get("events"))
         self._wanted = {str(name): int(weight) for name, weight, _ in message["queues"]}
         self.changed = self._wanted != self.queues
+        self.heard()
 
     def names(self) -> list[str]:
         """Return the names of the queues that are consumed."""

@@ -20,6 +20,7 @@ from umbel.worker.desk import Desk
 from umbel.worker.figures import Figures
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
+from umbel.worker.reporting import Reporting
 from umbel.worker.retirement import Bounds, Retirement
 from umbel.worker.runner import Runner
 from umbel.worker.slots import Slots
@@ -72,6 +73,8 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     runner = Runner(app, message["hostname"])
     runner.revoked, runner.counted = desk.revoked, figures.ended
     runner.standing, runner.defaults = standing, desk.defaults
+    reporting = Reporting(app, runner, standing, message["hostname"])
+    figures.lost = reporting.lost
     bounds = Bounds(*message["bounds"])
     retirement = Retirement(bounds) if bounds else None
     child = make_child(
@@ -88,15 +91,16 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     )
     child.send_figures = figures.send
     app.child_started()
-    _serve(child, figures)
+    _serve(child, figures, reporting)
 
 
-def _serve(child: Child | Crew, figures: Figures) -> None:
+def _serve(child: Child | Crew, figures: Figures, reporting: Reporting) -> None:
     """Run a child to its end, between the signals that tell of it, and leave nothing unwritten."""
     signals.worker_process_init.send()
     try:
         child.run()
         signals.worker_process_shutdown.send(pid=os.getpid(), exitcode=0)
+        reporting.close()
         figures.send()
     finally:
         logging.shutdown()

@@ -20,7 +20,7 @@ from umbel.executors import Shape
 from umbel.ids import machine_id
 from umbel.polling import readable
 from umbel.worker import linux
-from umbel.worker.about import About
+from umbel.worker.about import About, open_events
 from umbel.worker.aside import Aside
 from umbel.worker.drain import Drain
 from umbel.worker.endings import Endings
@@ -98,7 +98,7 @@ class Supervisor:
         self._quarantine = Quarantine(self._seats, slots)
         self.tally = Tally()
         self.stopped = StoppedChildren(self._seats, options.kill_stopped_after)
-        self._herald = Herald(self, Steward(about, zygote))
+        self._herald = Herald(self, Steward(about, zygote), hostname, lambda: open_events(broker.url, about))
         numbers = [name for name, _ in queues]
         self._pulse = Pulse(
             broker,
@@ -117,7 +117,7 @@ class Supervisor:
         self._roster = Roster(
             self._id, hostname, self._seats, slots, dict(queues), lambda: self._drain.begun, shape.executor, numbers
         )
-        self._staff = Staff(self._roster)
+        self._staff = Staff(self._roster, events=bool(options.task_events))
         handlers = {
             **Inspection(self._roster, broker, about, self.tally).handlers(),
             **Orders(self, self._staff, about).handlers(),
@@ -149,6 +149,15 @@ class Supervisor:
         if not any(seat.owner for seat in self._seats):
             return "no child has started yet"
         return None
+
+    def wants_events(self) -> bool:
+        """Whether what happens is written as events."""
+        return self._staff.events
+
+    def activity(self) -> tuple[int, int]:
+        """Return how many tasks run, and how many have ended."""
+        busy = sum(len(self._slots.running(seat.index)) for seat in self._roster.present())
+        return busy, sum(sum(totals.states.values()) for totals in self.tally.totals().values())
 
     def connected(self) -> bool:
         """Whether the heartbeats reach the broker."""

@@ -41,6 +41,8 @@ class Tally:
         self._cycled: dict[int, float] = {}
         self._answers: dict[int, int] = {}
         self.deaths: dict[str, int] = {}
+        self._lost: dict[int, int] = {}
+        self._lost_by_dead = 0
 
     def take(self, seat: int, message: dict[str, Any]) -> None:
         """Take in what a child told: its totals of the tasks that have changed."""
@@ -49,6 +51,7 @@ class Tally:
             for name, states, buckets, seconds in message["tasks"]:
                 own[name] = Totals(states, buckets, seconds)
             self._cycled[seat] = message["cycled"]
+            self._lost[seat] = message.get("lost", 0)
             if message["last"]:
                 self._answers[seat] = self._answers.get(seat, 0) + 1
                 self._changed.notify_all()
@@ -63,6 +66,7 @@ class Tally:
             for name, totals in self._living.pop(seat, {}).items():
                 self._dead.setdefault(name, Totals()).add(totals)
             self._cycled.pop(seat, None)
+            self._lost_by_dead += self._lost.pop(seat, 0)
             self._answers[seat] = self._answers.get(seat, 0) + 1  # nobody waits for it any more
             if cause is not None:
                 self.deaths[cause] = self.deaths.get(cause, 0) + 1
@@ -89,6 +93,11 @@ class Tally:
                 for name, totals in rows.items():
                     found.setdefault(name, Totals()).add(totals)
         return found
+
+    def lost_events(self) -> int:
+        """Return how many events the children could not write."""
+        with self._changed:
+            return self._lost_by_dead + sum(self._lost.values())
 
     def cycled(self) -> dict[int, float]:
         """Return when each child last had an answer from the broker, in monotonic time, by the number of its seat."""
