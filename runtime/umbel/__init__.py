@@ -22,6 +22,7 @@ from umbel.errors import (
     UmbelError,
 )
 from umbel.globals import current_app, current_task
+from umbel.queues import Queue
 from umbel.result import AsyncResult, EagerResult, GroupResult, ResultSet, result_from_tuple
 from umbel.sharing import shared_task
 from umbel.task import Task
@@ -54,6 +55,7 @@ __all__ = [
     "NotReplicated",
     "OperationalError",
     "PublishUncertain",
+    "Queue",
     "Reject",
     "ResultSet",
     "Retry",

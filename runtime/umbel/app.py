@@ -282,13 +282,16 @@ class Umbel(AppNames):
         """Return the queues that settings and tasks name: the default one, those of tasks, those of fixed routes."""
         annotating.apply(self)
         names = {self.conf.task_default_queue}
-        names |= {task.queue for task in self.tasks.values() if task.queue}
+        names |= {getattr(task.queue, "name", task.queue) for task in self.tasks.values() if task.queue}
         names |= queues_in(self.conf.task_routes)
+        names |= {queue.name for queue in self.conf.task_queues or ()}
         return {shard for name in names for shard in shard_names(name, self.conf.queue_shards)}
 
     def consumed_queues(self) -> set[str]:
         """Return the queues of workers whose command line names none."""
         named: Iterable[str] | None = self.conf.worker_queues
+        if named is None and self.conf.task_queues is not None:
+            named = [queue.name for queue in self.conf.task_queues]
         if named is None:
             return self.queue_names()
         return {shard for name in named for shard in shard_names(name, self.conf.queue_shards)}

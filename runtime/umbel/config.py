@@ -8,6 +8,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -145,6 +146,18 @@ class Settings:
         """Set what the command line said; this wins over everything. None stands for not given."""
         given = {name: value for name, value in values.items() if value is not None}
         self._merge(self._command_line, given, "the command line")
+
+    @contextmanager
+    def overridden(self, values: Mapping[str, Any]) -> Iterator[None]:
+        """Have settings win over all other sources in this block: for tests."""
+        kept = dict(self._command_line)
+        self.set_command_line(values)
+        try:
+            yield
+        finally:
+            self._command_line.clear()
+            self._command_line.update(kept)
+            self.touch()
 
     def load(self, source: Any, *, namespace: str | None = None, force: bool = False, silent: bool = False) -> None:
         """Take settings from a module, an object, a class, a mapping, or the dotted name of one.

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, TypedDict
 
 from umbel.pace import rate_interval
+from umbel.queues import Queue
 from umbel.settings import COMPRESSIONS
 
 #: The value of ``durability`` for a call that waits until a replica has the message too.
@@ -76,7 +77,7 @@ class CallOptions(TypedDict, total=False):
     countdown: float | None
     eta: datetime | None
     expires: float | datetime | None
-    queue: str | None
+    queue: str | Queue | None
     priority: int | None
     time_limit: float | None
     soft_time_limit: float | None
@@ -170,6 +171,10 @@ def _signatures(value: Any) -> bool:
     return _mapping(value) or (isinstance(value, (list, tuple)) and all(map(_mapping, value)))
 
 
+def _queue(value: Any) -> bool:
+    return _text(value) or isinstance(value, Queue)
+
+
 def _class(value: Any) -> bool:
     return isinstance(value, type)
 
@@ -203,7 +208,7 @@ _TASK: Final[dict[str, Rule]] = {
     "track_started": (_flag, True, "True or False"),
     "acks_late": (_flag, True, "True or False"),
     "exclusive": (_flag, False, "True or False"),
-    "queue": (_text, True, "the name of a queue"),
+    "queue": (_queue, True, "the name of a queue, or an umbel.Queue"),
     "priority": (_priority, True, "a whole number from 0 to 9; 9 is served first"),
     "expires": (_limit, True, _LIMIT),
     "serializer": (_text, True, "the name of a codec, such as 'json'"),

@@ -20,6 +20,7 @@ from umbel.errors import EncodeError, UmbelWarning
 from umbel.ids import new_nonce, new_task_id
 from umbel.message import GROUPED, HEAD, VERSION, Message, group_digest
 from umbel.options import check_call_options
+from umbel.queues import check_known
 from umbel.result import AsyncResult
 from umbel.routing import is_static, route
 from umbel.shards import pick
@@ -174,12 +175,15 @@ def destination(
         queue = _either(queue, task.queue)
         priority = _either(priority, task.priority)
     if (queue is None or priority is None) and conf.task_routes is not None:
-        routed, routed_priority = route(conf.task_routes, name, args, kwargs, options, task)
+        routed, routed_priority = route(conf.task_routes, name, args, kwargs, options, task, conf.task_queues)
         queue, priority = _either(queue, routed), _either(priority, routed_priority)
     if priority is None and conf.task_inherit_parent_priority:
         parent = current_request()
         priority = None if parent is None else parent.priority
-    return _either(queue, conf.task_default_queue), _either(priority, conf.task_default_priority)
+    queue = _either(getattr(queue, "name", queue), conf.task_default_queue)
+    if not conf.task_create_missing_queues:
+        check_known(queue, conf.task_queues, conf.task_default_queue)
+    return queue, _either(priority, conf.task_default_priority)
 
 
 def build(

@@ -125,9 +125,18 @@ def routes(value: Any) -> Any:
     """Accept a dict, a list of (pattern, route) pairs or dicts, or a callable; `umbel.routing` reads it."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         value = json.loads(value)
-    if isinstance(value, (Mapping, list, tuple, str)) or callable(value):
+    if isinstance(value, (Mapping, list, tuple, str)) or callable(value) or hasattr(value, "route_for_task"):
         return value
     raise ValueError("a dict {task name or pattern: queue}, a list of such pairs, or a callable")
+
+
+def queue_list(value: Any) -> Any:
+    from umbel.queues import queues_of
+
+    try:
+        return queues_of(value)
+    except ImproperlyConfigured as error:
+        raise ValueError(f"queues ({error})") from None
 
 
 def shards(value: Any) -> dict[str, int]:
@@ -197,6 +206,12 @@ _LIST: Final = [
     Setting("task_default_priority", integer(0, 9), 5, "0-9, 9 is served first"),
     Setting("queue_shards", shards, {}, "queues that are split over several: {queue: how many}"),
     Setting("task_default_rate_limit", optional(rate), None, "rate limit of tasks that name none, as '100/m'"),
+    Setting(
+        "task_queues", optional(queue_list), None, "the queues there are, which workers consume: names, or umbel.Queue"
+    ),
+    Setting(
+        "task_create_missing_queues", boolean, True, "false: sending to a queue that is not in task_queues is an error"
+    ),
     Setting("task_routes", optional(routes), None, "queues by task name: {name or pattern: queue}"),
     Setting("task_serializer", text, "json", "name of the codec of arguments"),
     Setting("result_serializer", text, "json", "name of the codec of results"),
@@ -291,7 +306,6 @@ WITHOUT_EFFECT: Final[dict[str, str]] = {
     "broker_heartbeat": "liveness needs no AMQP heartbeat",
     "task_publish_retry": "publish_timeout bounds the time",
     "task_publish_retry_policy": "publish_timeout bounds the time",
-    "task_create_missing_queues": "a queue exists from its first task on",
     "task_protocol": "Umbel has its own wire format",
     "task_queue_max_priority": "every queue has priorities 0 to 9",
     **dict.fromkeys(
@@ -322,7 +336,6 @@ REFUSED: Final[dict[str, str]] = {
     **celerysettings.REFUSED,
     "broker_transport_options": "visibility timeouts and the like are not needed; use key_prefix for global_keyprefix",
     "result_backend_transport_options": "use key_prefix for global_keyprefix",
-    "task_queues": "list queues with `umbel worker --queues`, or declare TaskQueue resources",
     "task_default_exchange": "there are no exchanges; use task_default_queue and task_routes",
     "task_default_routing_key": "there are no routing keys; use task_default_queue and task_routes",
     "broker_use_ssl": "write rediss:// in broker_url; certificates are named by UMBEL_BROKER_CA_FILE etc.",

@@ -236,8 +236,8 @@ def test_forms_of_routes(routes: Any, expected: tuple[str | None, int | None]) -
 
 
 def test_a_route_that_is_none_of_these() -> None:
-    with pytest.raises(ImproperlyConfigured, match="has 'exchange'; a route has 'queue' and 'priority' only"):
-        route({"a": {"exchange": "x"}}, "a")
+    with pytest.raises(ImproperlyConfigured, match="has 'prioirty'; a route has 'queue', 'routing_key' and"):
+        route({"a": {"prioirty": 1}}, "a")
     with pytest.raises(ImproperlyConfigured, match="give the name of a queue"):
         route({"a": 3}, "a")
 
