@@ -14,6 +14,7 @@ from umbel.context import Request, enter, leave
 from umbel.errors import DecodeError, EncodeError, Ignore, InvalidTaskError, Reject, Retry, SecurityError
 from umbel.interrupting import Condemned
 from umbel.record import Record
+from umbel.serialization.compression import compress
 from umbel.verdict import Execution
 
 if TYPE_CHECKING:
@@ -274,11 +275,12 @@ class _Known(NamedTuple):
     serial: int
     serializer: str
     extended: bool
+    compression: str | None
     hooks: Hooks | None  #: None where a run has to call none
 
 
 #: Of the app that ran last. Replaced as a whole, so that threads need no lock.
-_known = _Known(None, -1, "json", False, None)
+_known = _Known(None, -1, "json", False, None, None)
 
 
 def _known_of(app: Umbel) -> _Known:
@@ -286,7 +288,8 @@ def _known_of(app: Umbel) -> _Known:
     conf = app.conf
     serial = conf.serial  # first, since reading a setting may load a source, which raises it
     hooks = app.hooks
-    _known = known = _Known(conf, serial, conf.result_serializer, conf.result_extended, hooks if hooks.runs else None)
+    storing = (conf.result_serializer, conf.result_extended, conf.result_compression)
+    _known = known = _Known(conf, serial, *storing, hooks if hooks.runs else None)
     return known
 
 
@@ -308,6 +311,10 @@ def _success(
         place = "".join(f"[{part!r}]" for part in error.path)
         at = f" at {place}" if place else ""
         raise EncodeError(f"{task.name} returned a value that{at} {error.reason}", error.path) from None
+    if known.compression is not None:
+        raw, used = compress(known.compression, raw)
+        if used is not None:
+            meta["compression"] = used
     return Execution(
         message,
         states.SUCCESS,

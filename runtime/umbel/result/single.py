@@ -144,7 +144,7 @@ class AsyncResult(ResultBase, Generic[R]):
     def result(self) -> R | BaseException | Any:
         """What the task returned, the exception it raised, the data of a custom state; None while nothing is there."""
         record = self._record()
-        return None if record is None else value_of(record)
+        return None if record is None else value_of(record, self)
 
     info = result
 
@@ -317,7 +317,7 @@ class AsyncResult(ResultBase, Generic[R]):
 
     def _outcome(self, record: Record, propagate: bool) -> R:
         if record.state not in states.PROPAGATE_STATES:
-            return cast(R, value_of(record))
+            return cast(R, value_of(record, self))
         error = exception_of(record)
         if propagate:
             raise error

@@ -5,20 +5,35 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from umbel import rebuilding, serialization, states
+from umbel import bodies, rebuilding, serialization, states
 from umbel.errors import RemoteError
+from umbel.serialization.compression import decompress
 
 if TYPE_CHECKING:
     from umbel.record import Record
+    from umbel.result.single import AsyncResult
 
 
-def value_of(record: Record) -> Any:
-    """Return what a record holds: a value, or an exception for a state that has one."""
+def value_of(record: Record, reader: AsyncResult[Any] | None = None) -> Any:
+    """Return what a record holds: a value, or an exception for a state that has one.
+
+    Args:
+        record: to be read.
+        reader: whose app's ``result_accept_content`` applies to a value that is not JSON.
+
+    Raises:
+        ContentDisallowed: a value that this app does not accept; nothing of it was read.
+    """
     if record.state in states.EXCEPTION_STATES:
         return exception_of(record)
     if not record.value:
         return None
-    return serialization.by_content_type(record.meta.get("content_type")).decode(record.value)
+    meta = record.meta
+    if "content_type" in meta and reader is not None:
+        return bodies.read_result(reader.app.conf, meta, record.value)
+    return serialization.by_content_type(meta.get("content_type")).decode(
+        decompress(meta.get("compression"), record.value)
+    )
 
 
 def exception_of(record: Record) -> BaseException:

@@ -181,6 +181,41 @@ def test_eager_tasks_refuse_what_a_worker_would(contents_app: Umbel) -> None:
         make_echo(contents_app, serializer="yaml").delay(1).get()
 
 
+# Results
+
+
+@pytest.mark.parametrize("name", ["zlib", "bzip2", "lzma", "zstd", "brotli"])
+def test_results_are_compressed(contents_app: Umbel, name: str) -> None:
+    app = contents_app
+    app.conf.result_compression = name
+
+    @app.task
+    def write(times: int) -> str:
+        return TEXT * times
+
+    large, small = write.delay(1), write.delay(0)
+    InMemoryWorker(app).run()
+    assert (large.get(timeout=5), small.get(timeout=5)) == (TEXT, "")
+    record = app.results.get(large.id)
+    assert record is not None
+    assert record.meta["compression"] == name
+    assert len(record.value) < len(TEXT) / 10
+    assert "compression" not in app.results.get(small.id).meta
+    assert app.AsyncResult(large.id).result == TEXT
+
+
+@pytest.mark.parametrize("name", ["msgpack", "yaml", "pickle"])
+def test_results_that_are_not_accepted_are_not_read(contents_app: Umbel, name: str) -> None:
+    app = contents_app
+    app.conf.result_serializer = name
+    result = make_echo(app).delay(1)
+    InMemoryWorker(app).run()
+    with pytest.raises(ContentDisallowed, match="accept_content is"):
+        result.get(timeout=5)
+    app.conf.result_accept_content = ["json", name]
+    assert app.AsyncResult(result.id).get(timeout=5) == ["int", {}]
+
+
 # What a worker says at its start
 
 
