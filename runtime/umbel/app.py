@@ -322,7 +322,7 @@ class Umbel(AppNames):
             options: see `umbel.options.CallOptions`.
         """
         args, kwargs = check_arguments(name, args, kwargs)
-        if options.get("link") or options.get("link_error"):
+        if options.get("link") or options.get("link_error") or options.get("stamped_headers"):
             return self.signature(name, args, kwargs, options=options).apply_async()
         task = self.tasks.get(name)
         if task is not None and task.arguments is not None:

@@ -98,6 +98,7 @@ class CallOptions(TypedDict, total=False):
     link: Any
     link_error: Any
     stamps: Mapping[str, Any] | None
+    stamped_headers: Sequence[str] | None
     group_id: str | None
     group_index: int | None
 

@@ -479,8 +479,8 @@ class Task(Composable[P, R]):
         return _by_name, (self.name,)
 
 
-#: Options that make a workflow of a call.
-_WORKFLOW = frozenset({"link", "link_error"})
+#: Options that make a signature of a call.
+_WORKFLOW = frozenset({"link", "link_error", "stamped_headers"})
 _HANDLERS = ("before_start", "on_success", "on_retry", "on_failure", "after_return", "__call__")
 
 

@@ -14,7 +14,7 @@ from tests.unit.app_canvas.calls import APP, NOTE, calls, canvases
 from umbel import Signature, chain, signature
 
 #: A busy machine is no reason to fail.
-UNHURRIED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _json(sig: Signature[Any]) -> Any:

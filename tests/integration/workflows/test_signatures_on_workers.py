@@ -1,0 +1,158 @@
+"""Signatures through a real worker: every row of Celery's canvas, and no difference to what ``apply`` does here."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import canvas_app
+from tests.canvas_app import add, called, fail, flaky, lineage, note, stamps, told, told_more
+from tests.redis_server import RedisServer
+from tests.workers import Worker, runs, until
+
+from umbel import GroupResult, Umbel, chain, chord, context, group, signature, states
+from umbel.errors import ChordError
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def app(
+    redis_server: RedisServer, prefix: str, start_worker: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Umbel]:
+    start_worker(redis_server, prefix, app="tests.canvas_app:app").wait_ready()
+    app = canvas_app.app
+    monkeypatch.setattr(context, "_default_app", [app])
+    app.conf.update(broker_url=redis_server.url, key_prefix=prefix)
+    yield app
+    app.close()
+
+
+#: By what it shows: each is sent, and run here.
+CASES: dict[str, Any] = {
+    "partial": note.s(2).clone((1,)),
+    "immutable": note.s(1) | note.si(2) | note.s(3),
+    "keywords": note.s(1, a=2) | note.s(b=3),
+    "from json": signature(json.loads(json.dumps(chord([note.s(1), note.s(2)], note.s(3))))),
+    "completed": (note.s(1) | note.s(2)).clone((0,), {"a": 1}),
+    "group then task": group(note.s(1), note.s(2)) | note.s(3),
+    "chain then group then task": note.s(1) | group(note.s(2), note.s(3)) | note.s(4),
+    "group then group": group(note.s(1), note.s(2)) | group(note.s(3), note.s(4)),
+    "chord then task": chord([note.s(1)], note.s(2)) | note.s(3),
+    "chord then group": chord([note.s(1)], note.s(2)) | group(note.s(3), note.s(4)),
+    "one member on the right": note.s(1) | group(note.s(2)),
+    "one member on the left": group(note.s(1)) | note.s(2),
+    "empty group": note.s(1) | group() | note.s(2),
+    "empty header": chord([], note.s(1)),
+    "generator": group(note.s(i) for i in range(5)),
+    "header by a generator": chord((note.s(i) for i in range(5)), note.s()),
+    "groups in a group": group(note.s(1), group(note.s(2), group(note.s(3))), note.s(4)),
+    "final tasks of a header": chord(
+        [note.s(1) | group(note.s(2), note.s(3)), chord([note.s(4)], group(note.s(5), note.s(6))), note.s(7)], note.s()
+    ),
+    "body is a chain": chord([note.s(1), note.s(2)], note.s(3) | note.s(4)),
+    "body is a group": chord([note.s(1), note.s(2)], group(note.s(3), note.s(4))),
+    "map": note.map([1, [2, 3]]),
+    "starmap": add.starmap([[1, 2], [3, 4]]),
+    "chunks": add.chunks([[i, i] for i in range(5)], 2),
+    "chunks then task": add.chunks([[i, i] for i in range(5)], 2).group() | note.s("x"),
+    "retry": flaky.s("a", 2) | note.s("b"),
+    "stamps": (stamps.s() | group(stamps.s(), stamps.s()) | note.s()).stamp(by="ada"),
+    "accumulate": signature("umbel.accumulate", (1, 2), app=canvas_app.app),
+}
+
+
+def test_a_worker_makes_of_each_workflow_what_apply_makes_of_it(app: Umbel) -> None:
+    results = {name: sig.apply_async() for name, sig in CASES.items()}
+    got = {name: result.get(timeout=SECONDS) for name, result in results.items()}
+    assert got == {name: sig.apply().get() for name, sig in CASES.items()}
+
+
+def _random(rng: random.Random, depth: int) -> Any:
+    kind = rng.choice(["chain", "group", "chord", "pipe"]) if depth and rng.random() < 0.8 else "task"
+    if kind == "task":
+        return note.signature([rng.randrange(100)], immutable=rng.random() < 0.15)
+    if kind == "pipe":
+        return _random(rng, depth - 1) | _random(rng, depth - 1)
+    parts = [_random(rng, depth - 1) for _ in range(rng.randint(1, 3))]
+    return chord(parts, _random(rng, depth - 1)) if kind == "chord" else {"chain": chain, "group": group}[kind](parts)
+
+
+def test_workflows_at_random(app: Umbel) -> None:
+    seed = random.randrange(10**6)
+    sigs = [_random(random.Random(seed + number), 3) for number in range(40)]
+    results = [sig.apply_async() for sig in sigs]
+    for number, (sig, result) in enumerate(zip(sigs, results, strict=True)):
+        assert result.get(timeout=SECONDS) == sig.apply().get(), f"seed {seed + number}: {sig!r}"
+
+
+def test_a_failing_step_ends_a_chain_and_calls_errbacks_in_both_styles(app: Umbel, tmp_path: Path) -> None:
+    broken = chain(note.s(1), fail.s().set(task_id=f"bad-{id(app)}"), note.s(2), note.s(3))
+    broken.link_error(told.s())
+    broken.link_error(told_more.s())
+    broken.link(called.s("never"))
+    result = broken.delay()
+    with pytest.raises(ValueError, match="no"):
+        result.get(timeout=SECONDS)
+    assert result.parent.parent.state == states.FAILURE
+    assert result.parent.parent.parent.get(timeout=SECONDS) == [1]
+    bad = f"bad-{id(app)}"
+    until(lambda: runs(tmp_path / "ledger", "told") == [bad], "the errback with the id has run")
+    until(lambda: runs(tmp_path / "ledger", "told-more") == [f"{bad} ValueError('no')"], "the other one has run")
+    assert runs(tmp_path / "ledger", "called") == []
+
+
+def test_a_failing_header_fails_the_body(app: Umbel, tmp_path: Path) -> None:
+    body = note.s().on_error(told.s())
+    result = chord([note.s(1), fail.s().set(task_id=f"bad-{id(app)}"), note.s(2)], body).delay()
+    until(lambda: result.ready(), "the body has failed", SECONDS)
+    assert isinstance(result.result, ChordError)
+    assert str(result.result) == f"Dependency bad-{id(app)} raised ValueError('no')"
+    until(lambda: runs(tmp_path / "ledger", "told") == [result.id], "the body's errback has run")
+    assert [result.parent.results[at].get(timeout=SECONDS) for at in (0, 2)] == [[1], [2]]
+
+
+def test_callbacks_get_the_result_and_follow_a_retry(app: Umbel, tmp_path: Path) -> None:
+    sig = flaky.s(7, 1)
+    sig.link(called.s("one"))
+    sig.link(called.si("alone", "two"))
+    assert sig.delay().get(timeout=SECONDS) == 7
+    several = group(note.s(1), note.s(2))
+    several.link(called.si("first", "three"))
+    assert several.delay().get(timeout=SECONDS) == [[1], [2]]
+    assert (note.s(1) | note.s(2)).apply_async(link=called.s("four")).get(timeout=SECONDS) == [[1], 2]
+    assert note.apply_async((5,), link=[called.s("five")]).get(timeout=SECONDS) == [5]
+    expected = {"one 7", "two alone", "three first", "four [[1], 2]", "five [5]"}
+    until(lambda: set(runs(tmp_path / "ledger", "called")) == expected, "all callbacks have run")
+
+
+def test_ids_are_those_that_freezing_gave(app: Umbel) -> None:
+    several = chain(lineage.s(), lineage.s(), lineage.s())
+    frozen = several.freeze()
+    result = several.delay()
+    first, second, third = (task.id for task in several.tasks)
+    assert (frozen.id, result.id) == (third, third)
+    assert result.get(timeout=SECONDS) == [first, second, third]
+    assert frozen.parent.get(timeout=SECONDS) == [first, first, second]
+    gathered = chord([note.s(1), note.s(2)], note.s())
+    frozen = gathered.freeze()
+    assert gathered.delay().id == frozen.id
+    assert frozen.get(timeout=SECONDS) == [[[1], [2]]]
+    assert isinstance(frozen.parent, GroupResult)
+    assert frozen.parent.get(timeout=SECONDS) == [[1], [2]]
+
+
+def test_small_words(app: Umbel) -> None:
+    assert chain().delay() is None  # type: ignore[func-returns-value]
+    assert group().delay().get(timeout=SECONDS) == []
+    assert ~(add.s(1, 2) | add.s(3)) == 6
+    assert chord([note.s(1)])(note.s()).get(timeout=SECONDS) == [[[1]]]
+    assert group(note.s(1), note.s(2))("x").get(timeout=SECONDS) == [["x", 1], ["x", 2]]
+    assert group(note.s(1), note.s(2)).skew(0.0, step=0.1).delay().get(timeout=SECONDS) == [[1], [2]]
+    inner = canvas_app.run.delay((note.s(1) | note.s(2)).plain()).get(timeout=SECONDS)
+    assert app.AsyncResult(inner).get(timeout=SECONDS) == [[1], 2]
+    assert app.send_task(note.name, (1,), link=[]).get(timeout=SECONDS) == [1]
