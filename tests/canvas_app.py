@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from umbel import Task, Umbel, group, signature
@@ -93,6 +94,15 @@ def told_more(request: Any, error: BaseException, trace: str) -> None:
 def called(value: Any, mark: str) -> None:
     """A callback."""
     hear("called", mark, value)
+
+
+@app.task
+def wait_for(file: str) -> None:
+    """Wait until a file is there."""
+    hear("waits", file)
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not os.path.exists(file):
+        time.sleep(0.02)
 
 
 @app.task

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from umbel.control.asking import Addressees, ask, tell
 from umbel.control.inspect import TIMEOUT, Inspect
 from umbel.control.signals import number_of
 from umbel.errors import ImproperlyConfigured
+from umbel.marks import stamp_marks
 from umbel.pace import rate_interval
 from umbel.workflow.revoking import whole
 
@@ -127,6 +128,22 @@ class Control:
             return heard
         arguments = {"task_id": ids, "terminate": terminate, "signal": signal}
         return self.broadcast("revoke", arguments, destination, **how)
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any],
+        destination: str | Iterable[str] | None = None,
+        terminate: bool = False,
+        signal: str | int | None = None,
+        **how: Any,
+    ) -> Replies:
+        """Keep all tasks from running that bear one of these stamps, for a month, also those that are sent later.
+
+        Args:
+            headers: each name of a stamp with a value, or a list of them.
+            destination, terminate, signal, how: see `revoke`.
+        """
+        return self.revoke(stamp_marks(headers), destination, terminate, signal, **how)
 
     def terminate(
         self,

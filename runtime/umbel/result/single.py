@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -413,6 +413,24 @@ class AsyncResult(ResultBase, Generic[R]):
 
         revoking.revoke(self.app, [self.id], terminate=terminate)
         return None
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any],
+        connection: Any = None,
+        terminate: bool = False,
+        signal: str | int | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
+        """Keep all tasks from running that bear one of these stamps, not only this one.
+
+        Args:
+            headers: each name of a stamp with a value, or a list of them.
+            connection, terminate, signal, wait, timeout: see `revoke`.
+        """
+        how = {"reply": wait} | ({} if timeout is None else {"timeout": timeout})
+        return self.app.control.revoke_by_stamped_headers(headers, terminate=terminate, signal=signal, **how)
 
     def as_list(self) -> list[str]:
         """Return the id of the task, and of those before it, the nearest first."""

@@ -19,6 +19,7 @@ from umbel.control import obituaries
 from umbel.control.reaper import Reaper
 from umbel.dropping import LOOK_EVERY, look_after
 from umbel.errors import DecodeError, TaskError, TaskRevokedError, UmbelError
+from umbel.marks import stamp_marks
 from umbel.message import OVERDUE, UNFINISHED, Message
 from umbel.record import Record
 from umbel.worker.lateends import overdue, unfinished
@@ -122,8 +123,8 @@ class Pulse:
         self._wake.set()
 
     def running(self, ids: Collection[str]) -> list[tuple[str, str, int, int]]:
-        """Return (task id, owner, queue number, tag) of those tasks that this worker's owners hold; [] while the broker is
-        away."""
+        """Return (id or mark of a stamp, owner, queue number, tag) of those tasks that this worker's owners hold; [] while the
+        broker is away."""
         found = []
         try:
             for owner in self._owners():
@@ -311,17 +312,20 @@ class Pulse:
 
 
 def named_by(payload: bytes, ids: Collection[str]) -> str | None:
-    """Return which of the ids a message is meant by: its task's, or that of its workflow; None for none. Pure."""
+    """Return which of the ids a message is meant by: its task's, its workflow's, or a stamp's mark; None for none. Pure."""
     try:
         headers = messages.decode(payload).headers
     except DecodeError:
         return None
     task_id: str = headers["id"]
-    if task_id in ids or "w" not in headers:
-        return task_id if task_id in ids else None
-    from umbel.workflow.advancing import outers_of
+    if task_id in ids:
+        return task_id
+    names = stamp_marks(headers.get("stamps") or {})
+    if "w" in headers:
+        from umbel.workflow.advancing import outers_of
 
-    return next((workflow for workflow in outers_of(headers["w"]) if workflow in ids), None)
+        names += outers_of(headers["w"])
+    return next((name for name in names if name in ids), None)
 
 
 def verdict_of(sentence: Sentence) -> tuple[TaskError, str]:

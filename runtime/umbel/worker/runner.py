@@ -19,6 +19,7 @@ from umbel.errors import DecodeError, WorkerLostError
 from umbel.execution import run, run_async
 from umbel.ids import new_nonce
 from umbel.limits import Limits, limits_of
+from umbel.marks import is_stamped
 from umbel.message import ENDED, Message
 from umbel.record import Record
 from umbel.taskdefaults import TaskDefaults
@@ -212,8 +213,11 @@ class Runner:
         if message.lost and message.lost >= bound:
             why = lost_too_often(message.lost, bound)
             return verdict.dead(self._app, message, why, "MaxDeliveries", hostname=self._hostname)
-        if message.headers["id"] in self.revoked or (
-            "w" in message.headers and advances.is_revoked(message, self.revoked)
+        headers = message.headers
+        if (
+            headers["id"] in self.revoked
+            or ("w" in headers and advances.is_revoked(message, self.revoked))
+            or ("stamps" in headers and is_stamped(headers, self.revoked))
         ):
             return verdict.revoked(self._app, message, "revoked", hostname=self._hostname)
         return None

@@ -156,3 +156,20 @@ def test_small_words(app: Umbel) -> None:
     inner = canvas_app.run.delay((note.s(1) | note.s(2)).plain()).get(timeout=SECONDS)
     assert app.AsyncResult(inner).get(timeout=SECONDS) == [[1], 2]
     assert app.send_task(note.name, (1,), link=[]).get(timeout=SECONDS) == [1]
+
+
+def test_what_bears_a_stamp_is_revoked_together(app: Umbel, tmp_path: Path) -> None:
+    mine, others = f"mine-{id(app)}", f"others-{id(app)}"
+    slow = canvas_app.wait_for.s(str(tmp_path / "go"))
+    running = slow.clone().stamp(by=mine).delay()
+    until(lambda: runs(tmp_path / "ledger", "waits"), "the first task runs", SECONDS)
+    queued = (note.s(1).set(countdown=0.5) | note.s(2)).stamp(by=[mine, "x"]).delay()
+    spared = note.s(1).stamp(by=others).set(countdown=0.5).delay()
+    app.control.revoke_by_stamped_headers({"by": mine}, terminate=True)
+    until(lambda: all(one.ready() for one in (running, queued, queued.parent)), "they have ended", SECONDS)
+    assert [running.state, queued.parent.state, queued.state] == [states.REVOKED] * 3
+    assert spared.get(timeout=SECONDS) == [1]
+    late = note.s(1).stamp(by=mine).delay()
+    until(late.ready, "the late one has ended", SECONDS)
+    assert late.state == states.REVOKED
+    spared.revoke_by_stamped_headers({"by": [others]})
