@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from umbel import Task, Umbel, group, signature
+from umbel import Ignore, Task, Umbel, group, signature
 
 app = Umbel("canvas", result_expires=600, set_as_current=False)
 
@@ -109,3 +109,8 @@ def wait_for(file: str) -> None:
 def run(sig: dict[str, Any]) -> str:
     """Send a signature that came as an argument."""
     return str(signature(sig).delay().id)
+
+
+@app.task
+def ignored(*args: Any) -> None:
+    raise Ignore("not today")

@@ -22,7 +22,7 @@ from umbel.ids import new_task_id
 from umbel.logs import get_logger
 from umbel.message import Message
 from umbel.record import Record
-from umbel.result import EagerResult
+from umbel.result import EagerResult, exception_of
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -100,8 +100,8 @@ def _finals(result: Any) -> list[Any]:
 
 def _failed_body(sig: chord[Any], failed: EagerResult[Any]) -> Any:
     """Fail a body that is not run, and call its errbacks."""
-    error = ChordError(f"Dependency {failed.id} raised {failed.result!r}")
-    record = Record(states.FAILURE, failure.encode(error), 0, wall_ms(), {"worker": _HOSTNAME})
+    error = ChordError(f"Dependency {failed.id} raised {_error_of(failed)!r}")
+    record = _failure(error)
     result = _spoiled(sig.body.freeze(), EagerResult(failed.id, record, error, sig.app), last=True)
     for task, end in zip(_last_tasks(sig.body), _finals(result), strict=False):
         request = Request(sig.app, None, Message({"id": end.id, "task": task.task}, b""), task.args, task.kwargs)
@@ -126,13 +126,24 @@ def _spoiled(result: Any, cause: Any, *, last: bool) -> Any:
         parent = result.parent
         if parent is not None and parent is not cause and not isinstance(parent, EagerResult):
             parent = _spoiled(parent, cause, last=False)
-        record = bad.final if last else Record(states.PENDING, b"")
-        error = bad.result if last and isinstance(bad.result, BaseException) else None
+        if not last:
+            return EagerResult(result.id, Record(states.PENDING, b""), None, result.app, result.task_name, parent)
+        error = _error_of(bad)
+        record = bad.final if bad.state in states.PROPAGATE_STATES else _failure(error)
         return EagerResult(result.id, record, error, result.app, result.task_name, parent)
     members = [_spoiled(member, cause, last=last) for member in result.results]
     whole = group_result(result.app, result.id, members)
     whole.parent = result.parent
     return whole
+
+
+def _error_of(end: Any) -> BaseException:
+    """Return why a task has no value: what it raised, also where that was no failure, as `Ignore`."""
+    return end.result if isinstance(end.result, BaseException) else exception_of(end.final)
+
+
+def _failure(error: BaseException) -> Record:
+    return Record(states.FAILURE, failure.encode(error), 0, wall_ms(), {"worker": _HOSTNAME})
 
 
 def callbacks(links: Any, value: Any, parent_id: str, root_id: str) -> None:

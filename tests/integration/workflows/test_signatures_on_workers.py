@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests import canvas_app
-from tests.canvas_app import add, called, fail, flaky, lineage, note, stamps, told, told_more
+from tests.canvas_app import add, called, fail, flaky, grow, lineage, note, stamps, swap, told, told_more
 from tests.redis_server import RedisServer
 from tests.workers import Worker, runs, until
 
@@ -62,6 +62,16 @@ CASES: dict[str, Any] = {
     "chunks then task": add.chunks([[i, i] for i in range(5)], 2).group() | note.s("x"),
     "retry": flaky.s("a", 2) | note.s("b"),
     "stamps": (stamps.s() | group(stamps.s(), stamps.s()) | note.s()).stamp(by="ada"),
+    "replaced by a task": swap.s(1, "task") | note.s(2),
+    "replaced by a chain": note.s(0) | swap.s("chain") | note.s(2),
+    "replaced by a group": swap.s(1, "group") | note.s(2),
+    "replaced by what ends in a group": swap.s(1, "ends in a group") | note.s(2),
+    "replaced twice": swap.s(1, "again") | note.s(2),
+    "replaced in a header": chord([swap.s(1, "group"), note.s(2), swap.s(3, "chain")], note.s()),
+    "replaced body": chord([note.s(1)], swap.s("group")),
+    "grown": chord([grow.s(0), note.s(1)], note.s()),
+    "stamps of what replaces": (note.s() | swap.s("stamps")).stamp(by="ada", of=[1, 2]),
+    "built in": signature("umbel.chain", kwargs={"tasks": [note.s(1), note.s(2)]}, app=canvas_app.app),
     "accumulate": signature("umbel.accumulate", (1, 2), app=canvas_app.app),
 }
 
@@ -115,6 +125,10 @@ def test_a_failing_header_fails_the_body(app: Umbel, tmp_path: Path) -> None:
     until(lambda: runs(tmp_path / "ledger", "told") == [result.id], "the body's errback has run")
     assert [result.parent.results[at].get(timeout=SECONDS) for at in (0, 2)] == [[1], [2]]
 
+    replaced = chord([note.s(1), swap.s(1, "fail")], note.s()).delay()
+    until(lambda: replaced.ready(), "a replaced member has failed the body", SECONDS)
+    assert "swapped" in str(replaced.result)
+
 
 def test_callbacks_get_the_result_and_follow_a_retry(app: Umbel, tmp_path: Path) -> None:
     sig = flaky.s(7, 1)
@@ -163,8 +177,8 @@ def test_what_bears_a_stamp_is_revoked_together(app: Umbel, tmp_path: Path) -> N
     slow = canvas_app.wait_for.s(str(tmp_path / "go"))
     running = slow.clone().stamp(by=mine).delay()
     until(lambda: runs(tmp_path / "ledger", "waits"), "the first task runs", SECONDS)
-    queued = (note.s(1).set(countdown=0.5) | note.s(2)).stamp(by=[mine, "x"]).delay()
-    spared = note.s(1).stamp(by=others).set(countdown=0.5).delay()
+    queued = (note.s(1).set(countdown=4) | note.s(2)).stamp(by=[mine, "x"]).delay()
+    spared = note.s(1).stamp(by=others).set(countdown=4).delay()
     app.control.revoke_by_stamped_headers({"by": mine}, terminate=True)
     until(lambda: all(one.ready() for one in (running, queued, queued.parent)), "they have ended", SECONDS)
     assert [running.state, queued.parent.state, queued.state] == [states.REVOKED] * 3
@@ -173,3 +187,17 @@ def test_what_bears_a_stamp_is_revoked_together(app: Umbel, tmp_path: Path) -> N
     until(late.ready, "the late one has ended", SECONDS)
     assert late.state == states.REVOKED
     spared.revoke_by_stamped_headers({"by": [others]})
+
+
+def test_a_header_can_grow_while_it_runs(app: Umbel) -> None:
+    (values,) = chord([grow.s(3), note.s("x")], note.s()).delay().get(timeout=SECONDS)
+    assert values[:2] == [3, ["x"]]
+    assert sorted(values[2:]) == [0, 1, 2]
+
+
+def test_a_task_that_is_ignored_ends_what_it_belongs_to(app: Umbel) -> None:
+    sigs = (chain(note.s(1), canvas_app.ignored.s(), note.s(2)), chord([note.s(1), canvas_app.ignored.s()], note.s()))
+    for result, here in [(sig.delay(), sig.apply()) for sig in sigs]:
+        until(result.ready, "it has ended", SECONDS)
+        assert result.state == here.state
+        assert type(result.result) is type(here.result)
