@@ -20,8 +20,9 @@ from umbel.declaring import make_task, module_name
 from umbel.decorating import MakeBoundTask, MakeTask
 from umbel.errors import ImproperlyConfigured
 from umbel.imports import ModuleMissing, import_module
-from umbel.middleware.base import Call
-from umbel.middleware.chain import hooks_of
+from umbel.middleware.base import Call, Middleware, Which
+from umbel.middleware.chain import added, hooks_of
+from umbel.middleware.owning import put, take
 from umbel.options import REPLICATED, CallOptions, TaskOptions, check_arguments
 from umbel.record import Record
 from umbel.registry import TaskRegistry
@@ -98,6 +99,7 @@ class Umbel(AppNames):
         self._broker: Broker | None = None
         self._results: Results | None = None
         self._hooks: Hooks | None = None
+        self._middleware: list[Middleware] = []
         self._events: Events | None = None
         self._discover: list[tuple[Callable[[], Iterable[str]], str]] = []
         signals.tell_of_connections(self.conf)
@@ -187,7 +189,9 @@ class Umbel(AppNames):
             if not self._strict_typing:
                 options.setdefault("typing", False)
             base = None if self._task_cls is None else self.Task
-            task = make_task(function, bind, options, main=self.main, base=base, naming=self.gen_task_name)
+            own, others = take(str(options.get("name") or getattr(function, "__name__", "")), options, self._middleware)
+            task = make_task(function, bind, others, main=self.main, base=base, naming=self.gen_task_name)
+            put(task, own)
             task.bind(self)
             self.tasks.register(task)
             return task
@@ -201,7 +205,9 @@ class Umbel(AppNames):
         instance.name = (
             options.get("name") or instance.name or f"{module_name(cls.__module__, self.main)}.{cls.__qualname__}"
         )
-        instance.declare(None, options)
+        own, others = take(instance.name, options, self._middleware)
+        instance.declare(None, others)
+        put(instance, own)
         instance.bind(self)
         self.tasks.register(instance)
         return instance
@@ -352,6 +358,30 @@ class Umbel(AppNames):
         if parent is not None and call.options.get("add_to_parent", True):
             parent.add_child(result.id)
         return result
+
+    def add_middleware(
+        self, middleware: Middleware | type[Middleware], *, before: Which | None = None, after: Which | None = None
+    ) -> Middleware:
+        """Have a middleware take part in the life of tasks, within those that were added before it; see `umbel.middleware`.
+
+        Call it before the tasks are declared that have its options.
+
+        Args:
+            middleware: an instance, or a class to make one of.
+            before, after: another one, by name or class, that it surrounds, or by which it is surrounded.
+
+        Raises:
+            ImproperlyConfigured: the order contradicts itself, or another one has its name or owns an option of it.
+        """
+        one = middleware() if isinstance(middleware, type) else middleware
+        added(self._middleware, one, before, after)
+        self.conf.touch()
+        return one
+
+    @property
+    def middleware(self) -> tuple[Middleware, ...]:
+        """The middleware that was added, the outermost first."""
+        return tuple(self._middleware)
 
     @property
     def hooks(self) -> Hooks:

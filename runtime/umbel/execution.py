@@ -194,7 +194,7 @@ def _attempt(
         # What would end a program (exit, a cancelled coroutine) ends only the task; but Ctrl-C stays with the caller.
         if request.is_eager and isinstance(error, KeyboardInterrupt):
             raise
-        ended = _raised(app, hooks, task, message, request, error, now + _perf() - begun, hostname)
+        ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
     ended.runtime = _perf() - begun
     if request.children and ended.record is not None:
         ended.record.meta["children"] = request.children
@@ -240,7 +240,7 @@ async def _attempt_async(
             raise request.pending_retry
         ended = _success(known, task, request, message, value, hostname)
     except BaseException as error:
-        ended = _raised(app, hooks, task, message, request, error, now + _perf() - begun, hostname)
+        ended = _raised(app, task, message, request, error, now + _perf() - begun, hostname)
     ended.runtime = _perf() - begun
     if request.children and ended.record is not None:
         ended.record.meta["children"] = request.children
@@ -326,7 +326,6 @@ def _success(
 
 def _raised(
     app: Umbel,
-    hooks: Hooks | None,
     task: Task[..., Any],
     message: Message,
     request: Request,
@@ -337,10 +336,7 @@ def _raised(
     """Say how a run ended that raised."""
     if isinstance(error, Condemned):
         return _condemned(app, message, error, hostname)
-    if not isinstance(error, (Retry, Ignore, Reject)):
-        error = retrying.automatic(task, error, request.retries)
-    if hooks is not None:
-        error = hooks.raised(request, error)
+    error = app.hooks.raised(request, error)
     if isinstance(error, Retry):
         return _retried(app, task, message, error, now, hostname)
     if isinstance(error, Ignore):

@@ -232,6 +232,9 @@ _TASK: Final[dict[str, Rule]] = {
     "send_events": (_flag, False, "True or False"),
 }
 
+#: The options that Umbel itself has, with their rules.
+TASK_RULES: Final[Mapping[str, Rule]] = _TASK
+
 _CALL: Final[dict[str, Rule]] = {
     "task_id": (_text, True, "text that is not empty"),
     "countdown": (_seconds, True, _SECONDS),
@@ -266,7 +269,7 @@ _NOT_YET: Final = "is not there yet in this version of Umbel; leave it out"
 _NO_EXCHANGE: Final = "does not exist in Umbel, which has no exchanges; use queue="
 
 #: Celery's options that would be missed if they were passed over in silence.
-_REFUSED_TASK: Final[dict[str, str]] = {
+REFUSED_TASK: Final[dict[str, str]] = {
     "exchange": _NO_EXCHANGE,
     "routing_key": _NO_EXCHANGE,
     **dict.fromkeys(
@@ -297,7 +300,7 @@ def check_task_options(task: str, options: Mapping[str, Any]) -> None:
         TypeError: an option that does not exist, with the nearest that does, or a value of the wrong type.
         ValueError: a value out of range, or a soft limit that is not below the hard one.
     """
-    _check(f"the task {task}", options, _TASK, _REFUSED_TASK)
+    _check(f"the task {task}", options, _TASK, REFUSED_TASK)
     _check_limits(f"the task {task}", options.get("time_limit"), options.get("soft_time_limit"))
     _check_keys(f"the task {task}", options)
 

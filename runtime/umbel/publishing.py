@@ -86,7 +86,7 @@ class Plan:
         self.queue, self._priority = destination(app, task.name, task)
         self._shards = conf.queue_shards if self.queue in conf.queue_shards else None
         codec = serialization.by_name(task.serializer or conf.task_serializer)
-        headers = static_headers(task, conf, codec)
+        headers = static_headers(app, task, codec)
         self.ignore_result = bool(headers.get("ignore_result"))
         self._head = orjson.dumps(headers)[:-1] + b',"id":"'
         self._name = task.name
@@ -144,19 +144,16 @@ class Plan:
         return task_id, inbox
 
 
-def static_headers(task: Task[..., Any] | None, conf: Any, codec: serialization.Codec) -> dict[str, Any]:
+def static_headers(app: Umbel, task: Task[..., Any] | None, codec: serialization.Codec) -> dict[str, Any]:
     """Return the headers that all calls of a task share."""
-    headers: dict[str, Any] = {}
+    conf = app.conf
+    headers = app.hooks.headers(task, conf)
     if task is not None:
         headers["task"] = task.name
         if task.ignore_result if task.ignore_result is not None else conf.task_ignore_result:
             headers["ignore_result"] = True
     if codec.content_type != serialization.JSON:
         headers["content_type"] = codec.content_type
-    hard = _either(task and task.time_limit, conf.task_time_limit)
-    soft = _either(task and task.soft_time_limit, conf.task_soft_time_limit)
-    if hard is not None or soft is not None:
-        headers["timelimit"] = [hard, soft]
     return headers
 
 
@@ -221,7 +218,7 @@ def build(
             args, kwargs = dumped(task, args, kwargs)
     codec = serialization.by_name(options.get("serializer") or (task and task.serializer) or conf.task_serializer)
     queue, priority = destination(app, name, task, args, kwargs, options)
-    headers = static_headers(task, conf, codec)
+    headers = static_headers(app, task, codec)
     headers["task"] = name
     compression = _either(options.get("compression"), _either(task and task.compression, conf.task_compression))
     try:

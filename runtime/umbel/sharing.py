@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, over
 
 from umbel.declaring import make_task
 from umbel.decorating import MakeBoundTask, MakeTask
+from umbel.middleware.owning import put, take
 from umbel.options import TaskOptions
 from umbel.task import Task
 
@@ -40,7 +41,9 @@ def shared_task(function: Any = None, /, *, bind: bool = False, **options: Any) 
     """Make a function a task of every app, present and future; calls go to the current app."""
 
     def make(function: Callable[..., Any]) -> Task[..., Any]:
-        task = make_task(function, bind, options)
+        own, others = take(str(options.get("name") or getattr(function, "__name__", "")), options, None)
+        task = make_task(function, bind, others)
+        put(task, own)
         _shared[:] = [other for other in _shared if other.name != task.name]
         _shared.append(task)
         for app in list(_apps):

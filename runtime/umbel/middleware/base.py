@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.config import Settings
     from umbel.context import Request
     from umbel.message import Message
     from umbel.task import Task
@@ -55,11 +56,51 @@ class Call:
         return own
 
 
+#: A middleware, by its name or its class.
+Which = str | type[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of tasks that a middleware owns.
+
+    Args:
+        fits: tells whether a value does.
+        default: what tasks have that do not say.
+        takes: what is expected, for the error.
+    """
+
+    fits: Callable[[Any], bool]
+    default: Any = None
+    takes: str = "another value"
+
+
 class Middleware:
     """Takes part in the life of tasks. Subclass it, override the hooks that are needed, and ``app.add_middleware(…)`` it.
 
-    The hooks of one task are called in one process after the other, and in several threads at once.
+    The hooks may be called in several threads at once. What is not overridden costs nothing.
     """
+
+    #: By which others name it.
+    name: str = ""
+    #: Those that it surrounds, and those by which it is surrounded: names or classes.
+    before: Which | Collection[Which] = ()
+    after: Which | Collection[Which] = ()
+    #: The options of tasks that it owns.
+    options: ClassVar[Mapping[str, Option]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Name it after its class."""
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
+
+    def option(self, task: Task[..., Any] | None, name: str) -> Any:
+        """Return an option of a task, its default where the task does not say."""
+        return getattr(task, name, self.options[name].default)
+
+    def headers(self, task: Task[..., Any] | None, conf: Settings) -> Mapping[str, Any]:
+        """Return headers that all messages of a task carry. Called once per task and change of the settings, not per call."""
+        return {}
 
     def publish(self, call: Call) -> AbstractContextManager[object] | None:
         """Surround the sending of a call, in the process that sends: return a context manager, or None.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +12,9 @@ from umbel.interrupting import Condemned
 from umbel.middleware.base import Call, Middleware
 
 if TYPE_CHECKING:
+    from umbel.config import Settings
     from umbel.context import Request
+    from umbel.task import Task
     from umbel.verdict import Execution
 
 T = TypeVar("T")
@@ -25,21 +27,32 @@ class Hooks:
     Args:
         serial: of the app's settings.
         chain: the middleware, the outermost first.
+        builtin: Umbel's own, within it.
     """
 
-    __slots__ = ("_ended", "_execute", "_receive", "_result", "_retry", "publish", "runs", "serial")
+    __slots__ = ("_ended", "_execute", "_headers", "_receive", "_result", "_retry", "publish", "runs", "serial")
 
-    def __init__(self, serial: int, chain: Sequence[Middleware]) -> None:
+    def __init__(self, serial: int, chain: Sequence[Middleware], builtin: Sequence[Middleware] = ()) -> None:
         self.serial = serial
         self.publish: tuple[Callable[[Call], AbstractContextManager[object] | None], ...] = _of(chain, "publish")
         self._receive: tuple[Callable[[Request], None], ...] = _of(chain, "receive")
         self._execute: tuple[Callable[[Request], AbstractContextManager[object] | None], ...] = _of(chain, "execute")
         # What surrounds a task on the outside sees its end last.
         self._result: tuple[Callable[[Request, Any], Any], ...] = _of(chain, "result")[::-1]
-        self._retry: tuple[Callable[[Request, BaseException], BaseException], ...] = _of(chain, "retry")[::-1]
+        self._retry: tuple[Callable[[Request, BaseException], BaseException], ...] = _of([*chain, *builtin], "retry")[
+            ::-1
+        ]
         self._ended: tuple[Callable[[Request, Execution], None], ...] = _of(chain, "ended")[::-1]
-        #: Whether a run has to call any of them.
-        self.runs = bool(self._receive or self._execute or self._result or self._retry or self._ended)
+        self._headers: tuple[Callable[[Any, Any], Mapping[str, Any]], ...] = _of([*chain, *builtin], "headers")
+        #: Whether a run has to call any of them before it has failed.
+        self.runs = bool(self._receive or self._execute or self._result or self._ended)
+
+    def headers(self, task: Task[..., Any] | None, conf: Settings) -> dict[str, Any]:
+        """Return the headers that all messages of a task carry."""
+        found: dict[str, Any] = {}
+        for headers in self._headers:
+            found.update(headers(task, conf))
+        return found
 
     def send(self, call: Call, send: Callable[[Call], T]) -> T:
         """Send a call within what surrounds that."""
