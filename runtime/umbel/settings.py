@@ -287,6 +287,7 @@ _LIST: Final = [
         "worker_send_task_events", boolean, False, "workers write what happens to tasks and to themselves, as events"
     ),
     Setting("task_send_sent_event", boolean, False, "who sends a task writes an event about it"),
+    Setting("otel_enabled", boolean, False, "traces by OpenTelemetry; needs umbel[otel]"),
     Setting("event_log_length", integer(1), 100_000, "events that are kept, about"),
     Setting("event_log_age", seconds(), 6 * 3600.0, "seconds that events are kept"),
     Setting("beat_schedule", mapping, {}, "periodic tasks: {name: {task, schedule, args, kwargs, options}}"),

@@ -24,7 +24,12 @@ def hooks_of(app: Umbel) -> Hooks:
 
 def chain_of(app: Umbel) -> list[Middleware]:
     """Return what surrounds the tasks of an app, the outermost first: traces, signals, events, and the app's own middleware."""
-    chain = signalling.parts()
+    chain: list[Middleware] = []
+    if app.conf.otel_enabled:
+        from umbel.middleware.tracing import Tracing
+
+        chain.append(Tracing())
+    chain += signalling.parts()
     if app.conf.task_send_sent_event:
         from umbel.middleware.reporting import SentEvents
 
