@@ -80,7 +80,7 @@ class Plan:
         special = task.durability is not None or task.uniqueness is not None
         special = special or _either(task.compression, conf.task_compression) is not None
         special = special or task.pydantic or task.has_shadow or conf.task_inherit_parent_priority
-        self.usable = self.usable and not special and not app.hooks.publish
+        self.usable = self.usable and not special and not (app.hooks.publish or app.hooks.message)
         if not self.usable:
             return
         self.queue, self._priority = destination(app, task.name, task)
@@ -232,6 +232,8 @@ def build(
         options["shadow"] = task.shadow_name(args, kwargs, options)
     delay = _apply(headers, options, task, now, conf.timezone)
     _lineage(headers, options)
+    for carry in app.hooks.message:
+        carry(headers)
     if not headers.get("ignore_result"):
         inbox = app.results.inbox()
         if inbox is not None:

@@ -102,6 +102,9 @@ class Middleware:
         """Return headers that all messages of a task carry. Called once per task and change of the settings, not per call."""
         return {}
 
+    def message(self, headers: dict[str, Any]) -> None:
+        """Add headers to one message that is made here, also to one that a workflow sends later, from elsewhere."""
+
     def publish(self, call: Call) -> AbstractContextManager[object] | None:
         """Surround the sending of a call, in the process that sends: return a context manager, or None.
 

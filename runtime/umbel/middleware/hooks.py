@@ -30,11 +30,23 @@ class Hooks:
         builtin: Umbel's own, within it.
     """
 
-    __slots__ = ("_ended", "_execute", "_headers", "_receive", "_result", "_retry", "publish", "runs", "serial")
+    __slots__ = (
+        "_ended",
+        "_execute",
+        "_headers",
+        "_receive",
+        "_result",
+        "_retry",
+        "message",
+        "publish",
+        "runs",
+        "serial",
+    )
 
     def __init__(self, serial: int, chain: Sequence[Middleware], builtin: Sequence[Middleware] = ()) -> None:
         self.serial = serial
         self.publish: tuple[Callable[[Call], AbstractContextManager[object] | None], ...] = _of(chain, "publish")
+        self.message: tuple[Callable[[dict[str, Any]], None], ...] = _of(chain, "message")
         self._receive: tuple[Callable[[Request], None], ...] = _of(chain, "receive")
         self._execute: tuple[Callable[[Request], AbstractContextManager[object] | None], ...] = _of(chain, "execute")
         # What surrounds a task on the outside sees its end last.

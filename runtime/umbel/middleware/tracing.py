@@ -46,6 +46,13 @@ class Tracing(Middleware):
         # Asked for anew: the app may set its provider after this was made, in each process of its own.
         return self._trace.get_tracer("umbel")
 
+    def message(self, headers: dict[str, Any]) -> None:
+        """Write the trace that is open here into a message, also where a worker will send it, as the next step of a workflow."""
+        carrier: dict[str, str] = {}
+        self._propagate.inject(carrier)
+        if carrier:
+            headers[HEADER] = carrier
+
     def publish(self, call: Call) -> AbstractContextManager[None]:
         """Open a span for a send, and write it into the message."""
         return self._sending(call)
@@ -56,10 +63,7 @@ class Tracing(Middleware):
         attributes["messaging.message.body.size"] = len(call.message.body)
         kind = self._trace.SpanKind.PRODUCER
         with self._tracer.start_as_current_span(f"send {call.queue}", kind=kind, attributes=attributes):
-            carrier: dict[str, str] = {}
-            self._propagate.inject(carrier)
-            if carrier:
-                call.message.headers[HEADER] = carrier
+            self.message(call.message.headers)
             yield
 
     def execute(self, request: Request) -> AbstractContextManager[None]:

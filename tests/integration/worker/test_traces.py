@@ -21,7 +21,12 @@ from opentelemetry import trace
 from tests.otel_app import app, set_up
 set_up()
 with trace.get_tracer("sender").start_as_current_span("request") as span:
-    app.tasks["tests.otel_app." + sys.argv[1]].delay().get(timeout=30, propagate=False)
+    if sys.argv[1] == "chain":
+        leaf = app.tasks["tests.otel_app.leaf"]
+        call = leaf.si(1) | leaf.si(2)
+    else:
+        call = app.tasks["tests.otel_app." + sys.argv[1]]
+    call.delay().get(timeout=30, propagate=False)
     print(format(span.get_span_context().trace_id, "032x"))
 """
 
@@ -108,3 +113,11 @@ def test_a_retry_is_no_error_and_stays_in_the_trace(send: Callable[..., Any]) ->
 def test_coroutines_are_traced_too(send: Callable[..., Any]) -> None:
     spans = send("waits", "--pool", "asyncio")
     until(lambda: "process default" in spans(), "the run was written")
+
+
+def test_the_steps_of_a_workflow_are_in_the_trace(send: Callable[..., Any]) -> None:
+    spans = send("chain")
+    until(lambda: len(spans().get("within", ())) == 2, "both steps were written")
+    until(lambda: {"request", "process default"} <= spans().keys(), "all were written")
+    request = spans()["request"][0]["context"]["span_id"]
+    assert {run["parent_id"] for run in spans()["process default"]} == {request}

@@ -149,6 +149,25 @@ def test_what_a_publish_may_change(app: Umbel) -> None:
     assert result.get(timeout=1) == [{"tenant": "acme"}, "other", 9]
 
 
+def test_each_message_may_be_given_headers(app: Umbel) -> None:
+    numbers = iter(range(100))
+
+    class Numbered(Middleware):
+        def message(self, headers: dict[str, Any]) -> None:
+            headers["number"] = next(numbers)
+
+    app.add_middleware(Numbered)
+
+    @app.task(bind=True)
+    def shows(self: Any) -> Any:
+        return self.request.get("number")
+
+    results = [shows.delay(), shows.apply_async(), (shows.si() | shows.si()).delay()]
+    InMemoryWorker(app).run()
+    assert [result.get(timeout=5) for result in results[:2]] == [0, 1]
+    assert results[2].get(timeout=5) in (2, 3)  # the steps of a workflow are made in whatever order
+
+
 def test_what_refuses_a_publish_reaches_who_sends(app: Umbel) -> None:
     class Closed(Middleware):
         def publish(self, call: Call) -> None:
