@@ -1,0 +1,1 @@
+"""What `benchmarks.workflows` has run: by us, and by Celery."""
