@@ -25,6 +25,10 @@ from typing import Any
 from benchmarks.environment import ensure_environment
 from benchmarks.server import Server, fresh_server
 
+#: Seconds between two kills, and how many there are at the most.
+KILL_EVERY = 3.0
+MOST_KILLS = 40
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -135,14 +139,14 @@ def umbel(args: argparse.Namespace) -> list[Measure]:
 
 
 class Killer(threading.Thread):
-    """Kills a child of a worker every half second."""
+    """Kills a child of a worker every three seconds, forty times at the most."""
 
     def __init__(self, pid: int, draw: random.Random) -> None:
         super().__init__(daemon=True)
         self._pid, self._draw, self._ended, self._killed = pid, draw, threading.Event(), 0
 
     def run(self) -> None:
-        while not self._ended.wait(0.5):
+        while self._killed < MOST_KILLS and not self._ended.wait(KILL_EVERY):
             children = [int(pid) for pid in Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()]
             if children:
                 try:
@@ -199,8 +203,10 @@ def celery(args: argparse.Namespace) -> list[Measure]:
 
 def table(rows: list[Measure]) -> str:
     """Return the measures as a Markdown table."""
-    heads = ("", "workflow", "size", "right", "s", "messages", "Redis, most MiB", "largest message, bytes", "")
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines = [
+        "| | workflow | size | right | s | messages | Redis, most MiB | largest message, bytes | |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         lines.append(
             f"| {row.who} | {row.what} | {row.size:,} | {'yes' if row.right else 'no'} | {row.seconds:g} | {row.messages:,} | "
