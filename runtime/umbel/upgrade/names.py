@@ -69,8 +69,6 @@ _MODULES: Final[dict[str, tuple[str, ...]]] = {
     "celery.signals": ("umbel.signals",),
     "celery.states": ("umbel.states",),
     "celery.worker.control": ("umbel.control",),
-    "kombu": ("umbel", "umbel.routing"),
-    "kombu.common": ("umbel", "umbel.routing"),
     "kombu.serialization": ("umbel.serialization",),
     "kombu.utils.json": ("umbel.serialization",),
 }
@@ -91,6 +89,8 @@ _WHY_NOT: Final[dict[str, str]] = {
     "djcelery": "write an app of your own (docs/coming-from-celery.md), and schedules in beat_schedule",
     "django_celery_beat": "schedules that change at run time are Schedule resources; see umbel schedules export",
     "django_celery_results": "results are asked of Umbel: AsyncResult(id)",
+    "kombu.Queue": "task_queues takes names of queues; there are no exchanges",
+    "kombu.common.Broadcast": "a command of your own runs in each worker: umbel.control.control_command",
     "kombu.Exchange": "there are no exchanges: a route names a queue",
     "kombu": "there is nothing to connect to: send tasks",
     "flower": "see umbel status, umbel inspect, /metrics",

@@ -220,6 +220,36 @@ def test_the_settings_of_flask_are_told_by_their_prefix(tmp_path: Path) -> None:
     assert 'celery.config_from_object(app.config, namespace="CELERY")' in after
 
 
+def test_queues_of_kombu_become_names(tmp_path: Path) -> None:
+    _project(
+        tmp_path,
+        celeryconfig="""\
+        from kombu import Queue
+
+        task_queues = (
+            Queue("default"),  # the first
+            Queue("mail", routing_key="mail"),
+        )
+        """,
+    )
+    assert _after(upgrade(tmp_path), "celeryconfig.py") == textwrap.dedent(
+        """\
+
+        task_queues = (
+            "default",  # the first
+            "mail",
+        )
+        """
+    )
+
+
+def test_queues_with_exchanges_are_left_to_a_person(tmp_path: Path) -> None:
+    _project(tmp_path, celeryconfig="from kombu import Exchange, Queue\n\ntask_queues = [Queue('a', Exchange('x'))]\n")
+    found = upgrade(tmp_path)
+    assert not found.changed
+    assert "there are no exchanges" in "\n".join(_said(found, Kind.NOT_OFFERED))
+
+
 def test_values_that_umbel_does_not_take_are_told(tmp_path: Path) -> None:
     _project(
         tmp_path,
