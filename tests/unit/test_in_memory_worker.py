@@ -87,9 +87,9 @@ def test_a_retry_does_not_outlive_the_expiry_of_the_call(app: Umbel) -> None:
     @app.task(bind=True)
     def slow(self: Any) -> None:
         tries.append(self.request.retries)
-        raise self.retry(countdown=0.3)
+        raise self.retry(countdown=1.2)
 
-    result = slow.apply_async(expires=0.2)
+    result = slow.apply_async(expires=1.0)
     InMemoryWorker(app).run(wait=5.0)
     assert tries == [0]
     with pytest.raises(errors.TaskRevokedError):
