@@ -132,7 +132,7 @@ def umbel(args: argparse.Namespace) -> list[Measure]:
             found.append(
                 measured(server, "Umbel", "nested, under kills", args.nested, lambda: ours.nested(app, args.nested))
             )
-            found[-1].note = f"{kills.stop()} children killed"
+            found[-1].note = f"{kills.stop()} children killed. {found[-1].note}".rstrip()
             print(found[-1], file=sys.stderr)
             app.close()
     return found

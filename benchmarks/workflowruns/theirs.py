@@ -14,12 +14,12 @@ app = Celery("workflows", broker=os.environ["BENCH_URL"], backend=os.environ["BE
 SECONDS = 280
 
 
-@app.task
+@app.task(name="increase")
 def increase(number, by=1):
     return number + by
 
 
-@app.task
+@app.task(name="total")
 def total(numbers):
     return sum(numbers)
 
