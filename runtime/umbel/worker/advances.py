@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from umbel import failure, states, verdict
 from umbel.broker.base import Kind
 from umbel.errors import BackendError, ChordError, DecodeError, OperationalError, UmbelError
+from umbel.result import value_of
 from umbel.verdict import Execution
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def incoming(app: Umbel, message: Message, hostname: str) -> Incoming | Executio
     try:
         return read(app, message)
     except (ChordError, DecodeError) as error:
+        ended = _has_ended(app, message)
+        if ended is not None:
+            return ended
         return verdict.failed(app, message, error, hostname=hostname, trace=failure.traceback_of(error))
     except UmbelError as error:
         log.warning("workflow.unread", extra={"task_id": message.headers["id"], "error": str(error)})
@@ -98,3 +102,13 @@ def _replace(app: Umbel, ended: Execution, instead: Any, ttl: float) -> Executio
             reporting.report(app, failed, ttl)
         return failed
     return ended
+
+
+def _has_ended(app: Umbel, message: Message) -> Execution | None:
+    """Return the end that a task has come to before: who ran it died before the acknowledgement, and its values are gone since."""
+    record = app.results.get(message.headers["id"])
+    if record is None or record.state not in states.READY_STATES:
+        return None
+    value = value_of(record)
+    error = value if isinstance(value, BaseException) else None
+    return Execution(message, record.state, Kind.ACK, record, exception=error, value=value)

@@ -41,6 +41,9 @@ def report(app: Umbel, ended: Execution, ttl: float) -> None:
     """
     message = ended.message
     end = _end_of(app, ended)
+    if "t" in message.headers["w"] and end.kind == SUCCEEDED and ended.record is not None:
+        # Its values may go with this step: whoever gets the message again finds what it returned.
+        app.broker.workflows.tell(end.task_id, ended.record.encode(), ttl, message.headers.get("reply_to"))
     advance(app.broker.workflows, place_of(message.headers["w"]), end, ttl, app.conf)
 
 
