@@ -14,6 +14,7 @@ from umbel.canvas.signature import Signature
 from umbel.canvas.stamping import call_options
 from umbel.context import allow_join_result
 from umbel.errors import ImproperlyConfigured
+from umbel.result import GroupResult
 
 if TYPE_CHECKING:
     from umbel.task import Task
@@ -42,7 +43,11 @@ def send(
         return None
     if isinstance(whole, group) and not whole.tasks:
         return whole.freeze()
-    return sending().send(app, whole, (), {}, {})
+    result = sending().send(app, whole, (), {}, {})
+    # As in Celery: the only member of a group, if that ends in a group, is what the caller means.
+    if isinstance(result, GroupResult) and len(result.results) == 1 and isinstance(result.results[0], GroupResult):
+        return result.results[0]
+    return result
 
 
 def sending() -> Any:

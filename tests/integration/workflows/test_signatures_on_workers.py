@@ -56,6 +56,8 @@ CASES: dict[str, Any] = {
     ),
     "body is a chain": chord([note.s(1), note.s(2)], note.s(3) | note.s(4)),
     "body is a group": chord([note.s(1), note.s(2)], group(note.s(3), note.s(4))),
+    "group of one that ends in a group": group(note.s(1) | group(note.s(2), note.s(3))),
+    "group of one whose body is a group": group(chord([note.s(1)], group(note.s(2), note.s(3)))),
     "map": note.map([1, [2, 3]]),
     "starmap": add.starmap([[1, 2], [3, 4]]),
     "chunks": add.chunks([[i, i] for i in range(5)], 2),
