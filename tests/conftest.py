@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.databases import Database, is_there
 from tests.redis_cluster import RedisCluster
 from tests.redis_sentinels import SentinelTrio
 from tests.redis_server import RedisServer
@@ -57,6 +58,27 @@ def redis_sentinels() -> Iterator[SentinelTrio]:
     trio.start()
     yield trio
     trio.remove()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Database]:
+    """One PostgreSQL for all tests that leave it running; without one on PATH they are skipped."""
+    yield from _database("postgresql")
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Database]:
+    """One MariaDB for all tests that leave it running; without one on PATH they are skipped."""
+    yield from _database("mariadb")
+
+
+def _database(kind: str) -> Iterator[Database]:
+    if not is_there(kind):
+        pytest.skip(f"no {kind} on PATH")
+    database = Database(kind)
+    database.start()
+    yield database
+    database.remove()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from umbel.routing import queues_in
 from umbel.shards import pick, shard_names
 from umbel.sharing import share_with
 from umbel.task import Task
-from umbel.transport import make_broker, make_results
+from umbel.transport import database_settings, make_broker, make_results, with_results
 from umbel.unique import lock_of
 
 if TYPE_CHECKING:
@@ -523,7 +523,8 @@ class Umbel(AppNames):
                 if self._broker is None:
                     conf = self.conf
                     url = self.broker_url()
-                    self._broker = make_broker(url, prefix=conf.key_prefix, publish_timeout=conf.publish_timeout)
+                    made = make_broker(url, prefix=conf.key_prefix, publish_timeout=conf.publish_timeout)
+                    self._broker = with_results(made, url, self.results_url(), lambda: self.results)
         return self._broker
 
     @property
@@ -532,8 +533,10 @@ class Umbel(AppNames):
         if self._results is None:
             with self._lock:
                 if self._results is None:
-                    url = self.conf.result_backend or self.broker_url()
-                    self._results = make_results(url, prefix=self.conf.key_prefix)
+                    conf = self.conf
+                    self._results = make_results(
+                        self.results_url(), prefix=conf.key_prefix, database=database_settings(conf)
+                    )
         return self._results
 
     backend = results
@@ -546,6 +549,9 @@ class Umbel(AppNames):
 
             self._events = Events(self)
         return self._events
+    def results_url(self) -> str:
+        """Return the URL of the result backend."""
+        return self.conf.result_backend or self.broker_url()
 
     def broker_url(self) -> str:
         """Return the broker's URL.

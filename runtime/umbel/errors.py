@@ -170,6 +170,10 @@ class BackendError(UmbelError):
     """The result backend holds something that cannot be read."""
 
 
+class ResultsDisabled(ImproperlyConfigured, NotImplementedError):
+    """No results are stored: ``result_backend`` is ``disabled``."""
+
+
 class EncodeError(UmbelError, TypeError):
     """An argument or a result cannot be carried by the codec.
 

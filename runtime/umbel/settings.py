@@ -121,6 +121,12 @@ def mapping(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def function(value: Any) -> Any:
+    if callable(value) or (isinstance(value, str) and value):
+        return value
+    raise ValueError("a function, or its dotted name")
+
+
 def routes(value: Any) -> Any:
     """Accept a dict, a list of (pattern, route) pairs or dicts, or a callable; `umbel.routing` reads it."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
@@ -199,7 +205,21 @@ MOST_SHARDS: Final = 32
 
 _LIST: Final = [
     Setting("broker_url", optional(text), None, "where tasks are sent; redis://host:port/db"),
-    Setting("result_backend", optional(text), None, "where results are kept; the broker unless set"),
+    Setting(
+        "result_backend",
+        optional(text),
+        None,
+        "where results are kept; the broker unless set, nowhere if 'disabled'",
+    ),
+    Setting("database_url", optional(text), None, "the database of the results, where result_backend is 'database'"),
+    Setting("database_engine_options", mapping, {}, "options for SQLAlchemy's create_engine"),
+    Setting("database_engine_callback", optional(function), None, "called with each engine that is made, or its name"),
+    Setting("database_short_lived_sessions", boolean, False, "open a connection for each statement, keep none"),
+    Setting("database_table_names", mapping, {}, "{'task': name of the table}; umbel_results unless set"),
+    Setting("database_table_schemas", mapping, {}, "{'task': schema of the table}"),
+    Setting(
+        "database_create_tables_at_setup", boolean, True, "make the tables, and bring them up to date, at first use"
+    ),
     Setting("key_prefix", text, "umbel", "the first part of every key in Redis"),
     Setting("publish_timeout", seconds(), 5.0, "seconds after which delay() gives up on an unreachable broker"),
     Setting("task_default_queue", text, "default", "queue of tasks that name none"),

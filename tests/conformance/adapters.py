@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from tests.conformance.leaks import find_leaks
@@ -15,8 +16,10 @@ from umbel.memory.store import drop_store, open_store
 from umbel.redis import keys, scripts
 from umbel.redis.endpoint import Endpoint
 from umbel.results.base import Results
+from umbel.results.database import DatabaseResults
 from umbel.results.memory import MemoryResults
 from umbel.results.redis import RedisResults
+from umbel.storing import store_elsewhere
 
 
 class Adapter(Protocol):
@@ -64,6 +67,33 @@ class MemoryAdapter:
     def close(self) -> None:
         self._closing.close()
         drop_store(self._url, self._prefix)
+
+
+class DatabaseAdapter:
+    """The results in a database, of tasks whose broker is in this process."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._url = url
+        self._prefix = prefix
+        self._closing = ExitStack()
+        self._writing = self.results()
+
+    def broker(self) -> Broker:
+        inner = MemoryBroker("memory://conformance", prefix=self._prefix)
+        return _closed_by(self._closing, store_elsewhere(inner, lambda: self._writing))
+
+    def results(self) -> Results:
+        return _closed_by(self._closing, DatabaseResults(self._url, prefix=self._prefix))
+
+    def begin_burial(self, owner: str) -> None:
+        raise NotImplementedError("results only")
+
+    def empty(self) -> None:
+        raise NotImplementedError("results only")
+
+    def close(self) -> None:
+        self._closing.close()
+        drop_store("memory://conformance", self._prefix)
 
 
 class Server(Protocol):
@@ -118,6 +148,18 @@ class RedisAdapter:
         self._closing.close()
         self.empty()
         assert not leaks, f"left behind in Redis: {leaks}"
+
+
+class ApartAdapter(RedisAdapter):
+    """Results in a Redis that is not the broker: tasks and results share nothing but the server."""
+
+    def broker(self) -> Broker:
+        inner = RedisBroker(self.server.url, prefix=f"{self._prefix}:tasks")
+        return _closed_by(self._closing, store_elsewhere(inner, self._writing))
+
+    @cache  # noqa: B019 - lives as long as a test
+    def _writing(self) -> Results:
+        return self.results()
 
 
 Closable = TypeVar("Closable", Broker, Results)

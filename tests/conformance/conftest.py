@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from tests.conformance.adapters import Adapter, MemoryAdapter, RedisAdapter
+from tests.conformance.adapters import Adapter, ApartAdapter, DatabaseAdapter, MemoryAdapter, RedisAdapter
 from tests.conformance.making import owner
 
 from umbel.broker.base import Bell, Broker, Consumer, Liveness
@@ -18,12 +18,23 @@ SERVERS = {"standalone": "redis_server", "sentinel": "redis_sentinels", "cluster
 #: Which of them the suite runs on; ``UMBEL_TEST_TOPOLOGY`` names others, with commas between them.
 TOPOLOGIES = os.environ.get("UMBEL_TEST_TOPOLOGY", "standalone,cluster").split(",")
 
+#: Databases whose servers may be on PATH.
+DATABASES = ("postgresql", "mariadb")
+#: What the tests of result backends run on: with their broker, with another one, in a database.
+RESULT_BACKENDS = ("memory", *TOPOLOGIES, "apart", "sqlite", *DATABASES)
+
 
 @pytest.fixture(params=["memory", *TOPOLOGIES])
 def adapter(request: pytest.FixtureRequest, prefix: str) -> Iterator[Adapter]:
     """An adapter with an empty store; on Redis, fails the test that leaves keys without owner or TTL."""
     if request.param == "memory":
         made: Adapter = MemoryAdapter(prefix)
+    elif request.param == "sqlite":
+        made = DatabaseAdapter(f"db+sqlite:///{request.getfixturevalue('tmp_path')}/results.db", prefix)
+    elif request.param in DATABASES:
+        made = DatabaseAdapter(request.getfixturevalue(request.param).url, prefix)
+    elif request.param == "apart":
+        made = ApartAdapter(request.getfixturevalue("redis_server"), prefix)
     else:
         made = RedisAdapter(request.getfixturevalue(SERVERS[request.param]), prefix)
     yield made

@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
 import pytest
+from tests.conformance.conftest import RESULT_BACKENDS
 from tests.conformance.making import end, ids, record, several, take
 from tests.conformance.waiting import until
 
@@ -20,6 +21,7 @@ from umbel.results.base import Results
 
 Consumers = Callable[..., Consumer]
 MakeResults = Callable[[], Results]
+pytestmark = pytest.mark.parametrize("adapter", RESULT_BACKENDS, indirect=True)
 
 
 def _pending(future: Future[Record], seconds: float = 0.15) -> bool:
@@ -113,6 +115,8 @@ def test_a_consumer_stores_by_the_same_guard(
 
 
 def test_the_inbox_begins_with_the_first_wait(results: Results) -> None:
+    if results.needs_cleaning:
+        pytest.skip("a database sends no replies")
     assert results.inbox() is None
     results.get("a")
     results.store("a", record(), 60.0)
@@ -126,6 +130,8 @@ def test_the_inbox_begins_with_the_first_wait(results: Results) -> None:
 
 def test_each_backend_has_an_inbox_of_its_own(results_factory: MakeResults) -> None:
     first, second = results_factory(), results_factory()
+    if first.needs_cleaning:
+        pytest.skip("a database sends no replies")
     first.wait("a").cancel()
     second.wait("a").cancel()
     assert first.inbox() != second.inbox()

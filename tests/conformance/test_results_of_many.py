@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from tests.conformance.conftest import RESULT_BACKENDS
 from tests.conformance.making import record
 
 from umbel import states
 from umbel.results.base import Results
 
 MakeResults = Callable[[], Results]
+pytestmark = pytest.mark.parametrize("adapter", RESULT_BACKENDS, indirect=True)
 
 
 def test_many_records_are_read_in_order(results: Results) -> None:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from umbel.record import Record
 
 
+class End(NamedTuple):
+    """How a delivery ended, for a backend that is not the broker."""
+
+    task_id: str
+    record: Record
+    ttl: float
+    reply_to: str | None = None
+
+
 class Results(Protocol):
     """A result backend. Thread-safe; a forked process gets a fresh inbox by itself."""
+
+    #: Whether somebody has to call `clean_up` now and then.
+    needs_cleaning: bool
 
     def inbox(self) -> str | None:
         """Return the id of this process's reply inbox, to be named in ``reply_to``; None before the first wait.
@@ -26,6 +38,20 @@ class Results(Protocol):
 
     def store(self, task_id: str, record: Record, ttl: float) -> bool:
         """Write a record; False if a later attempt or a final state stands there (nothing was written)."""
+
+    def store_ends(self, ends: Sequence[End]) -> None:
+        """Write the ends of deliveries, before these are acknowledged; what a later attempt has written stays.
+
+        Unlike `store` it replaces an end of the same attempt: the answer to the first time may have been lost. Whoever waits
+        is told.
+
+        Raises:
+            OperationalError: the backend is away. It may be called again.
+            BackendError: it does not take one of them.
+        """
+
+    def clean_up(self) -> int:
+        """Delete what is too old, where nothing else does that; return how many records went."""
 
     def wait(self, task_id: str, inbox: str | None = None) -> Future[Record]:
         """Return a future that is done once a record in a ready state is there. One connection serves all of them.

@@ -9,6 +9,7 @@ from umbel.clock import SYSTEM_CLOCK, Clock
 from umbel.ids import new_client_id
 from umbel.memory.store import open_store
 from umbel.record import Record
+from umbel.results.base import End
 
 
 class MemoryResults:
@@ -21,6 +22,8 @@ class MemoryResults:
         prefix: the key prefix; different prefixes share nothing.
         clock: tells when a record is too old.
     """
+
+    needs_cleaning = False
 
     def __init__(self, url: str = "memory://", *, prefix: str = "umbel", clock: Clock = SYSTEM_CLOCK) -> None:
         self.url = url
@@ -43,6 +46,16 @@ class MemoryResults:
     def store(self, task_id: str, record: Record, ttl: float) -> bool:
         with self._store.locked() as store:
             return store.records.store(task_id, record.encode(), ttl, self._clock.time(), guarded=True)
+
+    def store_ends(self, ends: Sequence[End]) -> None:
+        with self._store.locked() as store:
+            for end in ends:
+                old, now = store.records.get(end.task_id, self._clock.time()), self._clock.time()
+                if old is None or old.attempt <= end.record.attempt:
+                    store.records.store(end.task_id, end.record.encode(), end.ttl, now, guarded=False)
+
+    def clean_up(self) -> int:
+        return 0
 
     def wait(self, task_id: str, inbox: str | None = None) -> Future[Record]:
         future: Future[Record] = Future()

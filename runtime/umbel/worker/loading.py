@@ -12,6 +12,7 @@ from umbel.imports import find_app
 from umbel.worker.instance import Instance
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
+from umbel.worker.resultkeeping import told_of_results
 
 #: Longest text that is told of a failed import, in characters: it has to fit into a packet.
 MOST_TEXT = 20_000
@@ -64,6 +65,7 @@ def describe(app: Any) -> dict[str, Any]:
         "beat_schedule": len(conf.beat_schedule),
         "task_events": conf.worker_send_task_events,
         "event_bounds": [conf.event_log_length, conf.event_log_age],
+        **told_of_results(app),
     }
 
 

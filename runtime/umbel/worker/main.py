@@ -21,6 +21,7 @@ from umbel.shards import spread
 from umbel.transport import make_broker
 from umbel.worker.about import About
 from umbel.worker.options import WorkerOptions
+from umbel.worker.resultkeeping import ResultKeeping
 from umbel.worker.retirement import Bounds
 from umbel.worker.slots import ROOM, Slots
 from umbel.worker.supervisor import Supervisor
@@ -64,7 +65,9 @@ def run(options: WorkerOptions) -> int:
     queues = spread(wanted_queues(options, app["queues"]), app["queue_shards"])
     queues = in_order(queues, Order(options.queue_order))
     hostname = options.name(app["name"])
+    keeping = ResultKeeping(app)
     broker = make_broker(app["broker_url"], prefix=app["key_prefix"], publish_timeout=5.0)
+    broker = keeping.with_results(broker)
     server = broker.ping()
     warn_of_memory_policy(server)
     check_queues(broker, queues, app, options)
@@ -89,9 +92,11 @@ def run(options: WorkerOptions) -> int:
     )
     health = start_health(supervisor, options.health_port)
     say_started(hostname, [name for name, _ in queues], built, app["tasks"], server)
+    keeping.start()
     try:
         return supervisor.run()
     finally:
+        keeping.stop()
         if health is not None:
             health.stop()
         broker.close()

@@ -27,7 +27,7 @@ from umbel.redis.connection import AWAY, Argument, ConnectionBroken, RedisConnec
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import TRUST
 from umbel.results.redis.reading import read
-from umbel.results.redis.waiting import Waiting
+from umbel.results.waiting import Waiting
 
 log = logging.getLogger("umbel.results")
 

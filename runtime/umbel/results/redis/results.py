@@ -16,12 +16,14 @@ from functools import partial
 from typing import TypeVar
 
 from umbel import states
+from umbel.broker.redis.apart import store_apart
 from umbel.broker.redis.consumer import store
 from umbel.record import Record
 from umbel.redis import keys, scripts
 from umbel.redis.connection import RedisConnection, ServerRefused
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
+from umbel.results.base import End
 from umbel.results.redis.inbox import DRAIN, Inbox
 from umbel.results.redis.reading import read
 
@@ -33,6 +35,8 @@ WATCH_FOR = 86400.0
 
 class RedisResults:
     """See `umbel.results.base.Results`."""
+
+    needs_cleaning = False
 
     def __init__(self, url: str, *, prefix: str = "umbel", timeout: float = 5.0) -> None:
         self._prefix = prefix
@@ -60,6 +64,13 @@ class RedisResults:
 
     def store(self, task_id: str, record: Record, ttl: float) -> bool:
         return self._run(lambda connection: store(connection, self._prefix, task_id, record, ttl))
+
+    def store_ends(self, ends: Sequence[End]) -> None:
+        packed = [(end.task_id, end.record.encode(), end.ttl, end.reply_to) for end in ends]
+        self._run(lambda connection: store_apart(connection, self._prefix, packed, ended=True))
+
+    def clean_up(self) -> int:
+        return 0
 
     def wait(self, task_id: str, inbox: str | None = None) -> Future[Record]:
         own = self._own_inbox()

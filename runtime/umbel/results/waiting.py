@@ -12,12 +12,21 @@ from umbel.record import Record
 LOOK_AGAIN = 5.0
 #: Seconds between looks at an id that could not be watched, growing up to LOOK_AGAIN.
 FIRST_LOOK = 0.05
+#: Tasks that are looked for in a second.
+MOST_LOOKS = 5000
 
 
 class Waiting:
-    """The futures of one process by task id. Thread-safe."""
+    """The futures of one process by task id. Thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        first: seconds until the first look for a task.
+        longest: seconds between two looks; the pauses double up to that. More, where so many wait that looking would take all.
+    """
+
+    def __init__(self, first: float = LOOK_AGAIN, longest: float = LOOK_AGAIN) -> None:
+        self._first = first
+        self._longest = longest
         self._lock = threading.Lock()
         self._futures: dict[str, list[Future[Record]]] = {}
         self._looks: dict[str, tuple[float, float]] = {}  # id -> (when to look, pause after that)
@@ -31,7 +40,7 @@ class Waiting:
         future: Future[Record] = Future()
         with self._lock:
             self._futures.setdefault(task_id, []).append(future)
-            self._plan(task_id, LOOK_AGAIN)
+            self._plan(task_id, self._first)
         return future
 
     def discard(self, task_id: str, future: Future[Record]) -> None:
@@ -67,11 +76,12 @@ class Waiting:
         if now < self._next_look and not everything:
             return []
         with self._lock:
+            longest = max(self._longest, len(self._looks) / MOST_LOOKS)
             due = [task_id for task_id, (when, _) in self._looks.items() if everything or when <= now]
             for task_id in due:
-                pause = min(LOOK_AGAIN, self._looks[task_id][1] * 2)
+                pause = min(longest, self._looks[task_id][1] * 2)
                 self._looks[task_id] = (now + pause, pause)
-            self._next_look = min((when for when, _ in self._looks.values()), default=now + LOOK_AGAIN)
+            self._next_look = min((when for when, _ in self._looks.values()), default=now + longest)
         return due
 
     def until_look(self) -> float:
