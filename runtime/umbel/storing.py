@@ -57,6 +57,11 @@ class _Broker(_Wrapped):
     def liveness(self) -> Liveness:
         return cast(Liveness, _Liveness(self._inner.liveness(), self._results))
 
+    @property
+    def workflows(self) -> Any:
+        """The store of workflows; the ends of tasks that did not run go to the result backend."""
+        return _Workflows(self._inner.workflows, self._results)
+
     def settle_dropped(self, queue: str, outcomes: Sequence[Outcome]) -> None:
         """See the port."""
         self._inner.settle_dropped(queue, store_ends(self._results(), outcomes))
@@ -99,6 +104,12 @@ class _Liveness(_Wrapped):
             with _AsLost():
                 self._results().store(outcome.task_id, records.decode(outcome.record), outcome.ttl)
         return bool(self._inner.settle(owner, queue, replace(outcome, record=None, reply_to=None)))
+
+
+class _Workflows(_Wrapped):
+    def tell(self, task_id: str, record: bytes, ttl: float, reply_to: str | None) -> bool:
+        """See the port."""
+        return self._results().store(task_id, records.decode(record), ttl)
 
 
 class _AsLost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from concurrent.futures import Future
+from typing import Protocol
 
 from umbel import record as records
 from umbel.record import Record
@@ -18,6 +19,13 @@ def _may_replace(old: Record, new: Record) -> bool:
     return old.attempt < new.attempt or old.state not in READY_STATES
 
 
+class Hearer(Protocol):
+    """Somebody who listens to a task."""
+
+    def hear(self, record: Record) -> None:
+        """Hear of a record."""
+
+
 class MemoryRecords:
     """The records of one store. Nothing here locks: whoever calls holds the lock of the store."""
 
@@ -25,6 +33,8 @@ class MemoryRecords:
         self._stored: dict[str, tuple[float, bytes]] = {}
         self._expiries: list[tuple[float, str]] = []
         self._waiting: dict[str, list[Future[Record]]] = {}
+        self._listening: dict[str, list[Hearer]] = {}
+        self._heard: list[tuple[Hearer, Record]] = []
         self._settled: list[tuple[Future[Record], Record]] = []
 
     def get(self, task_id: str, now: float) -> Record | None:
@@ -46,6 +56,7 @@ class MemoryRecords:
         expiry = now + ttl if ttl > 0 else math.inf
         self._stored[task_id] = (expiry, raw)
         heapq.heappush(self._expiries, (expiry, task_id))
+        self._heard += [(hearer, record) for hearer in self._listening.get(task_id, ())]
         if record.state in READY_STATES:
             self._settled += [(future, records.decode(raw)) for future in self._waiting.pop(task_id, ())]
         return True
@@ -66,6 +77,26 @@ class MemoryRecords:
             self._settled.append((future, record))
         else:
             self._waiting.setdefault(task_id, []).append(future)
+
+    def listen(self, task_id: str, hearer: Hearer, now: float) -> None:
+        """Have a listener hear of every record of a task, first of the one that is there."""
+        self._listening.setdefault(task_id, []).append(hearer)
+        record = self.get(task_id, now)
+        if record is not None:
+            self._heard.append((hearer, record))
+
+    def unlisten(self, task_id: str, hearer: Hearer) -> None:
+        """Have a listener hear no more."""
+        listening = self._listening.get(task_id, [])
+        if hearer in listening:
+            listening.remove(hearer)
+        if not listening:
+            self._listening.pop(task_id, None)
+
+    def take_heard(self) -> list[tuple[Hearer, Record]]:
+        """Return who is to hear what, from the caller, once it has let go of the lock."""
+        heard, self._heard = self._heard, []
+        return heard
 
     def abandon(self, task_id: str, future: Future[Record]) -> None:
         """Forget a future that waits no more."""

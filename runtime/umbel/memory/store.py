@@ -43,6 +43,9 @@ class Store:
         finally:
             with self._lock:
                 settled = self.records.take_settled()
+                heard = self.records.take_heard()
+            for hearer, record in heard:
+                hearer.hear(record)
             for future, record in settled:
                 if future.set_running_or_notify_cancel():
                     future.set_result(record)

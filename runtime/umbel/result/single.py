@@ -14,6 +14,7 @@ from umbel.errors import TimeoutError
 from umbel.result import walking
 from umbel.result.arrivals import Arrivals
 from umbel.result.base import ResultBase, lineage_of
+from umbel.result.updates import Updates
 from umbel.result.values import done_at, exception_of, value_of
 
 if TYPE_CHECKING:
@@ -271,7 +272,9 @@ class AsyncResult(ResultBase, Generic[R]):
         if follow:
             self._raise_of_parents()
         record = self._final
-        if record is None:
+        if on_message is not None:
+            record = self._watch(timeout, interval, on_message, on_interval)
+        elif record is None:
             record = self._wait(timeout) if on_interval is None else self._wait_by(timeout, interval, on_interval)
         if follow and record.state in states.PROPAGATE_STATES:
             self._raise_of_parents()
@@ -293,6 +296,33 @@ class AsyncResult(ResultBase, Generic[R]):
         except FutureTimeout:
             raise self._timed_out(timeout) from None
         return self._final
+
+    def updates(self, timeout: float | None = None) -> Updates:
+        """Yield each state of the task as it is stored, the one that stands there first and the end last.
+
+        ``for update in result.updates():`` or ``async for``; each has ``state`` and ``info``. States are pushed, not polled, but by
+        databases. A slow reader may miss states in between, never the last one.
+
+        Args:
+            timeout: seconds in all; None waits for ever.
+
+        Raises:
+            umbel.errors.TimeoutError: the task did not end in time; it goes on.
+        """
+        return Updates(self, timeout)
+
+    def _watch(
+        self,
+        timeout: float | None,
+        interval: float,
+        on_message: Callable[[dict[str, Any]], object],
+        on_interval: Callable[[], object] | None,
+    ) -> Record:
+        """Wait, and call ``on_message`` with each state."""
+        for update in Updates(self, timeout).each(interval, on_interval):
+            on_message(update.meta)
+        assert self.final is not None
+        return self.final
 
     def _wait_by(self, timeout: float | None, interval: float, on_interval: Callable[[], object]) -> Record:
         """Wait, and call ``on_interval`` now and then."""

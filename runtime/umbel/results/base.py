@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
 from umbel.record import Record
+
+#: Is called with each record; with None when nothing more will come.
+Tell = Callable[[Record | None], object]
 
 
 class End(NamedTuple):
@@ -79,6 +82,13 @@ class Results(Protocol):
         Raises:
             TimeoutError: it did not come in time.
             concurrent.futures.CancelledError: `close` was called.
+        """
+
+    def listen(self, task_id: str, tell: Tell) -> Callable[[], None]:
+        """Have every state of a task told, the one that stands there first; return what ends that.
+
+        ``tell`` gets the records, each newer than the one before; None when the backend was closed. It is called in any thread, and
+        must be quick. What follows each other faster than it can be told may be left out, the last one never.
         """
 
     def forget(self, task_id: str) -> None:

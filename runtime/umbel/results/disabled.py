@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import NoReturn
 
 from umbel.errors import ResultsDisabled
 from umbel.record import Record
-from umbel.results.base import End
+from umbel.results.base import End, Tell
 
 
 class DisabledResults:
@@ -41,6 +41,9 @@ class DisabledResults:
         return [self.wait(*task) for task in tasks]
 
     def wait_for(self, task_id: str, timeout: float | None = None, inbox: str | None = None) -> Record:
+        self._refuse(task_id)
+
+    def listen(self, task_id: str, tell: Tell) -> Callable[[], None]:
         self._refuse(task_id)
 
     def forget(self, task_id: str) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from umbel.clock import SYSTEM_CLOCK, Clock
 from umbel.ids import new_client_id
 from umbel.memory.store import open_store
 from umbel.record import Record
-from umbel.results.base import End
+from umbel.results.base import End, Tell
+from umbel.results.waiting import Listener
 
 
 class MemoryResults:
@@ -32,6 +33,7 @@ class MemoryResults:
         self._clock = clock
         self._inbox: str | None = None
         self._waiting: set[Future[Record]] = set()
+        self._listeners: set[Listener] = set()
 
     def inbox(self) -> str | None:
         return self._inbox
@@ -76,6 +78,18 @@ class MemoryResults:
         finally:
             future.cancel()
 
+    def listen(self, task_id: str, tell: Tell) -> Callable[[], None]:
+        listener = Listener(tell)
+        with self._store.locked() as store:
+            self._listeners.add(listener)
+            store.records.listen(task_id, listener, self._clock.time())
+        return lambda: self._unlisten(task_id, listener)
+
+    def _unlisten(self, task_id: str, listener: Listener) -> None:
+        with self._store.locked() as store:
+            self._listeners.discard(listener)
+            store.records.unlisten(task_id, listener)
+
     def forget(self, task_id: str) -> None:
         with self._store.locked() as store:
             store.records.forget(task_id)
@@ -83,6 +97,9 @@ class MemoryResults:
     def close(self) -> None:
         with self._store.locked():
             waiting, self._inbox = list(self._waiting), None
+            listening, self._listeners = self._listeners, set()
+        for listener in listening:
+            listener.end()
         for future in waiting:
             future.cancel()
 

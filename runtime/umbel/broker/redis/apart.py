@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from umbel import states
 from umbel.broker.base import Outcome
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, RedisConnection
@@ -76,7 +77,7 @@ def store_apart(
     replies: dict[str, list[bytes]] = {}
     for (task_id, record, _, reply_to), (written, watchers) in zip(records, answers, strict=True):
         if written:
-            inboxes = {inbox.decode() for inbox in watchers.split(b"\n") if inbox}
+            inboxes = watching(watchers, record)
             if reply_to:
                 inboxes.add(keys.inbox(prefix, reply_to))
             for inbox in inboxes:
@@ -91,6 +92,13 @@ def store_apart(
     if commands:
         connection.call_many(commands, timeout)
     return [written == 1 for written, _ in answers]
+
+
+def watching(names: bytes, record: bytes) -> set[str]:
+    """Return the inboxes that a watch names and that are to hear of a record; see ``parts/watchers.lua``."""
+    final = record[1] >= states.FINAL_CODE
+    lines = [line.decode() for line in names.split(b"\n") if line]
+    return {line.removeprefix("+") for line in lines if final or line.startswith("+")}
 
 
 def forget_ends(connection: RedisConnection, prefix: str, dead: str, letters: Sequence[tuple[bytes, str]]) -> None:

@@ -74,11 +74,8 @@ for _ = 1, outcomes do
         old = redis.call('SET', KEYS[key], ARGV[at], 'PX', ttl, 'GET')
       end
       if old and string.byte(old, 2) == 1 then
-        -- A watch: its value names the inboxes of those who wait without being named in the message.
-        for watcher in string.gmatch(string.sub(old, 17), '[^\n]+') do
-          redis.call('RPUSH', watcher, string.match(KEYS[key], '{(.*)}:res$') .. '\n' .. ARGV[at])
-          redis.call('PEXPIRE', watcher, REPLY_TTL)
-        end
+        -- include watchers
+        store_over_watch(KEYS[key], (read_watch(old)), ARGV[at], ttl, string.match(KEYS[key], '{(.*)}:res$'))
       end
     end
     if store == '2' then

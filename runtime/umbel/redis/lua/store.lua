@@ -4,7 +4,9 @@
 -- ARGV  1 record, 2 ttl in ms ("0" = for ever), 3 task id (for the reply)
 -- Returns 1 = written, 0 = refused
 --
--- Byte 2 of a record is the code of its state (16 and up are final), bytes 3 and 4 the attempt.
+-- Byte 2 of a record is the code of its state (16 and up are final), bytes 3 and 4 the attempt; a watch has that of what it keeps.
+
+-- include watchers
 
 local stored = redis.call('GETRANGE', KEYS[1], 0, 3)
 if #stored == 4 then
@@ -16,18 +18,13 @@ if #stored == 4 then
     return 0
   end
 end
-local watchers = ''
 if #stored == 4 and string.byte(stored, 2) == 1 then
-  watchers = redis.call('GETRANGE', KEYS[1], 16, -1)
-end
-if ARGV[2] == '0' then
+  local names = read_watch(redis.call('GET', KEYS[1]))
+  store_over_watch(KEYS[1], names, ARGV[1], ARGV[2], ARGV[3])
+elseif ARGV[2] == '0' then
   redis.call('SET', KEYS[1], ARGV[1])
 else
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-end
-for watcher in string.gmatch(watchers, '[^\n]+') do
-  redis.call('RPUSH', watcher, ARGV[3] .. '\n' .. ARGV[1])
-  redis.call('PEXPIRE', watcher, 3600000)
 end
 if KEYS[2] then
   redis.call('RPUSH', KEYS[2], ARGV[3] .. '\n' .. ARGV[1])

@@ -1,21 +1,33 @@
--- Ask for a reply to a task whose message does not name an inbox.
+-- Ask for a reply to a task whose message does not name an inbox, or for all states of a task.
 --
 -- KEYS  1 result
--- ARGV  1 a record in state PENDING without meta data, whose value is the key of the inbox, 2 its ttl in ms
--- Returns what stands there: the record, or nil if there was none and the watch was left
+-- ARGV  1 a watch, as parts/watchers.lua has them, with one name, 2 its ttl in ms
+-- Returns what stands there: the record, or nil if there was none
 --
--- Who stores the record finds the watch in the same step and pushes to the inbox. It is a short cut, not a promise: the
+-- Who stores a record finds the watch in the same step and pushes to the inbox. It is a short cut, not a promise: the
 -- waiter re-reads the record now and then.
 
+-- include watchers
+
 local stored = redis.call('GET', KEYS[1])
-if stored and string.byte(stored, 2) ~= 1 then
+if not stored then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return nil
+end
+local code = string.byte(stored, 2)
+if code >= 16 then
   return stored
 end
-local watch = ARGV[1]
-if stored then
-  -- Others wait too: name all of them, each on a line.
-  local named = string.find(stored, string.sub(watch, 17), 17, true)
-  watch = named and stored or stored .. '\n' .. string.sub(watch, 17)
+local name, names, record = string.sub(ARGV[1], 17), '', stored
+if code == 1 then
+  names, record = read_watch(stored) -- others wait too
 end
-redis.call('SET', KEYS[1], watch, 'PX', ARGV[2])
-return nil
+if not string.find('\n' .. names .. '\n', '\n' .. name .. '\n', 1, true) then
+  names = names == '' and name or names .. '\n' .. name
+end
+if record then
+  redis.call('SET', KEYS[1], make_watch(names, record), 'PX', math.max(redis.call('PTTL', KEYS[1]), tonumber(ARGV[2])))
+else
+  redis.call('SET', KEYS[1], string.sub(stored, 1, 16) .. names, 'PX', ARGV[2])
+end
+return record

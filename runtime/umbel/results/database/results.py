@@ -26,7 +26,7 @@ from umbel.backoff import exponential
 from umbel.config import censor_url
 from umbel.errors import BackendError, DecodeError, OperationalError, UmbelError
 from umbel.record import Record
-from umbel.results.base import End
+from umbel.results.base import End, Tell
 from umbel.results.database import schema
 from umbel.results.database.opening import open_engine
 from umbel.results.database.statements import Statements
@@ -149,8 +149,11 @@ class DatabaseResults:
                 now_ms = _now_ms()
                 row = _row(end, now_ms)
                 written = statements.write(connection, row, now_ms, ended=ended)
+                # Who waits in this process need not look for it.
                 if written and end.record.state in states.READY_STATES:
-                    self._waiting.resolve(end.task_id, end.record)  # who waits in this process need not look for it
+                    self._waiting.resolve(end.task_id, end.record)
+                elif written:
+                    self._waiting.hear(end.task_id, end.record)
         return written
 
     # -- waiting
@@ -182,9 +185,24 @@ class DatabaseResults:
         finally:
             future.cancel()
 
+    def listen(self, task_id: str, tell: Tell) -> Callable[[], None]:
+        waiting = self._waiting
+        listener = waiting.listen(task_id, tell)
+        try:
+            self._look([task_id])
+        except BaseException:
+            waiting.unlisten(task_id, listener)
+            raise
+        self._serve()
+        return partial(waiting.unlisten, task_id, listener)
+
     def _look(self, task_ids: Sequence[str]) -> None:
-        for task_id, record in self._read(task_ids, final=True).items():
-            self._waiting.resolve(task_id, record)
+        every = any(map(self._waiting.listens, task_ids))
+        for task_id, record in self._read(task_ids, final=not every).items():
+            if record.state in states.READY_STATES:
+                self._waiting.resolve(task_id, record)
+            else:
+                self._waiting.hear(task_id, record)
 
     def _serve(self) -> None:
         with self._lock:

@@ -210,8 +210,12 @@ class Inbox:
             log.warning("results.unreadable", extra={"task_id": task_id, "error": str(error)})
             self.waiting.fail(task_id, error)
             return
-        if record is not None and record.state in states.READY_STATES:
+        if record is None:
+            return
+        if record.state in states.READY_STATES:
             self.waiting.resolve(task_id, record)
+        else:
+            self.waiting.hear(task_id, record)
 
     def _look(self, connection: RedisConnection, everything: bool = False) -> None:
         """Read the records that are due for a look."""

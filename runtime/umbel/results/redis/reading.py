@@ -11,7 +11,7 @@ from umbel.record import Record
 
 
 def read(raw: Any) -> Record | None:
-    """Return the record, None where nothing or only a watch stands.
+    """Return the record, also that behind a watch; None where nothing or only a watch stands.
 
     Raises:
         BackendError: it cannot be read.
@@ -22,4 +22,7 @@ def read(raw: Any) -> Record | None:
         record = records.decode(raw)
     except DecodeError as error:
         raise BackendError(str(error)) from error
-    return None if record.state == states.PENDING else record
+    if record.state != states.PENDING:
+        return record
+    _, kept, behind = record.value.partition(b"\0")  # a watch, as parts/watchers.lua has them
+    return read(behind) if kept else None

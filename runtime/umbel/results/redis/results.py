@@ -23,7 +23,7 @@ from umbel.redis import keys, scripts
 from umbel.redis.connection import RedisConnection, ServerRefused
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
-from umbel.results.base import End
+from umbel.results.base import End, Tell
 from umbel.results.redis.inbox import DRAIN, Inbox
 from umbel.results.redis.reading import read
 
@@ -121,6 +121,19 @@ class RedisResults:
         finally:
             own.waiting.discard(task_id, future)
 
+    def listen(self, task_id: str, tell: Tell) -> Callable[[], None]:
+        own = self._own_inbox()
+        listener = own.waiting.listen(task_id, tell)
+        try:
+            found = self._watch(task_id, own.client, every=True)
+        except BaseException:
+            own.waiting.unlisten(task_id, listener)
+            raise
+        if found is not None:
+            listener.hear(found)
+        own.serve()
+        return partial(own.waiting.unlisten, task_id, listener)
+
     def forget(self, task_id: str) -> None:
         self._run(lambda connection: connection.call(b"DEL", keys.result(self._prefix, task_id)))
 
@@ -151,14 +164,14 @@ class RedisResults:
                 raise
             own.waiting.look_soon(task_id)
             found = self.get(task_id)
-        self._note(own, task_id, found, told)
+        self._note(own, task_id, found)
 
     def _look_at(self, own: Inbox, tasks: Sequence[tuple[str, str | None]]) -> None:
         """As `_look`, for many tasks at once."""
         told = [task_id for task_id, inbox in tasks if inbox == own.client]
         untold = [task_id for task_id, inbox in tasks if inbox != own.client]
         for task_id, found in zip(told, self.get_many(told), strict=True):
-            self._note(own, task_id, found, True)
+            self._note(own, task_id, found)
         if not untold:
             return
         calls = [((keys.result(self._prefix, task_id),), self._watch_of(own.client)) for task_id in untold]
@@ -171,22 +184,21 @@ class RedisResults:
                 self._look(own, task_id, None)
             return
         for task_id, raw in zip(untold, answers, strict=True):
-            self._note(own, task_id, read(raw), False)
+            self._note(own, task_id, read(raw))
 
-    def _note(self, own: Inbox, task_id: str, found: Record | None, told: bool) -> None:
+    def _note(self, own: Inbox, task_id: str, found: Record | None) -> None:
         if found is None:
             return
         if found.state in states.READY_STATES:
             own.waiting.resolve(task_id, found)
-        elif not told:
-            own.waiting.look_soon(task_id)  # it stands where the watch would: nobody will tell
 
-    def _watch(self, task_id: str, client: str) -> Record | None:
-        names = (keys.result(self._prefix, task_id),)
-        return read(self._run(lambda connection: scripts.watch(connection, names, self._watch_of(client))))
+    def _watch(self, task_id: str, client: str, *, every: bool = False) -> Record | None:
+        names, watch = (keys.result(self._prefix, task_id),), self._watch_of(client, every=every)
+        return read(self._run(lambda connection: scripts.watch(connection, names, watch)))
 
-    def _watch_of(self, client: str) -> tuple[bytes, int]:
-        return Record(states.PENDING, keys.inbox(self._prefix, client).encode()).encode(), int(WATCH_FOR * 1000)
+    def _watch_of(self, client: str, *, every: bool = False) -> tuple[bytes, int]:
+        name = ("+" if every else "") + keys.inbox(self._prefix, client)
+        return Record(states.PENDING, name.encode()).encode(), int(WATCH_FOR * 1000)
 
     def _run(self, work: Callable[[RedisConnection], T]) -> T:
         return self._pool.run(work, repeat=True)
