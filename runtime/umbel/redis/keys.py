@@ -110,6 +110,11 @@ def result(prefix: str, task_id: str) -> str:
     return f"{prefix}:{{{task_id}}}:res"
 
 
+def result_part(prefix: str, task_id: str, nonce: str, number: int) -> str:
+    """STRING, with a TTL: a part of the value of a large record."""
+    return f"{prefix}:{{{task_id}}}:res:{nonce}:{number}"
+
+
 def inbox(prefix: str, client: str) -> str:
     """LIST, with a TTL: replies for one client process."""
     return f"{prefix}:{{inbox:{client}}}"

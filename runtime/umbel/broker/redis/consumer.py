@@ -12,6 +12,7 @@ from umbel.broker.redis.apart import store_apart, store_ends
 from umbel.broker.redis.burial import bury_all
 from umbel.broker.redis.entering import check_number
 from umbel.broker.redis.packing import admit, cycle_keys, pack_outcomes
+from umbel.broker.redis.parts import shorten, shorten_ends
 from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import LayoutError
 from umbel.message import BEGUN
@@ -118,6 +119,7 @@ class RedisConsumer:
             raise ConnectionLost("the last cycle's answer is missing: resume first")
         runs = [outcome.run for outcome in outcomes if outcome.run is not None]
         try:
+            outcomes = shorten_ends(connection, self._prefix, outcomes)
             if connection.clustered:
                 outcomes = store_ends(connection, self._prefix, self._keys[queue][0], outcomes, self._patience)
             count, names, arguments = pack_outcomes(self._prefix, queue, self.owner.id, outcomes)
@@ -252,9 +254,10 @@ def store(
     connection: RedisConnection, prefix: str, task_id: str, record: Record, ttl: float, reply_to: str | None = None
 ) -> bool:
     """Run ``store.lua``, or what stands for it in a cluster; return whether the record was written."""
+    raw = shorten(connection, prefix, task_id, record.encode(), ttl)
     if connection.clustered:
-        return store_apart(connection, prefix, [(task_id, record.encode(), ttl, reply_to)], ended=False)[0]
+        return store_apart(connection, prefix, [(task_id, raw, ttl, reply_to)], ended=False)[0]
     names = [keys.result(prefix, task_id)]
     if reply_to:
         names.append(keys.inbox(prefix, reply_to))
-    return bool(scripts.store(connection, names, (record.encode(), int(ttl * 1000), task_id)) == 1)
+    return bool(scripts.store(connection, names, (raw, int(ttl * 1000), task_id)) == 1)

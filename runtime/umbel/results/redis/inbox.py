@@ -44,14 +44,16 @@ class Inbox:
     Args:
         endpoint: where Redis is.
         prefix: of all keys.
+        whole: returns a record with its value, on another connection, where that is in parts.
     """
 
-    def __init__(self, endpoint: Endpoint, prefix: str) -> None:
+    def __init__(self, endpoint: Endpoint, prefix: str, whole: Callable[[str, Record], Record]) -> None:
         self.client = new_client_id()
         self.pid = os.getpid()
         self.waiting = Waiting()
         self._endpoint = endpoint
         self._prefix = prefix
+        self._whole = whole
         self._key = keys.inbox(prefix, self.client)
         self._turn = threading.Lock()  # held by the thread that reads; it guards what follows
         self._connection: RedisConnection | None = None
@@ -206,6 +208,8 @@ class Inbox:
         """Hand out a record if it is final; what cannot be read is told to those who wait for it."""
         try:
             record = read(raw)
+            if record is not None:
+                record = self._whole(task_id, record)
         except BackendError as error:
             log.warning("results.unreadable", extra={"task_id": task_id, "error": str(error)})
             self.waiting.fail(task_id, error)

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TypeVar
 
 from umbel import states
+from umbel.broker.redis import parts
 from umbel.broker.redis.apart import store_apart
 from umbel.broker.redis.consumer import store
 from umbel.record import Record
@@ -52,22 +53,33 @@ class RedisResults:
         return inbox.client if inbox is not None and inbox.pid == os.getpid() else None
 
     def get(self, task_id: str) -> Record | None:
-        raw = self._run(lambda connection: connection.call(b"GET", keys.result(self._prefix, task_id)))
-        return read(raw)
+        return self._whole(task_id, self._get(task_id))
+
+    def _get(self, task_id: str) -> Record | None:
+        return read(self._run(lambda connection: connection.call(b"GET", keys.result(self._prefix, task_id))))
+
+    def _whole(self, task_id: str, record: Record | None) -> Record | None:
+        return record if record is None else parts.whole(self._run, self._prefix, task_id, record)
 
     def get_many(self, task_ids: Sequence[str]) -> list[Record | None]:
         found: list[Record | None] = []
         for start in range(0, len(task_ids), DRAIN):
             commands = [(b"GET", keys.result(self._prefix, task_id)) for task_id in task_ids[start : start + DRAIN]]
             found += map(read, self._run(lambda connection, commands=commands: connection.call_many(commands)))  # type: ignore[misc]
-        return found
+        return [self._whole(task_id, record) for task_id, record in zip(task_ids, found, strict=True)]
 
     def store(self, task_id: str, record: Record, ttl: float) -> bool:
         return self._run(lambda connection: store(connection, self._prefix, task_id, record, ttl))
 
     def store_ends(self, ends: Sequence[End]) -> None:
-        packed = [(end.task_id, end.record.encode(), end.ttl, end.reply_to) for end in ends]
-        self._run(lambda connection: store_apart(connection, self._prefix, packed, ended=True))
+        def work(connection: RedisConnection) -> None:
+            packed = []
+            for end in ends:
+                raw = parts.shorten(connection, self._prefix, end.task_id, end.record.encode(), end.ttl)
+                packed.append((end.task_id, raw, end.ttl, end.reply_to))
+            store_apart(connection, self._prefix, packed, ended=True)
+
+        self._run(work)
 
     def clean_up(self) -> int:
         return 0
@@ -130,12 +142,14 @@ class RedisResults:
             own.waiting.unlisten(task_id, listener)
             raise
         if found is not None:
-            listener.hear(found)
+            listener.hear(parts.whole(self._run, self._prefix, task_id, found))
         own.serve()
         return partial(own.waiting.unlisten, task_id, listener)
 
     def forget(self, task_id: str) -> None:
-        self._run(lambda connection: connection.call(b"DEL", keys.result(self._prefix, task_id)))
+        record = self._get(task_id)
+        names = [] if record is None else parts.names_of(self._prefix, task_id, record)
+        self._run(lambda connection: connection.call(b"DEL", keys.result(self._prefix, task_id), *names))
 
     def close(self) -> None:
         with self._lock:
@@ -151,8 +165,11 @@ class RedisResults:
         with self._lock:
             inbox = self._inbox
             if inbox is None or inbox.pid != os.getpid():
-                inbox = self._inbox = Inbox(self._endpoint, self._prefix)
+                inbox = self._inbox = Inbox(self._endpoint, self._prefix, self._made_whole)
             return inbox
+
+    def _made_whole(self, task_id: str, record: Record) -> Record:
+        return parts.whole(self._run, self._prefix, task_id, record)
 
     def _look(self, own: Inbox, task_id: str, inbox: str | None) -> None:
         """Read the record; where no reply is going to come, leave a watch in its place."""
@@ -164,7 +181,7 @@ class RedisResults:
                 raise
             own.waiting.look_soon(task_id)
             found = self.get(task_id)
-        self._note(own, task_id, found)
+        self._note(own, task_id, self._whole(task_id, found))
 
     def _look_at(self, own: Inbox, tasks: Sequence[tuple[str, str | None]]) -> None:
         """As `_look`, for many tasks at once."""
@@ -184,7 +201,7 @@ class RedisResults:
                 self._look(own, task_id, None)
             return
         for task_id, raw in zip(untold, answers, strict=True):
-            self._note(own, task_id, read(raw))
+            self._note(own, task_id, self._whole(task_id, read(raw)))
 
     def _note(self, own: Inbox, task_id: str, found: Record | None) -> None:
         if found is None:
