@@ -113,10 +113,23 @@ def call(session: Session, /, name: str, force: bool, as_json: bool, **given: An
 @click.option("-t", "--task", hidden=True)
 @click.option("--wait", type=click.FloatRange(0), metavar="SECONDS", help="Wait so long for the task to end.")
 @click.option("--traceback", "with_traceback", is_flag=True, help="Print the traceback of a failure.")
+@click.option(
+    "--graph",
+    is_flag=False,
+    flag_value="tree",
+    type=click.Choice(["tree", "mermaid", "dot", "svg"]),
+    help="Show the workflow that the task belongs to, or what the task has sent, with states and run times.",
+)
 @json_option
 @pass_session
 def result(
-    session: Session, task_id: str, task: str | None, wait: float | None, with_traceback: bool, as_json: bool
+    session: Session,
+    task_id: str,
+    task: str | None,
+    wait: float | None,
+    with_traceback: bool,
+    graph: str | None,
+    as_json: bool,
 ) -> None:
     """Show the result of a task.
 
@@ -133,6 +146,11 @@ def result(
             found.get(timeout=wait, propagate=False)
         except TimeoutError:
             pass
+    if graph is not None:
+        from umbel.result.drawing import DRAWINGS
+
+        session.out(DRAWINGS[graph](found.graph))
+        return
     state = found.state
     value = found.result
     failed = state in states.PROPAGATE_STATES

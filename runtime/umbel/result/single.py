@@ -20,6 +20,7 @@ from umbel.result.values import done_at, exception_of, value_of
 if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.record import Record
+    from umbel.result.graph import ResultGraph
     from umbel.result.group import GroupResult
     from umbel.results.base import Results
 
@@ -232,6 +233,25 @@ class AsyncResult(ResultBase, Generic[R]):
         for _, leaf in self.iterdeps():
             leaf.get()
         return leaf.get()
+
+    @property
+    def graph(self) -> ResultGraph:
+        """The workflow that the task belongs to, else the task and all that descends from it as far as it is known."""
+        return self.build_graph(intermediate=True)
+
+    def build_graph(self, intermediate: bool = False, formatter: Any = None) -> ResultGraph:
+        """Return what `graph` is.
+
+        Args:
+            intermediate: pass over tasks that have not ended, in place of raising, where this is no workflow.
+            formatter: kept for Celery's users, without effect: see `umbel.result.drawing`.
+
+        Raises:
+            IncompleteStream: as `iterdeps`.
+        """
+        from umbel.result import graph
+
+        return graph.of_workflow(self.app, self.id) or graph.of_result(self, intermediate)
 
     # -- waiting
 
