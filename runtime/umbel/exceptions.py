@@ -8,6 +8,7 @@ from umbel.errors import (
     ContentDisallowed,
     Ignore,
     ImproperlyConfigured,
+    IncompleteStream,
     InvalidTaskError,
     MaxRetriesExceededError,
     NotRegistered,
@@ -78,10 +79,6 @@ class BackendGetMetaError(BackendError):
 
 class BackendStoreError(BackendError):
     """Never raised: a worker stores a result with the acknowledgement, and tries until it is done."""
-
-
-class IncompleteStream(TaskError):
-    """Never raised: no task streams its result."""
 
 
 class WorkerTerminate(SystemExit):

@@ -56,6 +56,7 @@ def test_every_key_is_on_its_page() -> None:
         queue.hold,
         queue.park,
         keys.beats("<p>"),
+        keys.result_part("<p>", "<task id>", "<nonce>", "<number>"),  # type: ignore[arg-type]
         keys.registry("<p>", "<owner>"),
         keys.dying("<p>"),
         keys.events("<p>"),

@@ -135,10 +135,8 @@ def test_a_worker_that_dies_between_result_and_acknowledgement_runs_the_task_aga
     result = app.send_task("who")
     first = result.get(timeout=60)
     until(lambda: not dies.exists(), "the child died after it had stored the result")
-    until(lambda: app.broker.info("default").in_flight == 0 and app.broker.info("default").ready == 0, "it ran again")
-    again = app.AsyncResult(result.id).get(timeout=10)
+    until(lambda: app.AsyncResult(result.id).get(timeout=10) != first, "it ran again, in another child", 60)
     assert isinstance(first, int)
-    assert again != first
     assert worker.probe("livez")[0] == 200
 
 
