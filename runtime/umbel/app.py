@@ -549,6 +549,7 @@ class Umbel(AppNames):
 
             self._events = Events(self)
         return self._events
+
     def results_url(self) -> str:
         """Return the URL of the result backend."""
         return self.conf.result_backend or self.broker_url()

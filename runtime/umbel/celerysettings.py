@@ -142,14 +142,6 @@ REFUSED: Final[dict[str, str]] = {
         "a worker writes to the queue that it reads, in one call; give broker_url",
     ),
     **dict.fromkeys(("cache_backend", "cache_backend_options"), "a cache forgets results when it likes; use Redis"),
-    **dict.fromkeys(
-        ("database_url", "database_engine_options", "database_table_names", "database_table_schemas"),
-        "results are kept in Redis; give result_backend",
-    ),
-    **dict.fromkeys(
-        ("database_engine_callback", "database_short_lived_sessions", "database_create_tables_at_setup"),
-        "results are kept in Redis; give result_backend",
-    ),
     "beat_cron_starting_deadline": "a slot that was missed is sent once, late; startingDeadlineSeconds is for Schedules",
     "result_failure_expires": "failures are kept as long as other results: result_expires",
     "worker_direct": "name a queue for what belongs to one worker, with `umbel worker --queues`",

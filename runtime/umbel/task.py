@@ -434,6 +434,7 @@ class Task(Composable[P, R]):
         request = self.request
         if request.id is not None and self.send_events and self.app.events.told is not None:
             self.app.events.told.put(type, uuid=request.id, **fields)
+
     async def aupdate_state(self, task_id: str | None = None, state: str | None = None, meta: Any = None) -> None:
         """As `update_state`, from an event loop, which goes on with other work meanwhile."""
         import asyncio

@@ -110,6 +110,8 @@ def make_events(url: str, *, prefix: str, bounds: Bounds) -> EventLog:
     from umbel.events.redis import RedisEvents
 
     return RedisEvents(url, prefix=prefix, bounds=bounds)
+
+
 def with_results(broker: Broker, broker_url: str, results_url: str, results: Callable[[], Results]) -> Broker:
     """Return a broker that stores its tasks' results where they belong: as it is, where it keeps them itself.
 
