@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from tests.workers import ROOT
 
 PAGE = ROOT / "docs/coming-from-celery.md"
-VERDICTS = ("same", "better", "not offered", "not yet")
+VERDICTS = ("same", "better", "not offered")
 _TABLE = re.compile(r"<!-- celery: (?P<celery>.*?); umbel: (?P<umbel>.*?) -->\n\n(?P<rows>(?:\|.*\n)+)")
 _CODE = re.compile(r"`([^`]+)`")
 

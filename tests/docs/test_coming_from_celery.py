@@ -14,8 +14,6 @@ from umbel.settings import KNOWN, REFUSED, WITHOUT_EFFECT
 NAMES: dict[str, list[str]] = json.loads((ROOT / "tests/docs/celery_names.json").read_text("utf-8"))["areas"]
 TABLES = tables()
 ROWS = [(table, row) for table in TABLES for row in table.rows]
-#: Rows that are promised and not there yet: this number only ever falls.
-STILL_TO_COME = 17
 
 
 def _where(row: Row) -> str:
@@ -46,7 +44,6 @@ def test_every_name_of_umbel_exists() -> None:
     wrong = [
         f"{_where(row)}: {said}"
         for table, row in ROWS
-        if row.verdict != "not yet"
         for name in row.umbel
         if (said := missing(name, table.place)) is not None
     ]
@@ -88,8 +85,3 @@ def test_the_table_says_of_each_setting_what_the_code_does() -> None:
                 if row.verdict in ("same", "better") and name in REFUSED | WITHOUT_EFFECT:
                     wrong.append(f"{_where(row)}: {name} is refused, or has no effect")
     assert not wrong, "\n".join(wrong)
-
-
-def test_no_more_is_left_for_later_than_was() -> None:
-    later = [_where(row) for _, row in ROWS if row.verdict == "not yet"]
-    assert len(later) <= STILL_TO_COME, "\n".join(later)
