@@ -199,7 +199,7 @@ async def looked(app: App) -> bool | None:
 def children_written(app: App) -> float:
     """Count the writes of anything but statuses and events."""
     samples = [s for m in app.metrics.requests.collect() for s in m.samples if s.name.endswith("_total")]
-    others = ("services/proxy", "events")
+    others = ("services/proxy", "events", "selfsubjectaccessreviews")
     return sum(
         s.value
         for s in samples
