@@ -47,6 +47,7 @@ class Loop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runs = threading.Event()
         self._ended: asyncio.Event | None = None
+        self._context = copy_context()
 
     def join(self, crew: Crew) -> None:
         """Work for a crew; before `serve`."""
@@ -88,7 +89,8 @@ class Loop:
             if delivery is None:
                 return
             self._free.pop()
-            task = self._loop.create_task(self._work(lane, delivery))
+            # In a context of its own: a task that has just ended may have set variables in the one that this is called in.
+            task = self._loop.create_task(self._work(lane, delivery), context=self._context.copy())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -80,6 +80,9 @@ def test_a_process_is_told_of_before_its_first_task_and_after_its_last(bench: Be
 
 
 def test_what_a_task_sets_for_itself_may_be_seen_by_later_ones(bench: Bench) -> None:
+    # One after the other, and many at once: then each begins where another one has just ended.
     before = {bench.send("sets_variable", f"task {number}").get(timeout=20) for number in range(3 * SLOTS)}
+    many = [bench.send("sets_variable", f"task {number}") for number in range(50)]
+    before |= {result.get(timeout=20) for result in many}
     seen = bench.claim("Context variables that a `def` task sets are seen by later tasks") == "yes"
     assert (before != {"nobody's"}) is (seen and bench.kind == "sync")
