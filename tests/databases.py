@@ -73,7 +73,8 @@ class Database:
     def remove(self) -> None:
         """Stop the server and delete its data."""
         if self._process is not None and self._process.poll() is None:
-            self.stop()
+            os.killpg(self._process.pid, signal.SIGKILL)  # the whole group: it may be too young to obey
+            self._process.wait(PATIENCE)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _make_postgresql(self) -> tuple[str, list[str]]:

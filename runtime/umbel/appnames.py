@@ -8,13 +8,14 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
-from zoneinfo import ZoneInfo
 
 from umbel.context import current_request, set_default_app
 from umbel.errors import ImproperlyConfigured
 from umbel.signals import Signal
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from umbel.config import Settings
     from umbel.task import Task
 
@@ -82,6 +83,8 @@ class AppNames:
     @property
     def timezone(self) -> ZoneInfo:
         """The zone of schedules and of naive times."""
+        from zoneinfo import ZoneInfo
+
         return ZoneInfo(self.conf.timezone)
 
     def now(self) -> datetime:
