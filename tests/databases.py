@@ -53,6 +53,13 @@ class Database:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, user=self._user, cwd=self.directory, start_new_session=True
             )
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.remove()
+            raise
+
+    def _wait_ready(self) -> None:
         engine = sqlalchemy.create_engine(self.url.removeprefix("db+"), poolclass=sqlalchemy.pool.NullPool)
         until = time.monotonic() + PATIENCE
         while True:
@@ -60,7 +67,7 @@ class Database:
                 with engine.connect():
                     return
             except sqlalchemy.exc.OperationalError:
-                if self._process.poll() is not None or time.monotonic() > until:
+                if self._process is None or self._process.poll() is not None or time.monotonic() > until:
                     raise AssertionError((self.directory / "log").read_text()[-4000:]) from None
                 time.sleep(0.1)
 
