@@ -208,8 +208,9 @@ def table(rows: list[Measure]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
+        messages = f"{row.messages:,}" if row.messages else "not counted"
         lines.append(
-            f"| {row.who} | {row.what} | {row.size:,} | {'yes' if row.right else 'no'} | {row.seconds:g} | {row.messages:,} | "
+            f"| {row.who} | {row.what} | {row.size:,} | {'yes' if row.right else 'no'} | {row.seconds:g} | {messages} | "
             f"{row.peak_mib:g} | {row.largest:,} | {row.note} |"
         )
     return "\n".join(lines)
