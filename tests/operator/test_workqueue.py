@@ -199,6 +199,25 @@ def test_waiting_workers_are_woken_by_keys_and_by_timers() -> None:
     assert set(seen) == {str(n) for n in range(10)} | {"late"}
 
 
+@pytest.mark.parametrize("turns", range(5))
+def test_who_waits_can_be_cancelled_in_the_moment_in_which_it_is_woken(turns: int) -> None:
+    async def cancelled() -> bool:
+        queue: WorkQueue[str] = WorkQueue()
+        queue.add_after("far", 600)
+        waiting = asyncio.create_task(queue.get())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        queue.add_after("farther", 700)  # wakes it, and gives it nothing
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        done, _ = await asyncio.wait([waiting], timeout=5)
+        waiting.cancel()
+        return bool(done) and waiting.cancelled()
+
+    assert asyncio.run(cancelled())
+
+
 def test_a_key_that_the_server_does_not_want_to_hear_of_waits_whoever_adds_it(
     queue: WorkQueue[str], clock: Clock
 ) -> None:

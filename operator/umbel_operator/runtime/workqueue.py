@@ -145,8 +145,10 @@ class WorkQueue(Generic[K]):
             self._wake.clear()
             due = self.next_due()
             wait = None if due is None else max(0.0, due - self._clock())
+            # Not wait_for: Python 3.11's forgets a cancellation that comes in the moment in which it is woken.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
         return key
 
     def next_due(self) -> float | None:
