@@ -199,7 +199,8 @@ class Pod:
         self._hurried.clear()
         if not self._leaving.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurried.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._hurried.wait()
 
     async def _live(self, command: Command) -> str:
         """Run the process until it ends; return how it did."""

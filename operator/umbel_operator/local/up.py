@@ -176,7 +176,8 @@ class Up:
                     job.result()
             wait = TICK if deadline is None else max(0.0, min(TICK, deadline - time.monotonic()))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     def _pass(self) -> None:
         assert self._deployments is not None

@@ -149,7 +149,8 @@ class BeatPoller:
             poll.eager = max(0, poll.eager - 1)
             wait = self._rng(*(EAGER_PERIOD if poll.eager or self._closely(name) else PERIOD))
             try:
-                await asyncio.wait_for(poll.wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await poll.wake.wait()
             except TimeoutError:
                 continue
 

@@ -85,7 +85,8 @@ class Lister:
         while True:
             periodic = False
             try:
-                await asyncio.wait_for(loop.wanted.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await loop.wanted.wait()
                 await asyncio.sleep(GATHER)
             except TimeoutError:
                 periodic = wait != SETTLE

@@ -120,7 +120,8 @@ class Updates:
             while update is None or not update.ready():
                 left = None if until is None else max(0.0, until - time.monotonic())
                 try:
-                    record = await asyncio.wait_for(came.get(), left)
+                    async with asyncio.timeout(left):
+                        record = await came.get()
                 except TimedOut:
                     raise self._timed_out() from None
                 update = self._made(record)
