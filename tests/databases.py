@@ -91,10 +91,13 @@ class Database:
         return f"db+postgresql+psycopg://umbel@127.0.0.1:{self.port}/postgres", command
 
     def _make_mariadb(self) -> tuple[str, list[str]]:
-        options = ["--no-defaults", f"--datadir={self._data}"]
-        self._data.mkdir()
-        if self._user:
-            shutil.chown(self._data, self._user)
+        # A folder of its own for what is temporary: a server that starts deletes what others have put into a common one.
+        temporary = self.directory / "tmp"
+        options = ["--no-defaults", f"--datadir={self._data}", f"--tmpdir={temporary}"]
+        for folder in (self._data, temporary):
+            folder.mkdir()
+            if self._user:
+                shutil.chown(folder, self._user)
         install = find("mariadb-install-db", "mysql_install_db")
         self._run(install, *options, "--auth-root-authentication-method=normal")
         command = [find("mariadbd", "mysqld") or "", *options, f"--port={self.port}", "--bind-address=127.0.0.1"]
