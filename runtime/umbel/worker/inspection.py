@@ -1,4 +1,4 @@
-"""What a worker tells of itself. Nothing here waits for a child: what they do stands in shared memory, what they hold in Redis."""
+"""What a worker tells of itself. What its children do stands in shared memory, what they hold in Redis."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from umbel.errors import OperationalError
 from umbel.redis import members
 from umbel.worker.about import About
 from umbel.worker.remote import Arguments, Handler
+from umbel.worker.revoking import tell_revoked
 from umbel.worker.roster import Roster
 from umbel.worker.seat import Seat
 from umbel.worker.tally import Tally
@@ -23,6 +24,8 @@ from umbel.worker.tally import Tally
 #: Delayed tasks and revoked ids that one answer lists at most.
 MOST_SCHEDULED = 1000
 MOST_REVOKED = 10_000
+#: Seconds that an answer waits for the children, which may stand still.
+CHILDREN_PATIENCE = 0.6
 
 
 class Inspection:
@@ -125,7 +128,14 @@ class Inspection:
         ]
 
     def _revoked(self, arguments: Arguments) -> list[str]:
-        return sorted(self._roster.revoked)[:MOST_REVOKED]
+        revoked, seats = self._roster.revoked, self._roster.present()
+        found = sorted(revoked)[:MOST_REVOKED]
+        # What is listed here does not start any more: the children have read it before this is answered. What a child is told it
+        # reads in order, so one that has answered the question after it knows.
+        for seat in seats:
+            tell_revoked(seat, revoked)
+        self._tally.ask(seats, CHILDREN_PATIENCE)
+        return found
 
     # What the app is
 
