@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from umbel.context import current_request, set_default_app
 from umbel.errors import ImproperlyConfigured
@@ -16,6 +16,7 @@ from umbel.signals import Signal
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from umbel.app import Umbel
     from umbel.config import Settings
     from umbel.task import Task
 
@@ -103,7 +104,7 @@ class AppNames:
 
     def set_current(self) -> None:
         """Make this the app that ``current_app`` and shared tasks mean."""
-        set_default_app(self)  # type: ignore[arg-type]
+        set_default_app(cast("Umbel", self))
 
     set_default = set_current
 
