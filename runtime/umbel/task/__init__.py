@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast
 
@@ -13,13 +13,15 @@ from umbel.annotating import apply_to
 from umbel.arguments import Arguments
 from umbel.composing import Composable
 from umbel.context import Request, current_app, current_request, enter, leave
-from umbel.errors import ImproperlyConfigured, MaxRetriesExceededError, OperationalError
+from umbel.errors import ImproperlyConfigured
 from umbel.keying import CallKey
 from umbel.options import CallOptions, check_arguments, check_task_options
 from umbel.publishing import Plan
 from umbel.result import AsyncResult, EagerResult
 from umbel.tailoring import add_around, tailor
-from umbel.unique import Unique, unique_of
+from umbel.task.attributes import OPTIONS, TaskAttributes
+from umbel.task.handlers import HANDLERS, TaskHandlers
+from umbel.unique import unique_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,116 +32,12 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Class attributes that are options too: a class-based task sets them in its body.
-_OPTIONS = (
-    "typing",
-    "max_retries",
-    "default_retry_delay",
-    "autoretry_for",
-    "dont_autoretry_for",
-    "retry_kwargs",
-    "retry_backoff",
-    "retry_backoff_max",
-    "retry_jitter",
-    "throws",
-    "trail",
-    "time_limit",
-    "soft_time_limit",
-    "ignore_result",
-    "store_errors_even_if_ignored",
-    "track_started",
-    "acks_late",
-    "exclusive",
-    "queue",
-    "priority",
-    "expires",
-    "serializer",
-    "compression",
-    "concurrency_limit",
-    "rate_limit",
-    "key",
-    "unique",
-    "unique_for",
-    "unique_key",
-    "on_conflict",
-    "group",
-    "durability",
-    "resultrepr_maxsize",
-    "pydantic",
-    "pydantic_strict",
-    "pydantic_context",
-    "pydantic_dump_kwargs",
-    "send_events",
-)
 
-
-class Task(Composable[P, R]):
+class Task(TaskAttributes, TaskHandlers, Composable[P, R]):
     """A task of an app. Made by ``@app.task``, or by subclassing, with a ``run`` method, and ``app.register_task``.
 
     The attributes are the options; None means that the app's setting applies.
     """
-
-    name: str = ""
-    typing: bool = True
-    max_retries: int | None = 3
-    default_retry_delay: float = 180.0
-    autoretry_for: Iterable[type[BaseException]] = ()
-    dont_autoretry_for: Iterable[type[BaseException]] = ()
-    retry_kwargs: Mapping[str, Any] = {}
-    retry_backoff: bool | float = False
-    retry_backoff_max: float = 600.0
-    retry_jitter: bool = True
-    throws: type[BaseException] | Iterable[type[BaseException]] = ()
-    trail: bool = True
-    time_limit: float | None = None
-    soft_time_limit: float | None = None
-    ignore_result: bool | None = None
-    store_errors_even_if_ignored: bool | None = None
-    track_started: bool | None = None
-    acks_late: bool | None = None
-    exclusive: bool = False
-    queue: str | None = None
-    priority: int | None = None
-    expires: float | None = None
-    serializer: str | None = None
-    compression: str | None = None
-    concurrency_limit: int | None = None
-    rate_limit: str | float | None = None
-    key: str | Callable[..., Any] | None = None
-    unique: bool = False
-    unique_for: float | None = None
-    unique_key: str | Callable[..., Any] | None = None
-    on_conflict: str = "return-existing"
-    group: str | Callable[..., Any] | None = None
-    durability: str | None = None
-    resultrepr_maxsize: int = 1024
-    pydantic: bool = False
-    pydantic_strict: bool = False
-    pydantic_context: Mapping[str, Any] | None = None
-    pydantic_dump_kwargs: Mapping[str, Any] | None = None
-
-    MaxRetriesExceededError = MaxRetriesExceededError
-    OperationalError = OperationalError
-    send_events: bool = True
-
-    #: Finds the group of a call, None without the option.
-    grouping: CallKey | None = None
-    #: How calls are told apart, None unless the task is unique.
-    uniqueness: Unique | None = None
-    #: What checks the arguments of a call, None until the task is bound.
-    arguments: Arguments | None = None
-    #: File and qualified name of the function.
-    origin: tuple[str, str] = ("", "")
-    #: Whether the function is a coroutine function.
-    is_async: bool = False
-    #: Whether a subclass overrides a handler (``on_success``, …) or ``__call__``.
-    has_handlers: bool = False
-    #: Whether a subclass overrides ``__call__``.
-    overrides_call: bool = False
-    #: Whether calls may have another name where they are shown (``shadow_name``).
-    has_shadow: bool = False
-    #: The ``task_annotations`` that were applied last.
-    annotated: Any = None
 
     _app: Umbel | None = None
     _plan: Plan | None = None
@@ -165,7 +63,7 @@ class Task(Composable[P, R]):
         Raises:
             TypeError, ValueError: see `umbel.options.check_task_options`.
         """
-        inherited = {name: getattr(self, name) for name in _OPTIONS}
+        inherited = {name: getattr(self, name) for name in OPTIONS}
         check_task_options(self.name, inherited | dict(options))
         for name, value in options.items():
             if name == "shadow_name" and value is not None:
@@ -202,7 +100,7 @@ class Task(Composable[P, R]):
         cls = type(self)
         self.overrides_call = cls.__call__ is not Task.__call__
         self.has_handlers = any(
-            getattr(cls, name) is not getattr(Task, name) or name in vars(self) for name in _HANDLERS
+            getattr(cls, name) is not getattr(Task, name) or name in vars(self) for name in HANDLERS
         )
         self.has_shadow = cls.shadow_name is not Task.shadow_name or "shadow_name" in vars(self)
         self._plan = None
@@ -210,7 +108,7 @@ class Task(Composable[P, R]):
     def declare_again(self, options: Mapping[str, Any]) -> None:
         """Change options of a task that was declared; raises as `declare`."""
         function, bind = self._declared
-        check_task_options(self.name, {name: getattr(self, name) for name in _OPTIONS} | dict(options))
+        check_task_options(self.name, {name: getattr(self, name) for name in OPTIONS} | dict(options))
         for name, value in options.items():
             setattr(self, name, value)
         self._derive(function, function if function is not None else type(self).run, bind)
@@ -222,7 +120,7 @@ class Task(Composable[P, R]):
             ImproperlyConfigured: tasks have nothing of a name.
             TypeError, ValueError: an option that does not fit.
         """
-        tailor(self, values, _OPTIONS, _HANDLERS)
+        tailor(self, values, OPTIONS, HANDLERS)
 
     def annotate(self) -> None:
         """Take what the setting ``task_annotations`` says; workers and senders do so by themselves."""
@@ -239,7 +137,7 @@ class Task(Composable[P, R]):
 
     def sets(self, option: str) -> bool:
         """Tell whether this task, or a class that it is made of, sets an option, if only to its default."""
-        owners = (self, *(cls for cls in type(self).__mro__ if cls is not Task))
+        owners = (self, *(cls for cls in type(self).__mro__ if cls not in Task.__mro__))
         return any(option in vars(owner) for owner in owners)
 
     def bind(self, app: Umbel) -> None:
@@ -441,37 +339,6 @@ class Task(Composable[P, R]):
 
         await asyncio.to_thread(self.update_state, task_id, state, meta)
 
-    # -- handlers, for subclasses
-
-    @classmethod
-    def on_bound(cls, app: Umbel) -> None:
-        """Override to do something when a task of this class is attached to an app."""
-
-    def shadow_name(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
-        """Override to give calls another name in logs, events and ``request.shadow``; None for the task's own."""
-        return None
-
-    def before_start(self, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Override to do something before the task runs."""
-
-    def on_success(self, retval: Any, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Override to do something after the task returned."""
-
-    def on_retry(
-        self, exc: BaseException, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], einfo: str
-    ) -> None:
-        """Override to do something when the task is to be run again; ``einfo`` is the traceback as text."""
-
-    def on_failure(
-        self, exc: BaseException, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], einfo: str
-    ) -> None:
-        """Override to do something after the task failed."""
-
-    def after_return(
-        self, status: str, retval: Any, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], einfo: str | None
-    ) -> None:
-        """Override to do something after the task ended in whatever way."""
-
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -487,7 +354,6 @@ class Task(Composable[P, R]):
 
 #: Options that make a signature of a call.
 _WORKFLOW = frozenset({"link", "link_error", "stamped_headers"})
-_HANDLERS = ("before_start", "on_success", "on_retry", "on_failure", "after_return", "__call__")
 
 
 def _by_name(name: str) -> Task[..., Any]:
