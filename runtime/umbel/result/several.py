@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from umbel import states
 from umbel.context import assert_will_not_block, current_app
 from umbel.errors import TimeoutError
+from umbel.result.acting import Acting
 from umbel.result.arrivals import Arrivals
-from umbel.result.base import ResultBase
 from umbel.result.single import AsyncResult
 from umbel.result.values import meta_of
 
@@ -23,16 +23,13 @@ R = TypeVar("R")
 Member = Any  # an AsyncResult, or a set of them
 
 
-class ResultSet(ResultBase, Generic[R]):
+class ResultSet(Acting, Generic[R]):
     """Results that are looked at and awaited together. Members keep their order; a member may be a set itself.
 
     Args:
         results: the members.
         app: whose results they are; that of the first member, else the current one, unless given.
     """
-
-    #: Whether several results are awaited together, on one connection.
-    supports_native_join = True
 
     #: The members, in order.
     results: list[Any]
@@ -110,14 +107,7 @@ class ResultSet(ResultBase, Generic[R]):
     # -- looking
 
     def _leaves(self) -> list[AsyncResult[Any]]:
-        """Return the results of single tasks, those of member sets included."""
-        found: list[AsyncResult[Any]] = []
-        for result in self.results:
-            if isinstance(result, ResultSet):
-                found += result._leaves()
-            else:
-                found.append(result)
-        return found
+        return [leaf for _, leaf in self._indexed()]
 
     def _states(self) -> list[str]:
         """Return the states of all tasks, read in one call as far as they are not known to have ended."""
@@ -256,11 +246,7 @@ class ResultSet(ResultBase, Generic[R]):
 
     def _indexed(self) -> list[tuple[int, AsyncResult[Any]]]:
         """Return the results of single tasks, each with the number of the member that it is, or is part of."""
-        return [
-            (index, leaf)
-            for index, result in enumerate(self.results)
-            for leaf in (result._leaves() if isinstance(result, ResultSet) else (result,))
-        ]
+        return [(index, leaf) for index, result in enumerate(self.results) for leaf in result._leaves()]
 
     def _timed_out(self, left: int) -> TimeoutError:
         return TimeoutError(
@@ -291,40 +277,10 @@ class ResultSet(ResultBase, Generic[R]):
                 if arrivals.is_complete(index):
                     yield self.results[index]
 
-    # -- acting
-
-    def then(
-        self,
-        callback: Callable[[Any], object],
-        on_error: Callable[[BaseException], object] | None = None,
-        weak: bool = False,
-    ) -> ResultSet[R]:
-        """Have a function called with this set once all tasks have ended; see `AsyncResult.then`."""
-        Arrivals.tell(self, [leaf for _, leaf in self._indexed()], callback, on_error)
-        return self
-
     def forget(self) -> None:
         """Delete the stored results."""
         for result in self.results:
             result.forget()
-
-    def revoke(
-        self,
-        connection: Any = None,
-        terminate: bool = False,
-        signal: str | int | None = None,
-        wait: bool = False,
-        timeout: float | None = None,
-    ) -> Any:
-        """Keep all tasks from running; see `AsyncResult.revoke` for the arguments."""
-        ids = [leaf.id for leaf in self._leaves()]
-        if wait or signal is not None:
-            how = {"reply": wait} | ({} if timeout is None else {"timeout": timeout})
-            return self.app.control.revoke(ids, terminate=terminate, signal=signal, **how)
-        from umbel.workflow import revoking
-
-        revoking.revoke(self.app, ids, terminate=terminate)
-        return None
 
 
 def _state(record: Record | None) -> str:

@@ -15,7 +15,7 @@ from umbel.result.values import meta_of, value_of
 
 if TYPE_CHECKING:
     from umbel.record import Record
-    from umbel.result.single import AsyncResult
+    from umbel.result.stored import StoredResult
 
 #: States that may wait for a loop which is slow; then the oldest are left out. The last one never is.
 MOST_WAITING = 1000
@@ -41,7 +41,7 @@ class Updates:
         timeout: seconds in all; None waits for ever.
     """
 
-    def __init__(self, result: AsyncResult[Any], timeout: float | None) -> None:
+    def __init__(self, result: StoredResult[Any], timeout: float | None) -> None:
         self._result = result
         self._timeout = timeout
 

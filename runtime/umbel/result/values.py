@@ -11,10 +11,10 @@ from umbel.serialization.compression import decompress
 
 if TYPE_CHECKING:
     from umbel.record import Record
-    from umbel.result.single import AsyncResult
+    from umbel.result.stored import StoredResult
 
 
-def value_of(record: Record, reader: AsyncResult[Any] | None = None) -> Any:
+def value_of(record: Record, reader: StoredResult[Any] | None = None) -> Any:
     """Return what a record holds: a value, or an exception for a state that has one.
 
     Args:
