@@ -7,9 +7,10 @@ supervisors and beat: heartbeats, and the burial of owners that died.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from umbel.broker.consuming import Bell, ConnectionLost, Consumer, OwnerLost
 from umbel.broker.data import (
     Batch,
     Charge,
@@ -24,8 +25,7 @@ from umbel.broker.data import (
     PostMortem,
     QueueInfo,
 )
-from umbel.broker.tickets import Admission, Ticket
-from umbel.record import Record
+from umbel.broker.living import Liveness
 
 if TYPE_CHECKING:
     from umbel.workflow.base import Workflows
@@ -86,167 +86,6 @@ def full(queue: str, coming: int, waiting: int, bound: int) -> str:
         f"queue {queue!r} is full: {waiting} tasks wait, ready or delayed, and {bound} may (max_length). "
         "Send again later, start more workers, or raise the queue's max_length"
     )
-
-
-class OwnerLost(Exception):
-    """The owner was buried, or the broker was emptied: drop the outcomes, take a new owner id, register again."""
-
-
-class ConnectionLost(Exception):
-    """The connection broke; what was under way is uncertain until `Consumer.resume`."""
-
-
-class Consumer(Protocol):
-    """The consumer side of one owner. Not thread-safe: who calls must hold the child's I/O lock."""
-
-    owner: OwnerInfo
-
-    def register(self) -> None:
-        """Enter the owner into the registry and into each queue, before the first cycle."""
-
-    def consume(self, queue: str) -> None:
-        """Enter one more queue, before the first cycle on it, or take one up again that was cancelled. May be repeated.
-
-        Raises:
-            ImproperlyConfigured: the owner has entered as many as it can.
-            OwnerLost: it was buried.
-            ConnectionLost: call `resume`, then this again.
-        """
-
-    def cancel(self, queue: str) -> None:
-        """Note that a queue is consumed no more: whoever calls fetches nothing of it. What is held of it is still reported by
-        its cycles.
-
-        Raises:
-            OwnerLost, ConnectionLost: see `consume`.
-        """
-
-    def cycle(self, queue: str, outcomes: Sequence[Outcome], want: int) -> Batch:
-        """Report outcomes and fetch up to ``want`` messages, in one atomic step.
-
-        Raises:
-            OwnerLost: see there.
-            ConnectionLost: the step may or may not have happened; call `resume` before the next one.
-        """
-
-    def admit(self, delivery: Delivery, ticket: Ticket) -> Admission:
-        """Let a delivery run, or put its message aside until its limits allow it.
-
-        Raises:
-            OwnerLost, ConnectionLost: as `cycle`. After `resume` it may be asked again if the delivery is still there.
-        """
-
-    def begin(self, delivery: Delivery) -> bool:
-        """Mark the message of a delivery as one that runs now and never again: who gets it afterwards tells of its end.
-
-        Returns: False if the owner does not hold it any more.
-
-        Raises:
-            OwnerLost, ConnectionLost: as `cycle`. After `resume` it may be asked again if the delivery is still there.
-        """
-
-    def resume(self) -> dict[str, dict[int, bytes]]:
-        """Reconnect and return what this owner holds now: queue -> tag -> payload.
-
-        Raises:
-            OwnerLost: it was buried meanwhile.
-            ConnectionLost: the broker is still away.
-        """
-
-    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
-        """Write a record outside of a cycle (STARTED, progress); False if a later attempt or a final state stands there."""
-
-    def revocations(self) -> dict[str, float]:
-        """Return what is revoked, see `Broker.revocations`.
-
-        Raises:
-            ConnectionLost: the broker is away.
-        """
-
-    def leave(self) -> None:
-        """Give back what is still held, without charge, and end this owner."""
-
-    def close(self) -> None:
-        """Drop the connections."""
-
-
-class Bell(Protocol):
-    """Waits until one of the queues may have work. On a connection of its own; one thread."""
-
-    late: float  #: seconds that an answer may come after its time; with none until then the connection is no good
-
-    def fileno(self) -> int:
-        """The socket to select on after `ask`."""
-
-    def ask(self, queues: Sequence[str], timeout: float) -> None:
-        """Start waiting, for at most ``timeout`` seconds of the broker's time."""
-
-    def answer(self) -> str | None:
-        """Read the answer: the queue whose bell rang, or None after the timeout."""
-
-    def close(self) -> None: ...
-
-
-class Liveness(Protocol):
-    """Heartbeats and burials. One connection, one thread."""
-
-    def beat(self, owners: Iterable[OwnerInfo]) -> list[str]:
-        """Renew the owners' heartbeat and figures in one call; return the ids that are gone."""
-
-    def scores(self) -> dict[str, float]:
-        """Return owner -> last heartbeat. Compare for change only, never with a clock."""
-
-    def generation(self) -> str:
-        """Return an id that changes when the server restarted or another one answers."""
-
-    def owners(self) -> list[OwnerInfo]:
-        """Return all registered owners."""
-
-    def dying(self) -> list[str]:
-        """Return the owners whose burial was begun and not ended."""
-
-    def held(self, owner: str) -> dict[str, dict[int, bytes]]:
-        """Return what an owner holds: queue -> tag -> payload."""
-
-    def bury(
-        self,
-        owner: str,
-        *,
-        seen: float | None = None,
-        charge: Charge = Charge.NONE,
-        guilty: int | None = None,
-        suspects: Sequence[int] = (),
-    ) -> int | None:
-        """Fence the owner and move its messages back to the front of their queues.
-
-        Args:
-            owner: id.
-            seen: its score as last seen: the burial does not begin if it changed; None for one's own dead child.
-            charge: see `Charge`.
-            guilty: the tag to charge with LOST.
-            suspects: the tags to charge with SUSPECT; all of them where none is named.
-
-        Returns: how many messages went back; None if the owner turned out to be alive. Safe to repeat, by anyone.
-        """
-
-    def note_death(self, death: Death, charged: Mapping[str, Sequence[bytes]]) -> None:
-        """Note who died with which messages: just before the burial that charges them; safe to repeat.
-
-        Args:
-            death: who; ``at`` is filled in.
-            charged: the messages, by queue.
-        """
-
-    def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool:
-        """Write a record in the stead of an owner that is dead; see `Consumer.store`."""
-
-    def sentence(self, owner: str, queue: str, tag: int, flag: int) -> bool:
-        """Mark a message that a dead owner holds with a flag; False if it does not hold it any more. Before the burial."""
-
-    def settle(self, owner: str, queue: str, outcome: Outcome) -> bool:
-        """Write one outcome in the owner's stead (a time limit, a revoke with terminate); False if it was not its own any more."""
-
-    def close(self) -> None: ...
 
 
 class Broker(Protocol):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable, Container, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 import orjson
 
-from umbel import annotating, failure, signals, states, verdict
+from umbel import annotating, failure, states, verdict
 from umbel import message as messages
 from umbel.broker.base import Delivery, Kind, Outcome
 from umbel.broker.tickets import Admission, Ticket
@@ -24,7 +24,8 @@ from umbel.message import ENDED, Message
 from umbel.record import Record
 from umbel.taskdefaults import TaskDefaults
 from umbel.verdict import Execution
-from umbel.worker import advances, forks, gate, lastrites, lateends
+from umbel.worker import advances, forks, gate, lastrites, lateends, telling
+from umbel.worker.traits import Traits, traits_of
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -43,20 +44,6 @@ log = logging.getLogger("umbel.worker")
 ISOLATE_FROM = 2
 #: What a dead letter is counted as: its state is that of any failure.
 DEAD = "DEAD"
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What the worker has to know of a task; limits in seconds."""
-
-    acks_late: bool = True
-    track_started: bool = False
-    time_limit: float | None = None
-    soft_time_limit: float | None = None
-    limits: Limits | None = None
-    is_async: bool = False
-    exclusive: bool = False
-    sets_retries: bool = False
 
 
 _UNKNOWN = Traits()
@@ -375,50 +362,16 @@ class Runner:
             task = self._app.tasks.get(message.headers["task"])
             if task is None:
                 return _UNKNOWN
-            conf = self._app.conf
-            traits = self._traits[task.name] = Traits(
-                conf.task_acks_late if task.acks_late is None else task.acks_late,
-                conf.task_track_started if task.track_started is None else task.track_started,
-                task.time_limit or conf.task_time_limit,
-                task.soft_time_limit or conf.task_soft_time_limit,
-                limits_of(task),
-                task.is_async,
-                task.exclusive,
-                task.sets("max_retries"),
-            )
+            traits = self._traits[task.name] = traits_of(self._app, task)
         return traits
 
     def _tell(self, ended: Execution) -> None:
-        """Count the end, and log it: failures and deaths always, the rest at DEBUG."""
+        """Count the end, and tell of it."""
         if ended.state != states.SUCCESS and (ended.state == states.REVOKED or ended.kind is Kind.DEAD):
-            self._signal(ended)
+            telling.signal_unrun(self._app, self, ended)
         if ended.kind is not Kind.GIVE_BACK or ended.state == states.REJECTED:
             self.counted(ended.message.headers["task"], DEAD if ended.kind is Kind.DEAD else ended.state, ended.runtime)
-        level = _LEVELS.get(ended.kind, logging.DEBUG)
-        if ended.state == states.FAILURE and ended.kind is Kind.ACK:
-            level = logging.INFO if ended.expected else logging.ERROR
-        if not log.isEnabledFor(level):
-            return
-        headers = ended.message.headers
-        extra: dict[str, Any] = {"task": headers["task"], "task_id": headers["id"], "state": ended.state}
-        if "shadow" in headers:
-            extra["shadow"] = headers["shadow"]
-        if ended.exception is not None:
-            extra["error"] = repr(ended.exception)
-        if ended.runtime:
-            extra["runtime"] = round(ended.runtime, 6)
-        shown = ended.exception if level == logging.ERROR and ended.kind is Kind.ACK else None
-        log.log(level, f"task.{_WORDS.get(ended.kind, ended.state.lower())}", extra=extra, exc_info=shown)
-
-    def _signal(self, ended: Execution) -> None:
-        if any(signal.has_receivers for signal in (signals.task_revoked, signals.task_unknown, signals.task_rejected)):
-            from umbel.middleware import signalling
-
-            signalling.unrun(self._app, self, ended)
-
-
-_LEVELS = {Kind.DEAD: logging.ERROR, Kind.GIVE_BACK: logging.WARNING, Kind.RETRY: logging.INFO}
-_WORDS = {Kind.DEAD: "dead", Kind.GIVE_BACK: "given_back", Kind.RETRY: "retry"}
+        telling.write(ended)
 
 
 def lost_too_often(lost: int, bound: int) -> WorkerLostError:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,7 +18,6 @@ from umbel.broker.base import (
     PostMortem,
     QueueInfo,
     check_count,
-    full,
 )
 from umbel.broker.redis import revoking
 from umbel.broker.redis.answers import RedisAnswers
@@ -28,17 +26,14 @@ from umbel.broker.redis.bell import RedisBell
 from umbel.broker.redis.clusterbell import ClusterBell
 from umbel.broker.redis.consumer import RedisConsumer
 from umbel.broker.redis.dead import DeadLetters
-from umbel.broker.redis.entering import newer_layout
 from umbel.broker.redis.fields import from_fields, to_fields
 from umbel.broker.redis.listener import RedisListener
 from umbel.broker.redis.liveness import RedisLiveness
 from umbel.broker.redis.packing import cycle_keys, pack_outcomes
-from umbel.clock import full_milliseconds
-from umbel.errors import DecodeError, LayoutError, NotReplicated, PublishUncertain, QueueClosed, QueueFull
-from umbel.message import GROUPED, LOCKED
-from umbel.options import Conflict
+from umbel.broker.redis.publisher import RedisPublisher
+from umbel.errors import DecodeError
 from umbel.redis import keys, scripts
-from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, ServerRefused, seconds_left
+from umbel.redis.connection import Argument, RedisConnection
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
 from umbel.redis.runs import record_runs
@@ -46,20 +41,10 @@ from umbel.redis.runs import record_runs
 if TYPE_CHECKING:
     from umbel.workflow.base import Workflows
 
-#: Messages of one publish call, so that no script holds Redis for long.
-PUBLISH_CHUNK = 1000
-PUBLISH_BYTES = 1_000_000
 #: Dropped messages that are looked at in one go.
 MOST_DROPPED = 256
 #: Keys of concurrency limits that are looked at in one go, for messages that nobody wakes.
 WAKE_KEYS = 100
-#: Seconds after which a producer names its queues to Redis again.
-NAME_AGAIN = 60.0
-#: Milliseconds within which a replica has to have what is sent with ``durability="replicated"``.
-REPLICATED_WITHIN = 500
-#: Packed heads of publish calls that are kept, one per queue and priority.
-MOST_HEADS = 4096
-_NO_PAYLOAD = b"$0\r\n\r\n$1\r\n0\r\n"
 
 
 class RedisBroker:
@@ -76,28 +61,14 @@ class RedisBroker:
         self.prefix = prefix
         self._endpoint = Endpoint.from_environment(url)
         self._pool = Pool(self._endpoint, publish_timeout)
+        self._publisher = RedisPublisher(self._endpoint, self._pool, prefix)
         self._letters = DeadLetters(self._pool, prefix)
-        self._named: dict[str, float] = {}
-        self._heads: dict[tuple[str, int], bytes] = {}
-        self._bounded: set[str] = set()  # queues that have, or had, a bound on their length
         self._workflows: Workflows | None = None
 
     # Producing
 
     def publish(self, queue: str, messages: Sequence[Outgoing]) -> list[Delivery]:
-        if len(messages) == 1:
-            only = messages[0]
-            if not (only.delay or only.payload[1] & (GROUPED | LOCKED) or queue in self._bounded):
-                return self._send(queue, self._packed_one(queue, only.payload), messages)
-            return self._send(queue, self._packed(queue, messages), messages)
-        dropped: list[Delivery] = []
-        for start, end in _steps(messages):
-            chunk = messages[start:end]
-            try:
-                dropped += self._send(queue, self._packed(queue, chunk), chunk)
-            except QueueFull as error:
-                raise QueueFull(str(error), tuple(outgoing.task_id for outgoing in messages[start:])) from None
-        return dropped
+        return self._publisher.publish(queue, messages)
 
     def dropped(self, queue: str) -> list[Delivery]:
         own = keys.queue(self.prefix, queue)
@@ -126,90 +97,6 @@ class RedisBroker:
 
         self._pool.run(work, repeat=True)
 
-    def _packed(self, queue: str, messages: Sequence[Outgoing]) -> bytes:
-        own = keys.queue(self.prefix, queue)
-        arguments: list[Argument] = [keys.LAYOUT]
-        for outgoing in messages:
-            arguments += (outgoing.payload, full_milliseconds(outgoing.delay))
-        names = [own.meta, own.bell, own.eta, *own.ready, own.fair, own.clocks, own.inflight, own.dropped, own.park]
-        for number, outgoing in enumerate(messages, 1):
-            lock = outgoing.lock
-            if lock is not None:
-                names.append(keys.lock(self.prefix, queue, lock.name))
-                lives = full_milliseconds(lock.seconds + outgoing.delay)
-                arguments += (number, outgoing.task_id, lives, int(lock.conflict is Conflict.REPLACE))
-        return scripts.publish.pack(names, arguments)
-
-    def _packed_one(self, queue: str, payload: bytes) -> bytes:
-        """Return what `_packed` would for one message without delay, but with its own ready list only; all but the payload is
-        packed once per queue and priority."""
-        priority = payload[2]
-        head = self._heads.get((queue, priority))
-        if head is None:
-            own = keys.queue(self.prefix, queue)
-            names = (own.meta, own.bell, own.eta, own.ready[priority])
-            whole = scripts.publish.pack(names, (keys.LAYOUT, b"", 0))
-            if len(self._heads) >= MOST_HEADS:
-                self._heads.clear()
-            head = self._heads[queue, priority] = whole.removesuffix(_NO_PAYLOAD)
-        return b"%b$%d\r\n%b\r\n$1\r\n0\r\n" % (head, len(payload), payload)
-
-    def _send(self, queue: str, packed: bytes, messages: Sequence[Outgoing]) -> list[Delivery]:
-        deadline = self._pool.deadline
-        now = time.monotonic()
-        until = now + deadline
-        replicated = messages[0].replicated if len(messages) == 1 else any(one.replicated for one in messages)
-
-        def send(connection: RedisConnection) -> Any:
-            if now - self._named.get(queue, -NAME_AGAIN) >= NAME_AGAIN:
-                self._name(connection, queue, seconds_left(until, deadline))
-            answer = scripts.publish.run(
-                connection, keys.queue(self.prefix, queue).meta, packed, seconds_left(until, deadline)
-            )
-            if replicated and answer[0] == b"ok":
-                _wait_for_replica(connection.answered(), queue, messages, deadline)
-            return answer
-
-        try:
-            status, detail, *more = self._pool.run(send)
-        except ConnectionBroken as error:
-            ids = tuple(outgoing.task_id for outgoing in messages)
-            raise PublishUncertain(
-                f"the connection to Redis at {self._endpoint.address} broke while publishing to {queue!r} ({error}): "
-                f"task {ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''} may have been sent. "
-                "Look for the result, or send again if the task may run twice",
-                ids,
-            ) from error
-        if status == b"ok":
-            if not more:
-                return []
-            first, dropped, *refused = more
-            for number, owner in _pairs(*refused):
-                messages[number - 1].existing = owner.decode()
-            return [Delivery(queue, first + index, payload) for index, payload in enumerate(dropped)]
-        if status == b"whole":
-            self._bounded.add(queue)
-            return self._send(queue, self._packed(queue, messages), messages)
-        if status == b"full":
-            raise QueueFull(full(queue, len(messages), *detail), tuple(outgoing.task_id for outgoing in messages))
-        if status == b"closed":
-            raise QueueClosed(
-                f"queue {queue!r} takes no new tasks: its intake is Reject (set the TaskQueue's intake to Accept)"
-            )
-        raise LayoutError(newer_layout(queue, detail))
-
-    def _name(self, connection: RedisConnection, queue: str, timeout: float) -> None:
-        """Tell Redis the queue's name. If the connection breaks over that, nothing was published yet."""
-        try:
-            connection.call(b"SADD", keys.queue_names(self.prefix), queue, timeout=timeout)
-        except ConnectionBroken as error:
-            raise ConnectionBroken(error, sent=False) from error
-        self._named[queue] = time.monotonic()
-
-    def _name_now_and_then(self, connection: RedisConnection, queue: str) -> None:
-        if time.monotonic() - self._named.get(queue, -NAME_AGAIN) >= NAME_AGAIN:
-            self._name(connection, queue, self._pool.deadline)
-
     # The other sides
 
     @property
@@ -217,7 +104,7 @@ class RedisBroker:
         if self._workflows is None:
             from umbel.workflow.redis import RedisWorkflows
 
-            self._workflows = RedisWorkflows(self._pool, self.prefix, self._name_now_and_then)
+            self._workflows = RedisWorkflows(self._pool, self.prefix, self._publisher.name_now_and_then)
         return self._workflows
 
     def consumer(self, owner: OwnerInfo) -> RedisConsumer:
@@ -394,44 +281,6 @@ class RedisBroker:
 def clock_of(answer: Sequence[bytes]) -> float:
     """Return the server's clock in seconds, from its answer to TIME."""
     return int(answer[0]) + int(answer[1]) / 1e6
-
-
-def _steps(messages: Sequence[Outgoing]) -> Iterator[tuple[int, int]]:
-    """Divide messages into steps: of so many messages and so many bytes at most, and one message at least."""
-    start, size = 0, 0
-    for index, outgoing in enumerate(messages):
-        if index > start and (index - start >= PUBLISH_CHUNK or size + len(outgoing.payload) > PUBLISH_BYTES):
-            yield start, index
-            start, size = index, 0
-        size += len(outgoing.payload)
-    if start < len(messages):
-        yield start, len(messages)
-
-
-def _wait_for_replica(connection: RedisConnection, queue: str, messages: Sequence[Outgoing], timeout: float) -> None:
-    """Wait until a replica has what this connection has sent.
-
-    Raises:
-        NotReplicated: none has it in time, or the server may not be asked.
-        ConnectionBroken: the server is gone; nobody knows whether a replica has it.
-    """
-    try:
-        if connection.call(b"WAIT", 1, REPLICATED_WITHIN, timeout=timeout) >= 1:
-            return
-        why = f"after {REPLICATED_WITHIN} ms"
-    except ServerRefused as error:
-        why = f"as far as is known ({error})"
-    ids = tuple(outgoing.task_id for outgoing in messages)
-    raise NotReplicated(
-        f"task {ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''} was sent to {queue!r}, and no replica has it "
-        f"{why}: it is lost if this Redis dies before one has it. See that a replica is connected (INFO replication); send "
-        "again if the task may run twice",
-        ids,
-    )
-
-
-def _pairs(flat: Sequence[Any] = ()) -> list[tuple[Any, Any]]:
-    return list(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _due(payload: bytes) -> float | None:
