@@ -13,7 +13,8 @@ from umbel.ids import new_task_id
 from umbel.options import check_arguments
 from umbel.result import AsyncResult, GroupResult
 from umbel.workflow import standing
-from umbel.workflow.compiling import Compiler, Given
+from umbel.workflow.compiling import Compiler
+from umbel.workflow.parts import Given
 from umbel.workflow.shapes import Shape, kind_of, links_of, options_of, parts_of, steps_of
 from umbel.workflow.storing import result_of, store
 

@@ -6,18 +6,14 @@ the joins and exits behind a part of a chain are one list, which all its nodes s
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from umbel import publishing
 from umbel.broker.base import Outgoing
-from umbel.canvas.stamping import call_options
-from umbel.message import Message
-from umbel.shards import pick
 from umbel.workflow.graph import Graph, Join, Members, Node, Template
 from umbel.workflow.ids import new_workflow_id, node_id
+from umbel.workflow.parts import NOTHING, After, Given, Outline, Part, StandsFor, finals
 from umbel.workflow.shapes import (
     Shape,
     body_of,
@@ -29,76 +25,11 @@ from umbel.workflow.shapes import (
     steps_of,
     width_of,
 )
+from umbel.workflow.targets import merged, of_nodes, span
+from umbel.workflow.writing import COMPOSING, HEADER, Writer, with_place
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
-
-#: Options of signatures that say how they hang together; the call itself does not know them.
-_COMPOSING: Final = frozenset({"link", "link_error", "chord", "chain", "group_id", "group_index", "task_id"})
-#: Header of a message: its place in a workflow. ``i`` workflow, ``n`` node, ``p`` [join, place] of a member without a row,
-#: ``t`` the join whose values it takes, ``o`` the places that its own end fills too, ``e`` what an errback is told of.
-HEADER: Final = "w"
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a call adds to the first tasks: arguments before theirs, more named ones, options; ``whole``: nothing else comes."""
-
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    whole: bool = False
-
-
-NOTHING: Final = Given()
-
-
-@dataclass(frozen=True, slots=True)
-class StandsFor:
-    """What the end of a workflow is the end of too.
-
-    ``outers`` are the places of other workflows, as `HEADER` has them; ``headers`` and ``attempt`` those of the message whose
-    task it stands for; ``known`` an id that leads to a workflow already.
-    """
-
-    outers: list[dict[str, Any]] = field(default_factory=list)
-    headers: Mapping[str, Any] = field(default_factory=dict)
-    attempt: int = 0
-    known: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """What follows a part: targets, where its failures go, the errbacks of what follows if that is the body of a chord, and
-    whether somebody waits for it if nothing follows. With ``slot``, places of a join from a number on."""
-
-    outs: tuple[str, ...] = ()
-    fail: int | None = None
-    bodies: tuple[tuple[int, int], ...] = ()
-    told: bool = True
-    slot: tuple[int, int] | None = None
-
-
-@dataclass(slots=True)
-class Part:
-    """A compiled part: the nodes that it begins with, where a failure before it goes, their errbacks, and its results."""
-
-    entries: list[int]
-    fail: int | None
-    bodies: tuple[tuple[int, int], ...]
-    shape: Outline
-
-
-@dataclass(slots=True)
-class Outline:
-    """What the results of a part are to look like. ``kind``: task, chain, group, chord."""
-
-    kind: str
-    id: str = ""
-    name: str = ""
-    ignored: bool = False
-    inbox: str | None = None
-    parts: list[Outline] = field(default_factory=list)
 
 
 class Compiler:
@@ -116,15 +47,13 @@ class Compiler:
         workflow: str | None = None,
         stands_for: StandsFor | None = None,
     ) -> None:
-        self.graph = Graph(workflow or new_workflow_id(), made=time.time())
+        self.graph = Graph(workflow or new_workflow_id())
         #: What is to be published at once, by queue: nodes and their messages.
         self.outgoing: dict[str, list[tuple[int, Outgoing]]] = {}
-        self._app = app
-        self._now = time.time()
-        self._stands_for = stands_for
+        self._writer = Writer(app, self.graph, stands_for)
+        self.graph.made = self._writer.now
         self._fails: dict[tuple[str, ...], int] = {}
         self._exits: list[str] = []
-        self._root: str | None = None
         self._first = False  # whether the first task has its number, 0
 
     def compile(self, shape: Shape, given: Given = NOTHING) -> Part:
@@ -133,11 +62,11 @@ class Compiler:
         first = first_task(shape)
         if first is not None:
             graph.size = 1
-            self._root = options_of(first).get("task_id") or node_id(graph.workflow, 0)
+            self._writer.root = options_of(first).get("task_id") or node_id(graph.workflow, 0)
         else:
             self._first = True
         part = self._part(shape, After(), given, entry=True)
-        graph.exits = tuple(_merged(self._exits))
+        graph.exits = tuple(merged(self._exits))
         return part
 
     # Parts
@@ -159,7 +88,7 @@ class Compiler:
             return Part([], after.fail, after.bodies, Outline("chain"))
         steps[-1] = _linking(steps[-1], links_of(options, "link"))
         shared = self._errbacks(links_of(options, "link_error"))
-        own = {name: value for name, value in options.items() if name not in _COMPOSING}
+        own = {name: value for name, value in options.items() if name not in COMPOSING}
         if own or "task_id" in options:
             given = replace(given, options={**own, **given.options})
         if "task_id" in options and "task_id" not in options_of(steps[-1]):
@@ -170,7 +99,7 @@ class Compiler:
         for index in range(len(steps) - 1, -1, -1):
             first = index == 0
             if part is not None:
-                after = After(_targets(part.entries), part.fail, part.bodies, after.told)
+                after = After(of_nodes(part.entries), part.fail, part.bodies, after.told)
             step = self._descended(steps, numbers, index)
             part = self._step(step, after, given if first else NOTHING, entry and first, numbers[index], shared)
             outlines.append(part.shape)
@@ -231,7 +160,7 @@ class Compiler:
         options = options_of(shape)
         if body is None:
             return self._group({**shape, "kwargs": {"tasks": parts_of(shape)}}, after, given, entry)
-        own = {name: value for name, value in {**options, **given.options}.items() if name not in _COMPOSING}
+        own = {name: value for name, value in {**options, **given.options}.items() if name not in COMPOSING}
         links = {name: [*links_of(options_of(body), name), *links_of(options, name)] for name in ("link", "link_error")}
         body = {**body, "options": {**options_of(body), **own, **{k: v for k, v in links.items() if v}}}
         header = list(parts_of(shape))
@@ -240,7 +169,7 @@ class Compiler:
             part = self._part(body, after, empty, entry=entry)
             return Part(part.entries, part.fail, part.bodies, Outline("chord", parts=[Outline("group"), part.shape]))
         follows = self._part(body, after, NOTHING, entry=False)
-        then = After(_targets(follows.entries), follows.fail, follows.bodies, after.told)
+        then = After(of_nodes(follows.entries), follows.fail, follows.bodies, after.told)
         first = self._joined(shape, header, then, replace(given, options=own), entry)
         return Part(first.entries, first.fail, first.bodies, Outline("chord", parts=[first.shape, follows.shape]))
 
@@ -249,19 +178,19 @@ class Compiler:
         number = len(self.graph.joins)
         join = Join(0, after.outs, after.fail, after.bodies)
         self.graph.joins.append(join)
-        for first, last in map(_range, after.outs):
+        for first, last in map(span, after.outs):
             for node in range(first, last + 1):
                 self._takes(node, number)
         listed = {**shape, "kwargs": {"tasks": members}, "subtask_type": "group"}
         part = self._group(listed, After(slot=(number, 0), told=False), given, entry)
-        join.size = sum(map(_finals, part.shape.parts))
+        join.size = sum(map(finals, part.shape.parts))
         return part
 
     def _takes(self, node: int, join: int) -> None:
         """Let the message of a node say which join's values it takes."""
         row = self.graph.nodes[node]
         if row.template.takes:
-            message = _with_place(row.template.payload, {"t": join})
+            message = with_place(row.template.payload, {"t": join})
             row.template = replace(row.template, payload=message)
 
     # Tasks
@@ -284,7 +213,8 @@ class Compiler:
         exits = not outs and after.told
         outs = (*outs, *self._linked(links))
         errbacks = (*self._errbacks(links_of(options, "link_error")), *shared)
-        task_id, queue, message, delay, due = self._message(shape, given, number, exits)
+        written = self._writer.write(shape, given, number, exits=exits)
+        task_id, message, delay, due = written.task_id, written.message, written.delay, written.due
         takes = not shape.get("immutable") and not given.whole
         outline = Outline(
             "task", task_id, shape["task"], bool(message.headers.get("ignore_result")), message.headers.get("reply_to")
@@ -297,12 +227,12 @@ class Compiler:
         payload = message.encode()
         if entry:
             self.graph.entries += 1
-            self.outgoing.setdefault(queue, []).append(
-                (number, Outgoing(payload, task_id, max(delay, due and due - self._now)))
+            self.outgoing.setdefault(written.queue, []).append(
+                (number, Outgoing(payload, task_id, max(delay, due and due - self._writer.now)))
             )
         if not light:
             stored = payload[: len(payload) - len(message.body)] if entry else payload
-            template = Template(task_id, queue, stored, delay, due, takes)
+            template = Template(task_id, written.queue, stored, delay, due, takes)
             self.graph.nodes[number] = Node(template, outs, fail, errbacks)
             self._drop(outs, number)
         if exits:
@@ -310,50 +240,9 @@ class Compiler:
             fail = self._fail([f"x{number}"])
         return Part([number], fail, tuple((errback, number) for errback in errbacks), outline)
 
-    def _message(self, shape: Shape, given: Given, number: int, exits: bool) -> tuple[str, str, Message, float, float]:
-        """Return id, queue, message, delay and earliest time of a task."""
-        app, own = self._app, options_of(shape)
-        options = {**own, **given.options}
-        args, kwargs = tuple(shape.get("args") or ()), dict(shape.get("kwargs") or {})
-        if not shape.get("immutable"):
-            args, kwargs = (*given.args, *args), {**kwargs, **given.kwargs}
-        task = app.tasks.get(shape["task"])
-        call = call_options({name: value for name, value in options.items() if name not in _COMPOSING})
-        task_id = own.get("task_id")
-        if task_id is not None:
-            if self._stands_for is None or task_id != self._stands_for.known:
-                self.graph.ids[task_id] = number
-        else:
-            task_id = node_id(self.graph.workflow, number)
-        call |= {name: own.get(name) for name in ("task_id", "group_id", "group_index")}
-        call["task_id"] = task_id
-        if self._root is not None and task_id != self._root:
-            call.setdefault("root_id", self._root)
-        queue, message, delay = publishing.build(app, shape["task"], args, kwargs, task=task, now=self._now, **call)
-        if queue in app.conf.queue_shards:
-            queue = pick(queue, app.conf.queue_shards, message.headers.get("group") or task_id)
-        headers = message.headers
-        if not exits:
-            headers.pop("reply_to", None)
-        place: dict[str, Any] = {"i": self.graph.workflow, "n": number}
-        if exits:
-            message = self._exit(message, place)
-        message.headers[HEADER] = place
-        due = self._now + delay if delay and options.get("eta") is not None else 0.0
-        return task_id, queue, message, 0.0 if due else delay, due
-
-    def _exit(self, message: Message, place: dict[str, Any]) -> Message:
-        """Let an exit end what the workflow stands for, too."""
-        if self._stands_for is None:
-            return message
-        if self._stands_for.outers:
-            place["o"] = self._stands_for.outers
-        headers = {**message.headers, **self._stands_for.headers}
-        return replace(message, headers=headers, attempt=self._stands_for.attempt)
-
     def _linked(self, links: list[Shape]) -> tuple[str, ...]:
         """Return callbacks as targets; nobody waits for them."""
-        return _targets(list(self._errbacks(links)))
+        return of_nodes(list(self._errbacks(links)))
 
     def _errbacks(self, shapes: list[Shape]) -> tuple[int, ...]:
         entries: list[int] = []
@@ -389,7 +278,7 @@ class Compiler:
     def _fail(self, targets: list[str]) -> int | None:
         if not targets:
             return None
-        whole = tuple(_merged(targets))
+        whole = tuple(merged(targets))
         number = self._fails.setdefault(whole, len(self._fails))
         if number == len(self.graph.fails):
             self.graph.fails.append(whole)
@@ -401,7 +290,7 @@ class Compiler:
 
 def _placed(member: Shape, group_id: str, index: int, options: Mapping[str, Any]) -> Shape:
     """Return a member of a group, which knows its place there, with the group's options under its own."""
-    shared = {name: value for name, value in options.items() if name not in _COMPOSING}
+    shared = {name: value for name, value in options.items() if name not in COMPOSING}
     own = {**shared, **options_of(member)}
     if kind_of(member) == "task":
         own |= {"group_id": own.get("group_id") or group_id, "group_index": index}
@@ -414,47 +303,3 @@ def _linking(shape: Shape, links: list[Shape], name: str = "link") -> Shape:
         return shape
     options = options_of(shape)
     return {**shape, "options": {**options, name: [*links_of(options, name), *links]}}
-
-
-def _with_place(payload: bytes, more: Mapping[str, Any]) -> bytes:
-    """Return an encoded message with more said of its place."""
-    from umbel import message as messages
-
-    message = messages.decode(payload)
-    message.headers[HEADER].update(more)
-    return message.encode()
-
-
-def _finals(outline: Outline) -> int:
-    if outline.kind == "task":
-        return 1
-    if outline.kind == "group":
-        return sum(map(_finals, outline.parts))
-    return _finals(outline.parts[-1]) if outline.parts else 0
-
-
-def _targets(entries: list[int]) -> tuple[str, ...]:
-    """Return nodes as targets, those in a row as one."""
-    return tuple(_merged([f"n{entry}" for entry in entries]))
-
-
-def _merged(targets: list[str]) -> list[str]:
-    """Return targets with those of one kind that follow each other put into one."""
-    merged: list[str] = []
-    runs: list[tuple[str, int, int]] = []
-    for target in dict.fromkeys(targets):
-        kind = target[0]
-        if kind == "j":
-            merged.append(target)
-            continue
-        first, last = _range(target)
-        if runs and runs[-1][0] == kind and runs[-1][2] + 1 == first:
-            runs[-1] = (kind, runs[-1][1], last)
-        else:
-            runs.append((kind, first, last))
-    return [f"{kind}{a}" if a == b else f"{kind}{a}-{b}" for kind, a, b in runs] + merged
-
-
-def _range(target: str) -> tuple[int, int]:
-    first, _, last = target[1:].partition("-")
-    return int(first), int(last or first)

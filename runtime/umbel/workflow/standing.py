@@ -14,8 +14,9 @@ from umbel.canvas.groups import group
 from umbel.canvas.signature import Signature, as_signature
 from umbel.errors import ImproperlyConfigured
 from umbel.workflow.advancing import Place, place_of
-from umbel.workflow.compiling import Compiler, Part, StandsFor
+from umbel.workflow.compiling import Compiler
 from umbel.workflow.ids import derived_workflow_id, split_id
+from umbel.workflow.parts import Part, StandsFor
 from umbel.workflow.storing import result_of, store
 
 if TYPE_CHECKING:

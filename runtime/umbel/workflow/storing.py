@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel.result import AsyncResult, GroupResult
-from umbel.workflow.compiling import Compiler, Outline
+from umbel.workflow.compiling import Compiler
+from umbel.workflow.parts import Outline
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
