@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from umbel import canvas
-from umbel.canvas.freezing import set_parent
-from umbel.canvas.signature import KINDS, Signature, as_list, as_signature
+from umbel.canvas.freezing import Belonging, set_parent
+from umbel.canvas.plain import as_list
+from umbel.canvas.signature import KINDS, Signature, as_signature
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -57,12 +59,8 @@ class chain(Signature[R]):  # noqa: N801 - Celery's name
         return self
 
     @classmethod
-    def _restore(cls, fields: dict[str, Any], app: Umbel | None) -> Signature[Any]:
-        self = cast("chain[Any]", dict.__new__(cls))
-        self._app, self._type = app, None
-        fields["kwargs"]["tasks"] = [as_signature(task, app) for task in fields["kwargs"].get("tasks") or ()]
-        dict.update(self, fields)
-        return self
+    def _adopt(cls, kwargs: dict[str, Any], app: Umbel | None) -> None:
+        kwargs["tasks"] = [as_signature(task, app) for task in kwargs.get("tasks") or ()]
 
     @property
     def tasks(self) -> list[Signature[Any]]:
@@ -91,30 +89,14 @@ class chain(Signature[R]):  # noqa: N801 - Celery's name
                 task.link_error(errback)
         return tasks
 
-    def freeze(
-        self,
-        _id: str | None = None,
-        group_id: str | None = None,
-        chord: Any = None,
-        root_id: str | None = None,
-        parent_id: str | None = None,
-        group_index: int | None = None,
-    ) -> Any:
-        """Give each part its id; return the result of the last one, whose ``parent`` is that of the one before it.
-
-        Raises:
-            ValueError: the chain is empty.
-        """
+    def _frozen(self, where: Belonging) -> Any:
         if not self.tasks:
             raise ValueError("an empty chain has no result: add a signature before it is frozen")
+        above = Belonging(root_id=where.root_id, parent_id=where.parent_id)
+        last = replace(where, task_id=where.task_id or self.options.get("task_id"))
         before: Any = None
         for index, task in enumerate(self.tasks, 1):
-            last = index == len(self.tasks)
-            if last:
-                own = _id or self.options.get("task_id")
-                result = task.freeze(own, group_id, chord, root_id, parent_id, group_index)
-            else:
-                result = task.freeze(root_id=root_id, parent_id=parent_id)
+            result = task._frozen(last if index == len(self.tasks) else above)
             set_parent(result, before)
             before = result
         return before

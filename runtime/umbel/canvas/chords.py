@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from umbel.canvas.freezing import first_of, set_parent
+from umbel.canvas.freezing import Belonging, first_of, set_parent
+from umbel.canvas.gathered import Gathered
 from umbel.canvas.groups import group, members
-from umbel.canvas.lazy import Lazy
 from umbel.canvas.signature import KINDS, Signature, as_signature
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", covariant=True)
 
 
-class chord(Signature[R]):  # noqa: N801 - Celery's name
+class chord(Gathered[R]):  # noqa: N801 - Celery's name
     """A header, whose signatures are sent together, and a body, which gets the list of their results, in their order.
 
     Args:
@@ -26,6 +27,7 @@ class chord(Signature[R]):  # noqa: N801 - Celery's name
     """
 
     kind: ClassVar[str | None] = "chord"
+    held: ClassVar[str] = "header"
 
     @overload
     def __init__(
@@ -54,24 +56,10 @@ class chord(Signature[R]):  # noqa: N801 - Celery's name
         super().__init__(task, args, parts, options, subtask_type="chord", app=app)
 
     @classmethod
-    def _restore(cls, fields: dict[str, Any], app: Umbel | None) -> Signature[Any]:
-        self = cast("chord[Any]", dict.__new__(cls))
-        self._app, self._type = app, None
-        parts = fields["kwargs"]
-        parts["header"] = header_of(parts.get("header") or (), app)
-        parts["body"] = as_signature(parts.get("body"), app)
-        parts.setdefault("kwargs", {})
-        dict.update(self, fields)
-        return self
-
-    @property
-    def tasks(self) -> Sequence[Signature[Any]]:
-        """The header: a list, or what is read out of a generator as far as somebody looks."""
-        return cast("Sequence[Signature[Any]]", self.kwargs["header"])
-
-    @tasks.setter
-    def tasks(self, header: Any) -> None:
-        self.kwargs["header"] = header_of(header, self._app)
+    def _adopt(cls, kwargs: dict[str, Any], app: Umbel | None) -> None:
+        kwargs["header"] = header_of(kwargs.get("header") or (), app)
+        kwargs["body"] = as_signature(kwargs.get("body"), app)
+        kwargs.setdefault("kwargs", {})
 
     @property
     def body(self) -> Any:
@@ -91,20 +79,8 @@ class chord(Signature[R]):  # noqa: N801 - Celery's name
         return super().app if first is None else first.app
 
     def _copied_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        header, body = kwargs["header"], kwargs["body"]
-        copies: Any
-        if isinstance(header, Lazy):
-            copies = Lazy(header, lambda task: task.clone())
-        else:
-            copies = [task.clone() for task in header]
-        return {**kwargs, "header": copies, "body": None if body is None else body.clone()}
-
-    def items(self) -> Any:
-        """Return the fields; what a generator holds is read, so that ``json.dumps`` sees a list."""
-        header = self.kwargs["header"]
-        if isinstance(header, Lazy):
-            self.kwargs["header"] = list(header)
-        return super().items()
+        body = kwargs["body"]
+        return {**super()._copied_kwargs(kwargs), "body": None if body is None else body.clone()}
 
     def link(self, callback: Signature[Any]) -> Signature[Any]:
         """Have a call made once the body succeeds; return that call."""
@@ -126,27 +102,13 @@ class chord(Signature[R]):  # noqa: N801 - Celery's name
         self.body.link_error(errback)
         return errback
 
-    def set_immutable(self, immutable: bool) -> None:
-        """Set for each signature of the header whether it takes more arguments."""
-        for task in self.tasks:
-            task.set_immutable(immutable)
-
-    def freeze(
-        self,
-        _id: str | None = None,
-        group_id: str | None = None,
-        chord: Any = None,
-        root_id: str | None = None,
-        parent_id: str | None = None,
-        group_index: int | None = None,
-    ) -> Any:
-        """Give header and body their ids; return the body's result, whose ``parent`` is that of the header."""
+    def _frozen(self, where: Belonging) -> Any:
         header: group[Any] = group(self.tasks, app=self._app)
-        above = header.freeze(self.options.get("task_id"), None, self.body, root_id, parent_id)
+        above = header._frozen(Belonging(self.options.get("task_id"), None, self.body, where.root_id, where.parent_id))
         self.kwargs["header"], self.options["task_id"] = header.kwargs["tasks"], header.id
         if self.body is None:
             return above
-        result = self.body.freeze(_id, group_id, chord, root_id, None, group_index)
+        result = self.body._frozen(replace(where, parent_id=None))
         set_parent(first_of(result), above)
         return result
 

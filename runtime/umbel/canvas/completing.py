@@ -14,7 +14,8 @@ from umbel.canvas.groups import group
 from umbel.canvas.lazy import Lazy
 from umbel.canvas.maps import chunks, xmap, xstarmap
 from umbel.canvas.pipe import fold
-from umbel.canvas.signature import Signature, as_list, as_signature
+from umbel.canvas.plain import as_list
+from umbel.canvas.signature import Signature, as_signature
 from umbel.canvas.stamping import stamped
 from umbel.publishing import destination
 

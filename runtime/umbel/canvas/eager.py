@@ -13,7 +13,8 @@ from umbel.canvas.completing import completed
 from umbel.canvas.errbacks import takes_failure
 from umbel.canvas.freezing import group_result, set_parent
 from umbel.canvas.groups import group
-from umbel.canvas.signature import Signature, as_list, as_signature
+from umbel.canvas.plain import as_list
+from umbel.canvas.signature import Signature, as_signature
 from umbel.canvas.stamping import call_options
 from umbel.clock import wall_ms
 from umbel.context import Request, enter, leave

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """Where a signature belongs that gets its id: see `umbel.canvas.Signature.freeze`."""
+
+    task_id: str | None = None
+    group_id: str | None = None
+    chord: Any = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    group_index: int | None = None
 
 
 def group_result(app: Umbel, group_id: Any, results: list[Any]) -> Any:

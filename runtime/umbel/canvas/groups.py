@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from umbel.canvas.freezing import group_result
+from umbel.canvas.freezing import Belonging, group_result
+from umbel.canvas.gathered import Gathered
 from umbel.canvas.lazy import Lazy
 from umbel.canvas.signature import KINDS, Signature, as_signature
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", covariant=True)
 
 
-class group(Signature[list[R]]):  # noqa: N801 - Celery's name
+class group(Gathered[list[R]]):  # noqa: N801 - Celery's name
     """Signatures that are sent together; the result is that of each, in their order.
 
     Args:
@@ -25,6 +27,7 @@ class group(Signature[list[R]]):  # noqa: N801 - Celery's name
     """
 
     kind: ClassVar[str | None] = "group"
+    held: ClassVar[str] = "tasks"
 
     @overload
     def __init__(self, *tasks: Signature[R], app: Umbel | None = ..., **options: Any) -> None: ...
@@ -34,42 +37,13 @@ class group(Signature[list[R]]):  # noqa: N801 - Celery's name
         super().__init__("umbel.group", (), {"tasks": members(tasks, app)}, options, subtask_type="group", app=app)
 
     @classmethod
-    def _restore(cls, fields: dict[str, Any], app: Umbel | None) -> Signature[Any]:
-        self = cast("group[Any]", dict.__new__(cls))
-        self._app, self._type = app, None
-        fields["kwargs"]["tasks"] = members((fields["kwargs"].get("tasks") or (),), app)
-        dict.update(self, fields)
-        return self
-
-    @property
-    def tasks(self) -> Sequence[Signature[Any]]:
-        """The members: a list, or what is read out of a generator as far as somebody looks."""
-        return cast("Sequence[Signature[Any]]", self.kwargs["tasks"])
-
-    @tasks.setter
-    def tasks(self, tasks: Iterable[Signature[Any]]) -> None:
-        self.kwargs["tasks"] = members((tasks,), self._app)
+    def _adopt(cls, kwargs: dict[str, Any], app: Umbel | None) -> None:
+        kwargs["tasks"] = members((kwargs.get("tasks") or (),), app)
 
     @property
     def app(self) -> Umbel:
         """The app of the first member, unless the group was given one."""
         return self.tasks[0].app if self._app is None and self.tasks else super().app
-
-    def _copied_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        tasks = kwargs["tasks"]
-        copies: Any
-        if isinstance(tasks, Lazy):
-            copies = Lazy(tasks, lambda task: task.clone())
-        else:
-            copies = [task.clone() for task in tasks]
-        return {**kwargs, "tasks": copies}
-
-    def items(self) -> Any:
-        """Return the fields; what a generator holds is read, so that ``json.dumps`` sees a list."""
-        tasks = self.kwargs["tasks"]
-        if isinstance(tasks, Lazy):
-            self.kwargs["tasks"] = list(tasks)
-        return super().items()
 
     def flat(self) -> Iterator[Signature[Any]]:
         """Yield the members, those of groups in the group in their place; empty chains are left out."""
@@ -90,11 +64,6 @@ class group(Signature[list[R]]):  # noqa: N801 - Celery's name
             task.set(countdown=next(counts))
         return self
 
-    def set_immutable(self, immutable: bool) -> None:
-        """Set for each member whether it takes more arguments."""
-        for task in self.tasks:
-            task.set_immutable(immutable)
-
     def link(self, callback: Signature[Any]) -> Signature[Any]:
         """Have a call made once the first member succeeds, without its result; for the results of all, use a chord."""
         return self.tasks[0].link(callback.clone().set(immutable=True))
@@ -104,19 +73,11 @@ class group(Signature[list[R]]):  # noqa: N801 - Celery's name
         errback = as_signature(errback)
         return tuple(task.link_error(errback.clone()) for task in self.tasks)
 
-    def freeze(
-        self,
-        _id: str | None = None,
-        group_id: str | None = None,
-        chord: Any = None,
-        root_id: str | None = None,
-        parent_id: str | None = None,
-        group_index: int | None = None,
-    ) -> Any:
-        """Give the group and each member its id, groups in it dissolved; return a `umbel.result.GroupResult`."""
-        own = Signature.freeze(self, _id, group_id, chord, root_id, parent_id, group_index).id
+    def _frozen(self, where: Belonging) -> Any:
+        own = self._placed(where)
         self.kwargs["tasks"] = flat = list(self.flat())
-        results = [task.freeze(None, own, chord, root_id, parent_id, index) for index, task in enumerate(flat)]
+        inside = replace(where, task_id=None, group_id=own)
+        results = [task._frozen(replace(inside, group_index=index)) for index, task in enumerate(flat)]
         return group_result(self.app, own, results)
 
     def __call__(self, *args: Any, **options: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
+from umbel.canvas.gathered import listed
 from umbel.canvas.groups import group
 from umbel.canvas.lazy import Lazy
 from umbel.canvas.signature import KINDS, Signature, as_signature
@@ -29,12 +30,8 @@ class _Mapped(Signature[list[R]]):
         Signature.__init__(self, name, (), parts, options, subtask_type=self.kind, immutable=True, app=app)
 
     @classmethod
-    def _restore(cls, fields: dict[str, Any], app: Umbel | None) -> Signature[Any]:
-        self = cast("_Mapped[Any]", dict.__new__(cls))
-        self._app, self._type = app, None
-        fields["kwargs"]["task"] = as_signature(fields["kwargs"]["task"], app)
-        dict.update(self, fields)
-        return self
+    def _adopt(cls, kwargs: dict[str, Any], app: Umbel | None) -> None:
+        kwargs["task"] = as_signature(kwargs["task"], app)
 
     @property
     def app(self) -> Umbel:
@@ -46,8 +43,7 @@ class _Mapped(Signature[list[R]]):
 
     def items(self) -> Any:
         """Return the fields; what a generator holds is read, so that ``json.dumps`` sees a list."""
-        if isinstance(self.kwargs["it"], Lazy):
-            self.kwargs["it"] = list(self.kwargs["it"])
+        self.kwargs["it"] = listed(self.kwargs["it"])
         return super().items()
 
 

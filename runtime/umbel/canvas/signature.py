@@ -7,6 +7,9 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
 from umbel import canvas
+from umbel.canvas.fields import Fields, read_fields
+from umbel.canvas.freezing import Belonging
+from umbel.canvas.plain import as_list, copied, plain
 from umbel.context import current_app
 from umbel.ids import new_task_id
 from umbel.result import AsyncResult, EagerResult
@@ -21,16 +24,11 @@ Self = TypeVar("Self", bound="Signature[Any]")
 
 #: Options that a call cannot change once the signature has them: they say what it belongs to.
 _FIXED: Final = frozenset({"group_id", "stamped_headers"})
-#: What is called otherwise in Celery: signatures that it wrote are understood.
-_CELERYS: Final = {
-    f"celery.{name}": f"umbel.{name}" for name in ("accumulate", "map", "starmap", "chunks", "group", "chain", "chord")
-}
-
 #: ``subtask_type`` -> class. Each class enters itself.
 KINDS: Final[dict[str, type[Signature[Any]]]] = {}
 
 
-class Signature(dict[str, Any], Generic[R]):
+class Signature(Fields, Generic[R]):
     """A call of a task as a value: a dict of plain data, so that it travels as JSON.
 
     Args:
@@ -63,7 +61,7 @@ class Signature(dict[str, Any], Generic[R]):
         self._app = app
         self._type = type
         if isinstance(task, Mapping):
-            super().__init__(_fields(task))
+            super().__init__(read_fields(task))
             return
         if not isinstance(task, str):
             name = getattr(task, "name", None)
@@ -79,93 +77,7 @@ class Signature(dict[str, Any], Generic[R]):
             immutable=immutable,
         )
 
-    # -- what it holds
-
-    @property
-    def task(self) -> str:
-        """The name of the task."""
-        return cast(str, self["task"])
-
-    @task.setter
-    def task(self, name: str) -> None:
-        self["task"] = name
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """The positional arguments."""
-        return cast("tuple[Any, ...]", self["args"])
-
-    @args.setter
-    def args(self, args: Iterable[Any]) -> None:
-        self["args"] = tuple(args)
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments."""
-        return cast("dict[str, Any]", self["kwargs"])
-
-    @kwargs.setter
-    def kwargs(self, kwargs: Mapping[str, Any]) -> None:
-        self["kwargs"] = dict(kwargs)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options of the call."""
-        return cast("dict[str, Any]", self["options"])
-
-    @options.setter
-    def options(self, options: Mapping[str, Any]) -> None:
-        self["options"] = dict(options)
-
-    @property
-    def subtask_type(self) -> str | None:
-        """Which kind of workflow this is; None for a call of one task."""
-        return cast("str | None", self["subtask_type"])
-
-    @subtask_type.setter
-    def subtask_type(self, kind: str | None) -> None:
-        self["subtask_type"] = kind
-
-    @property
-    def immutable(self) -> bool:
-        """Whether it takes no more arguments."""
-        return cast(bool, self["immutable"])
-
-    @immutable.setter
-    def immutable(self, immutable: bool) -> None:
-        self["immutable"] = immutable
-
-    @property
-    def id(self) -> str | None:
-        """The task's id, once it is known: see `freeze`."""
-        return cast("str | None", self.options.get("task_id"))
-
-    @id.setter
-    def id(self, task_id: str) -> None:
-        self.options["task_id"] = task_id
-
-    @property
-    def parent_id(self) -> str | None:
-        """The id of the task that it is sent by, if known."""
-        return cast("str | None", self.options.get("parent_id"))
-
-    @parent_id.setter
-    def parent_id(self, task_id: str) -> None:
-        self.options["parent_id"] = task_id
-
-    @property
-    def root_id(self) -> str | None:
-        """The id of the task that began it all, if known."""
-        return cast("str | None", self.options.get("root_id"))
-
-    @root_id.setter
-    def root_id(self, task_id: str) -> None:
-        self.options["root_id"] = task_id
-
-    @property
-    def name(self) -> str:
-        """The name of the task, under the name that tasks have it."""
-        return self.task
+    # -- what it is sent with
 
     @property
     def app(self) -> Umbel:
@@ -201,12 +113,20 @@ class Signature(dict[str, Any], Generic[R]):
             TypeError: it describes none.
         """
         kind = KINDS.get(fields.get("subtask_type") or "")
-        return Signature(fields, app=app) if kind is None else kind._restore(_fields(fields), app)
+        return Signature(fields, app=app) if kind is None else kind._restore(read_fields(fields), app)
 
     @classmethod
     def _restore(cls, fields: dict[str, Any], app: Umbel | None) -> Signature[Any]:
         """Return a signature of this class of fields that belong to it alone."""
-        raise NotImplementedError
+        self: Any = dict.__new__(cls)
+        self._app, self._type = app, None
+        cls._adopt(fields["kwargs"], app)
+        dict.update(self, fields)
+        return cast("Signature[Any]", self)
+
+    @classmethod
+    def _adopt(cls, kwargs: dict[str, Any], app: Umbel | None) -> None:
+        """Make signatures of the parts among the keyword arguments that were read; overridden by workflows."""
 
     def merged(
         self,
@@ -238,7 +158,7 @@ class Signature(dict[str, Any], Generic[R]):
         """Return a copy that shares nothing with this one but the arguments themselves, completed by what is given."""
         args, kwargs, options = self.merged(args, kwargs, opts)
         copy = dict.__new__(self.__class__)
-        dict.update(copy, self, args=args, kwargs=self._copied_kwargs(kwargs), options=_copied(options))
+        dict.update(copy, self, args=args, kwargs=self._copied_kwargs(kwargs), options=copied(options))
         copy._app, copy._type = self._app, self._type
         return copy
 
@@ -328,14 +248,28 @@ class Signature(dict[str, Any], Generic[R]):
             group_id, group_index: the group that it belongs to, and its place there.
             chord: the body that follows, for Celery's users; what is sent does not depend on it.
             root_id, parent_id: the tasks that it descends from.
+
+        Returns: of a chain the result of the last part, whose ``parent`` is that of the one before it; of a group a
+            `umbel.result.GroupResult`; of a chord that of the body, whose ``parent`` is that of the header.
+
+        Raises:
+            ValueError: an empty chain.
         """
+        return self._frozen(Belonging(_id, group_id, chord, root_id, parent_id, group_index))
+
+    def _frozen(self, where: Belonging) -> Any:
+        """See `freeze`; overridden by workflows."""
+        return AsyncResult(self._placed(where), task_name=self.task, app=self.app)
+
+    def _placed(self, where: Belonging) -> str:
+        """Note where it belongs, and return its id."""
         options = self.options
-        task_id = options.setdefault("task_id", _id or new_task_id())
-        belongs = {"root_id": root_id, "parent_id": parent_id, "group_index": group_index}
+        task_id = cast(str, options.setdefault("task_id", where.task_id or new_task_id()))
+        belongs = {"root_id": where.root_id, "parent_id": where.parent_id, "group_index": where.group_index}
         options.update((name, value) for name, value in belongs.items() if value is not None)
-        if group_id is not None:
-            options.setdefault("group_id", group_id)
-        return AsyncResult(task_id, task_name=self.task, app=self.app)
+        if where.group_id is not None:
+            options.setdefault("group_id", where.group_id)
+        return task_id
 
     # -- calls
 
@@ -429,66 +363,8 @@ class Signature(dict[str, Any], Generic[R]):
         return Signature.from_dict, (self.plain(),)
 
 
-def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a signature that was read from somewhere, each of the type that it has to have.
-
-    Raises:
-        TypeError: this is no signature.
-    """
-    name, args, kwargs, options = (given.get(key) for key in ("task", "args", "kwargs", "options"))
-    ok = isinstance(name, str) and all(isinstance(value, (Mapping, type(None))) for value in (kwargs, options))
-    if not ok or not isinstance(args, (list, tuple, type(None))):
-        raise TypeError(
-            f"{given!r} is no signature: a signature is a dict with task (text), args (list), kwargs and options (dicts)"
-        )
-    kind = given.get("subtask_type")
-    options = dict(options or {})
-    for link in ("link", "link_error"):
-        if options.get(link):
-            options[link] = [as_signature(call) for call in as_list(options[link])]
-    fields = {
-        "task": _CELERYS.get(cast(str, name), name),
-        "args": tuple(args or ()),
-        "kwargs": dict(kwargs or {}),
-        "options": options,
-        "subtask_type": kind,
-        "immutable": bool(given.get("immutable")),
-    }
-    if given.get("chord_size") is not None:
-        fields["chord_size"] = given["chord_size"]
-    return fields
-
-
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _copied(value: Any) -> Any:
-    """Return options such that their lists and signatures are copies too."""
-    if isinstance(value, Signature):
-        return value.clone()
-    if isinstance(value, dict):
-        return {name: _copied(item) for name, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def plain(value: Any) -> Any:
-    """Return what a signature holds with dicts and lists in the place of signatures and of what is lazy."""
-    if isinstance(value, Signature):
-        return value.plain()
-    if isinstance(value, dict):
-        return {name: plain(item) for name, item in value.items()}
-    lazy = getattr(type(value), "__json__", None)
-    if lazy is not None:
-        return plain(lazy(value))
-    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def as_list(value: Any) -> list[Any]:
-    """Return a link option as a list: none, one or several signatures."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def as_signature(value: Any, app: Umbel | None = None, clone: bool = False) -> Any:

@@ -10,7 +10,8 @@ from umbel.canvas.chains import chain
 from umbel.canvas.chords import chord
 from umbel.canvas.groups import group
 from umbel.canvas.lazy import Lazy
-from umbel.canvas.signature import Signature, as_list, as_signature
+from umbel.canvas.plain import as_list
+from umbel.canvas.signature import Signature, as_signature
 
 S = TypeVar("S", bound=Signature[Any])
 
