@@ -10,7 +10,7 @@ from tests.conformance.waiting import until
 
 from umbel.broker.base import Broker, Consumer
 from umbel.errors import QueueClosed
-from umbel.workflow.base import FAILED, REVOKED, SUCCEEDED, Due, Ending, Step, Workflows
+from umbel.workflow.base import FAILED, REVOKED, SUCCEEDED, Due, Ending, Gathered, Step, Workflows
 from umbel.workflow.graph import Graph, Join, Members, Node, Template, read_template
 from umbel.workflow.ids import new_workflow_id, node_id
 
@@ -111,7 +111,17 @@ def test_a_join_fires_with_its_last_place_only(store: Workflows) -> None:
     assert member(store, workflow, 0, b"10").due == []
     step = member(store, workflow, 1, b"20")
     assert step.due == [Due(0, 0, "j")]
-    assert store.values(workflow, 0) == [b"10", b"20", b"30"]
+    assert store.values(workflow, 0) == Gathered([b"10", b"20", b"30"])
+
+
+def test_a_join_says_how_its_values_are_nested(store: Workflows) -> None:
+    graph = Graph(new_workflow_id(), exits=("x0",), fails=[("x0",)], entries=3, size=4)
+    graph.nodes[0] = node(0)
+    graph.joins.append(Join(3, ("n0",), 0, nested=[[2], 1]))
+    graph.members.append(Members(1, 3, 0, 0, "t"))
+    found = store.values(stored(store, graph), 0)
+    assert found is not None
+    assert found.nested == b"[[2],1]"
 
 
 def test_a_member_that_ends_twice_fills_one_place(store: Workflows) -> None:
@@ -121,7 +131,7 @@ def test_a_member_that_ends_twice_fills_one_place(store: Workflows) -> None:
     member(store, workflow, 0, b"other")
     member(store, workflow, 1)
     assert member(store, workflow, 2).due == [Due(0, 0, "j")]
-    assert store.values(workflow, 0) == [b"10", b"1", b"1"]
+    assert store.values(workflow, 0) == Gathered([b"10", b"1", b"1"])
 
 
 def test_the_last_member_may_repeat_its_step(store: Workflows) -> None:
@@ -231,7 +241,7 @@ def test_a_join_grows_while_it_waits(store: Workflows) -> None:
     assert member(store, workflow, 1).due == []
     assert member(store, workflow, 2).due == [Due(0, 0, "j")]
     assert store.grow(workflow, 0, "late") is None
-    assert store.values(workflow, 0) == [b"1", b"1", b"1"]
+    assert store.values(workflow, 0) == Gathered([b"1", b"1", b"1"])
 
 
 def test_after_a_revocation_nothing_follows(store: Workflows) -> None:

@@ -85,7 +85,7 @@ def _run_chord(sig: chord[Any], throw: bool | None) -> Any:
     ends = [end for result in results for end in _finals(result)]
     failed = next((end for end in ends if not end.successful()), None)
     if failed is None:
-        result = _run(completed(sig.body, ([end.get() for end in ends],)), throw)
+        result = _run(completed(sig.body, ([_value_of(result) for result in results],)), throw)
     else:
         result = _failed_body(sig, failed)
     set_parent(result, above)
@@ -97,6 +97,11 @@ def _finals(result: Any) -> list[Any]:
     if isinstance(result, EagerResult):
         return [result]
     return [end for member in result.results for end in _finals(member)]
+
+
+def _value_of(result: Any) -> Any:
+    """Return what a member of a header gives to the body: a list if it ends in a group."""
+    return result.get() if isinstance(result, EagerResult) else [_value_of(member) for member in result.results]
 
 
 def _failed_body(sig: chord[Any], failed: EagerResult[Any]) -> Any:

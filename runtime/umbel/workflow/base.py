@@ -83,6 +83,14 @@ class Snapshot:
     filled: set[tuple[int, int]]
 
 
+@dataclass(slots=True)
+class Gathered:
+    """What is in the places of a join, in order; and how it lies in the list that the targets get, as the graph has it."""
+
+    places: list[bytes | None]
+    nested: bytes | None = None
+
+
 class Workflows(Protocol):
     """A store of workflows. Thread-safe."""
 
@@ -126,8 +134,8 @@ class Workflows(Protocol):
     def rows(self, workflow: str, nodes: Sequence[int]) -> list[bytes | None]:
         """Return the rows of nodes."""
 
-    def values(self, workflow: str, join: int) -> list[bytes | None] | None:
-        """Return what is in the places of a join, in order; None if the workflow is gone."""
+    def values(self, workflow: str, join: int) -> Gathered | None:
+        """Return what is in the places of a join; None if the workflow is gone."""
 
     def failure(self, workflow: str, node: int) -> bytes | None:
         """Return what was noted of the end of a node that failed."""

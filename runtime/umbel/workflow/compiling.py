@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from umbel.broker.base import Outgoing
 from umbel.workflow.graph import Graph, Join, Members, Node, Template
 from umbel.workflow.ids import new_workflow_id, node_id
-from umbel.workflow.parts import NOTHING, After, Given, Outline, Part, StandsFor, finals
+from umbel.workflow.parts import NOTHING, After, Given, Outline, Part, StandsFor, finals, nesting
 from umbel.workflow.shapes import (
     Shape,
     body_of,
@@ -183,7 +183,7 @@ class Compiler:
                 self._takes(node, number)
         listed = {**shape, "kwargs": {"tasks": members}, "subtask_type": "group"}
         part = self._group(listed, After(slot=(number, 0), told=False), given, entry)
-        join.size = sum(map(finals, part.shape.parts))
+        join.size, join.nested = sum(map(finals, part.shape.parts)), nesting(part.shape)
         return part
 
     def _takes(self, node: int, join: int) -> None:

@@ -7,6 +7,7 @@ field       value
 =========== ==================================================================================================
 ``<n>``     a node: ``outs|fail|errbacks|drop``, a new line, then what is sent when its turn comes, see `Template`
 ``j<n>``    a join: ``size|outs|fail|errbacks``
+``s<n>``    JSON: how the values of join n lie in the list that its targets get, see `Join`; missing where they lie side by side
 ``f<n>``    where a failure goes from here: ``targets``
 ``ttl``     milliseconds that the keys outlive the last step
 ``keep``    milliseconds that an ended workflow can be looked at
@@ -26,6 +27,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
+#: How values lie in a list, see `Join`.
+Nesting = list[Any]
 
 
 @dataclass(slots=True)
@@ -75,12 +79,14 @@ class Node:
 @dataclass(slots=True)
 class Join:
     """A barrier: when all places of it are filled, its targets get the list of what is in them. ``errbacks`` are pairs of an
-    errback and of the body that it is called for."""
+    errback and of the body that it is called for. ``nested`` says how the values lie in the list: a number stands for so many in
+    a row, a list for a list of its own; empty for all side by side."""
 
     size: int = 0
     outs: tuple[str, ...] = ()
     fail: int | None = None
     errbacks: tuple[tuple[int, int], ...] = ()
+    nested: Nesting = field(default_factory=list)
 
     def encode(self) -> bytes:
         """Return the row to store."""
@@ -122,6 +128,7 @@ class Graph:
         """Return the fields to store, what Python looks at last."""
         rows = [(str(number), node.encode()) for number, node in self.nodes.items()]
         rows += [(f"j{number}", join.encode()) for number, join in enumerate(self.joins)]
+        rows += [(f"s{number}", orjson.dumps(join.nested)) for number, join in enumerate(self.joins) if join.nested]
         rows += [(f"f{number}", " ".join(targets).encode()) for number, targets in enumerate(self.fails)]
         about = {
             "members": [members.as_list() for members in self.members],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from umbel import bodies
 from umbel import message as messages
 from umbel import record as records
@@ -45,7 +47,7 @@ def incoming(app: Umbel, message: Message) -> Incoming | None:
 
 
 def joined(app: Umbel, place: Place) -> list[Any]:
-    """Return the list that the members of a header have filled, in their order."""
+    """Return the list that the members of a header have filled, in their order: what ends in a group as a list in it."""
     assert place.takes is not None
     found = app.broker.workflows.values(place.workflow, place.takes)
     if found is None:
@@ -53,13 +55,14 @@ def joined(app: Umbel, place: Place) -> list[Any]:
             f"the workflow {place.workflow} is gone, and with it the results of the header: it went without a step for longer than "
             "the setting workflow_expires allows, or Redis lost it"
         )
-    missing = [index for index, value in enumerate(found) if value is None]
+    missing = [index for index, value in enumerate(found.places) if value is None]
     if missing:
         raise ChordError(
-            f"{len(missing)} of {len(found)} results of the header of workflow {place.workflow} are gone (the first is number "
-            f"{missing[0]}): Redis lost them"
+            f"{len(missing)} of {len(found.places)} results of the header of workflow {place.workflow} are gone (the first is "
+            f"number {missing[0]}): Redis lost them"
         )
-    return values.unpack_all(value for value in found if value is not None)
+    flat = values.unpack_all(value for value in found.places if value is not None)
+    return flat if found.nested is None else values.nest(flat, orjson.loads(found.nested))
 
 
 def _error(app: Umbel, message: Message, place: Place) -> Incoming | None:

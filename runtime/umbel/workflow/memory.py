@@ -11,7 +11,7 @@ from umbel.clock import Clock, full_milliseconds
 from umbel.errors import QueueClosed
 from umbel.memory import head
 from umbel.memory.store import Store
-from umbel.workflow.base import FAILED, SUCCEEDED, Due, Ending, Snapshot, Step
+from umbel.workflow.base import FAILED, SUCCEEDED, Due, Ending, Gathered, Snapshot, Step
 from umbel.workflow.graph import Graph, numbers
 from umbel.workflow.ids import split_id
 
@@ -112,13 +112,14 @@ class MemoryWorkflows:
             state = self._state(workflow, closed_too=True)
             return [None if state is None else state.rows.get(str(node)) for node in nodes]
 
-    def values(self, workflow: str, join: int) -> list[bytes | None] | None:
+    def values(self, workflow: str, join: int) -> Gathered | None:
         with self._store.locked():
             state = self._state(workflow, closed_too=True)
             if state is None:
                 return None
             places = _join(state, join)[0] + state.grown.get(join, 0)
-            return [state.filled.get((join, place)) for place in range(places)]
+            held = [state.filled.get((join, place)) for place in range(places)]
+            return Gathered(held, state.rows.get(f"s{join}"))
 
     def failure(self, workflow: str, node: int) -> bytes | None:
         with self._store.locked():

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from umbel.workflow.graph import Nesting
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -66,6 +68,44 @@ class Outline:
     ignored: bool = False
     inbox: str | None = None
     parts: list[Outline] = field(default_factory=list)
+
+
+def nesting(header: Outline) -> Nesting:
+    """Return how the values of a header lie in the list that its body gets; empty for all side by side.
+
+    The members of a group in the header stand beside the others; where a part ends in a group, that is a list of its own.
+    """
+    nested: Nesting = []
+    _gather(header, nested)
+    return nested if any(isinstance(part, list) for part in nested) else []
+
+
+def _gather(group: Outline, nested: Nesting) -> None:
+    for part in group.parts:
+        if part.kind == "group":
+            _gather(part, nested)
+            continue
+        last = _last(part)
+        if last is None:
+            continue
+        if last.kind == "group":
+            inner: Nesting = []
+            _gather(last, inner)
+            nested.append(inner)
+        elif nested and isinstance(nested[-1], int):
+            nested[-1] += 1
+        else:
+            nested.append(1)
+
+
+def _last(part: Outline) -> Outline | None:
+    """Return what a part ends in: a task or a group; None if it is empty."""
+    while part.kind in ("chain", "chord"):
+        filled = [inner for inner in part.parts if inner.id or inner.parts]
+        if not filled:
+            return None
+        part = filled[-1]
+    return part
 
 
 def finals(outline: Outline) -> int:

@@ -14,7 +14,7 @@ from umbel.errors import LayoutError, QueueClosed
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, RedisConnection
 from umbel.redis.pool import Pool
-from umbel.workflow.base import Due, Ending, Snapshot, Step
+from umbel.workflow.base import Due, Ending, Gathered, Snapshot, Step
 from umbel.workflow.graph import Graph
 from umbel.workflow.ids import split_id
 
@@ -116,17 +116,17 @@ class RedisWorkflows:
         graph = keys.workflow(self._prefix, workflow)[0]
         return self._fields(graph, [str(node) for node in nodes])
 
-    def values(self, workflow: str, join: int) -> list[bytes | None] | None:
+    def values(self, workflow: str, join: int) -> Gathered | None:
         graph, states, values = keys.workflow(self._prefix, workflow)
 
         def size(connection: RedisConnection) -> list[Any]:
-            return connection.call_many([(b"HGET", graph, f"j{join}"), (b"HGET", states, f"g{join}")])
+            return connection.call_many([(b"HMGET", graph, f"j{join}", f"s{join}"), (b"HGET", states, f"g{join}")])
 
-        row, grown = self._run(size)
+        (row, nested), grown = self._run(size)
         if row is None:
             return None
         places = int(row.partition(b"|")[0]) + int(grown or 0)
-        return self._fields(values, [f"{join}:{place}" for place in range(places)])
+        return Gathered(self._fields(values, [f"{join}:{place}" for place in range(places)]), nested)
 
     def failure(self, workflow: str, node: int) -> bytes | None:
         name = keys.workflow(self._prefix, workflow)[2]

@@ -5,7 +5,8 @@ JSON travels as it is. What another codec wrote begins with a byte 1, its conten
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -13,6 +14,7 @@ import orjson
 from umbel import bodies, serialization
 from umbel.errors import DecodeError
 from umbel.serialization import Codec
+from umbel.workflow.graph import Nesting
 
 if TYPE_CHECKING:
     from umbel.config import Settings
@@ -45,6 +47,22 @@ def unpack_all(values: Iterable[bytes]) -> list[Any]:
         return [unpack(value) for value in given]
     decoded: list[Any] = serialization.json.decode(b"[" + b",".join(given) + b"]")
     return decoded
+
+
+def nest(flat: Iterable[Any], nested: Nesting) -> list[Any]:
+    """Return values as they lie in lists, see `umbel.workflow.graph.Join`; what came later stands at the end."""
+    values = iter(flat)
+    return [*_nested(values, nested), *values]
+
+
+def _nested(values: Iterator[Any], nested: Nesting) -> list[Any]:
+    found: list[Any] = []
+    for part in nested:
+        if isinstance(part, list):
+            found.append(_nested(values, part))
+        else:
+            found += islice(values, part)
+    return found
 
 
 def put_first(headers: dict[str, Any], body: bytes, value: bytes, conf: Settings | None) -> bytes:

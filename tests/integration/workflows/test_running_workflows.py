@@ -39,9 +39,21 @@ CASES: dict[str, tuple[Shape, Any]] = {
         14,
     ),
     "a chord in a header": (chord([chord(ones(2), task("total")), task("add", 1, 1)], task("listed")), [3, 2]),
-    "groups in a header are flat": (
-        chord([group(ones(2)), task("add", 9), chain(task("add", 1, 1), group([task("add", 1), task("add", 2)]))], task("listed")),
-        [1, 2, 9, 3, 4],
+    "groups in a header are dissolved": (chord([group(ones(2)), task("add", 9)], task("listed")), [1, 2, 9]),
+    "what ends in a group is a list": (
+        chord([group(ones(2)), chain(task("add", 1, 1), group([task("add", 1), task("add", 2)])), task("add", 9)], task("listed")),
+        [1, 2, [3, 4], 9],
+    ),
+    "a chord that ends in a group is a list": (
+        chord([chord(ones(2), group([task("total"), task("total", 1)])), task("add", 9)], task("listed")),
+        [[3, 4], 9],
+    ),
+    "lists in lists": (
+        chord(
+            [chain(task("add", 1, 1), group([task("add", 1), chain(task("add", 2), group([task("add", 3), task("add", 4)]))]))],
+            task("listed"),
+        ),
+        [[3, [7, 8]]],
     ),
     "a body that is a group": (chord(ones(2), group([task("total"), task("total", 1)])), [3, 4]),
     "a chord after a step": (chain(task("add", 1, 1), chord([task("add", 1), task("add", 2)], task("total"))), 7),

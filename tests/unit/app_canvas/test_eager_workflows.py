@@ -52,6 +52,19 @@ def test_arguments_of_the_call_go_to_the_first(app: Umbel, note: Task[..., Any])
     assert chord([note.s("a"), note.s("b")], note.s("c")).apply(("x",)).get() == [[["x", "a"], ["x", "b"]], "c"]
 
 
+def test_what_ends_in_a_group_is_a_list_in_what_a_body_gets(app: Umbel, note: Task[..., Any]) -> None:
+    body = app.signature("umbel.accumulate", kwargs={"index": 0})
+    one, two, three = (note.si(name) for name in "abc")
+    shapes = [
+        (chord([group(one, two), three], body), [["a"], ["b"], ["c"]]),
+        (chord([one | group(two, three), one], body), [[["b"], ["c"]], ["a"]]),
+        (chord([one | group(two, one | group(two, three))], body), [[["b"], [["b"], ["c"]]]]),
+        (chord([chord([one], group(two, three)), one], body), [[["b"], ["c"]], ["a"]]),
+        (chord([one | group(two), three], body), [["b"], ["c"]]),
+    ]
+    assert [whole.apply().get() for whole, _ in shapes] == [expected for _, expected in shapes]
+
+
 def test_what_follows_a_failure_is_not_run_and_tells_of_it(app: Umbel, note: Task[..., Any], fail: Any) -> None:
     result = (note.s(1) | fail.s() | note.s(2) | note.s(3)).apply(task_id="last")
     assert (result.id, result.state) == ("last", states.FAILURE)
@@ -72,7 +85,7 @@ def test_a_group_of_groups_has_one_list_of_results(app: Umbel, note: Task[..., A
 
 def test_a_body_gets_the_results_of_all_last_tasks_in_order(app: Umbel, note: Task[..., Any]) -> None:
     header = [note.s(1), note.s(2) | note.s(3), group(note.s(4), note.s(5)), note.s(6) | group(note.s(7), note.s(8))]
-    assert chord(header, note.s()).apply().get() == [[[1], [[2], 3], [4], [5], [[6], 7], [[6], 8]]]
+    assert chord(header, note.s()).apply().get() == [[[1], [[2], 3], [4], [5], [[[6], 7], [[6], 8]]]]
     assert chord([], note.s()).apply().get() == [[]]
     assert chord(header, note.s()).__length_hint__() == 6
 
