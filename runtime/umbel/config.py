@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from umbel import celerysettings
 from umbel.errors import ImproperlyConfigured, UmbelWarning
+from umbel.forking import ForkLock
 from umbel.imports import ModuleMissing, import_object, search_path
 from umbel.settings import KNOWN, REFUSED, WITHOUT_EFFECT, checked
 
@@ -39,7 +39,7 @@ class Settings:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         put = object.__setattr__
         put(self, "serial", 0)
-        put(self, "_lock", threading.RLock())
+        put(self, "_lock", ForkLock())
         put(self, "_environ", os.environ if environ is None else environ)
         put(self, "_pending", [])
         put(self, "_defaults", [])

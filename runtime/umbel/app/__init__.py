@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
@@ -19,6 +18,7 @@ from umbel.context import set_default_app
 from umbel.declaring import make_task, module_name
 from umbel.decorating import MakeBoundTask, MakeTask
 from umbel.errors import ImproperlyConfigured
+from umbel.forking import ForkLock
 from umbel.middleware.owning import put, take
 from umbel.options import TaskOptions, check_arguments
 from umbel.registry import TaskRegistry
@@ -78,7 +78,7 @@ class Umbel(AppSending, AppResults, AppLoading):
         if config_source is not None:
             self.config_from_object(config_source, silent=config_source_silent, namespace=namespace)
         self.tasks = TaskRegistry()
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._middleware = []
         self._discover = []
         signals.tell_of_connections(self.conf)

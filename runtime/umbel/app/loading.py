@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -96,7 +95,6 @@ class AppLoading(AppNames):
 
     def child_started(self) -> None:
         """Take note that this process is a child of a worker: nothing is shared with the process it was forked from."""
-        self._lock = threading.RLock()
         self.on_after_fork.send(self)
 
     def queue_names(self) -> set[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from umbel.context import current_request, set_default_app
 from umbel.errors import ImproperlyConfigured
+from umbel.forking import ForkLock
 from umbel.signals import Signal
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class AppNames:
     is_worker: bool
     _task_cls: type[AnyTask] | str | None
     _finalized: bool
-    _lock: threading.RLock
+    _lock: ForkLock
 
     def _set_up_names(self, task_cls: type[AnyTask] | str | None, changes: Mapping[str, Any] | None) -> None:
         self._task_cls = task_cls

@@ -25,6 +25,7 @@ from umbel import states
 from umbel.backoff import exponential
 from umbel.config import censor_url
 from umbel.errors import BackendError, DecodeError, OperationalError, UmbelError
+from umbel.forking import ForkLock
 from umbel.record import Record
 from umbel.results.base import End, Tell
 from umbel.results.database import schema
@@ -76,12 +77,12 @@ class DatabaseResults:
         self._create_tables = create_tables
         self._callback = engine_callback
         self._prefix = prefix
+        self._lock = ForkLock()
         self._begin_anew()
         own = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forget_parent(own))
 
     def _begin_anew(self) -> None:
-        self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._statements: Statements | None = None
         self._waiting = Waiting(first=FIRST_LOOK, longest=LONGEST_LOOK)
@@ -318,7 +319,7 @@ def _now_ms() -> int:
 
 
 def _forget_parent(own: weakref.ref[DatabaseResults]) -> None:
-    """In a forked process: the parent's connections are the parent's, and whoever held a lock is not here."""
+    """In a forked process: the parent's connections are the parent's, and its thread is not here."""
     results = own()
     if results is not None:
         engine = results._engine
