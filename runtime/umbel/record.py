@@ -28,6 +28,8 @@ from umbel.errors import DecodeError
 
 VERSION: Final = 1
 HEAD: Final = struct.Struct(">BBHQI")
+#: In the meta data of a record that is too large for one piece: where its bytes are, as its backend has it.
+PARTS: Final = "parts"
 
 
 @dataclass(slots=True)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable
 
 import pytest
 from tests.conformance.conftest import RESULT_BACKENDS
 from tests.conformance.making import end, record, several, take
+from tests.conformance.waiting import until
 
 from umbel import states
 from umbel.broker.base import Broker, Consumer
 from umbel.broker.redis import parts
 from umbel.record import Record
 from umbel.results.base import Results
+from umbel.results.database import parts as rows
 
 MakeResults = Callable[[], Results]
 pytestmark = pytest.mark.parametrize("adapter", RESULT_BACKENDS, indirect=True)
 VALUE = bytes(range(256)) * 40
+MiB = 1024 * 1024
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "PART", 1000)
+    monkeypatch.setattr(rows, "PART", 1000)
+    monkeypatch.setattr(rows, "SMALL", 1000)
 
 
 def large(state: str = states.SUCCESS, attempt: int = 0) -> Record:
@@ -67,3 +73,34 @@ def test_the_guard_holds_for_large_ones(results: Results) -> None:
     assert results.store("a", large(attempt=2), 60.0)
     assert not results.store("a", large(states.FAILURE, attempt=1), 60.0)
     assert results.get("a") == large(attempt=2)
+
+
+def test_custom_states_can_be_large_and_are_heard_whole(results_factory: MakeResults) -> None:
+    listening, writer = results_factory(), results_factory()
+    heard: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+    stop = listening.listen("a", heard.put)
+    assert writer.store("a", large("PROGRESS"), 60.0)
+    assert heard.get(timeout=10.0) == large("PROGRESS")
+    assert writer.get("a") == large("PROGRESS")
+    stop()
+
+
+def test_large_meta_data_come_back(results: Results) -> None:
+    stored = record(args=["x" * 5000], traceback="y" * 5000)
+    assert results.store("a", stored, 60.0)
+    assert results.get("a") == stored
+
+
+def test_large_ones_end_with_their_time(results: Results) -> None:
+    results.store("a", large(), 0.1)
+    until(lambda: results.get("a") is None)
+    assert results.store("a", large(states.STARTED), 60.0)
+    assert results.get("a") == large(states.STARTED)
+
+
+@pytest.mark.parametrize("value", [b"'\0\\\n" * MiB, bytes(5 * MiB)], ids=["to be escaped", "zeros"])
+def test_values_of_some_mebibytes(value: bytes, results_factory: MakeResults, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    stored = record(value=value)
+    assert results_factory().store("a", stored, 60.0)
+    assert results_factory().get("a") == stored

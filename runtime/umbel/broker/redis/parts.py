@@ -15,7 +15,7 @@ from typing import Any, Final
 from umbel import record as records
 from umbel.broker.base import Outcome
 from umbel.errors import BackendError
-from umbel.record import Record
+from umbel.record import PARTS, Record
 from umbel.redis import keys
 from umbel.redis.connection import RedisConnection
 
@@ -25,7 +25,6 @@ PART: Final = 4 * 1024 * 1024
 LONGER: Final = 60_000
 #: Seconds that Redis may take to answer for one part.
 PATIENCE: Final = 10.0
-_NAME: Final = "parts"
 
 
 def shorten(connection: RedisConnection, prefix: str, task_id: str, raw: bytes, ttl: float) -> bytes:
@@ -43,7 +42,7 @@ def shorten(connection: RedisConnection, prefix: str, task_id: str, raw: bytes, 
         else:
             connection.call(b"SET", key, part, timeout=PATIENCE)
     record.value = b""
-    record.meta = {**record.meta, _NAME: [nonce, len(numbers), len(value)]}
+    record.meta = {**record.meta, PARTS: [nonce, len(numbers), len(value)]}
     return record.encode()
 
 
@@ -64,12 +63,12 @@ def shorten_ends(connection: RedisConnection, prefix: str, outcomes: Sequence[Ou
 
 def is_short(record: Record | None) -> bool:
     """Tell whether the value of a record is in parts."""
-    return record is not None and _NAME in record.meta
+    return record is not None and PARTS in record.meta
 
 
 def names_of(prefix: str, task_id: str, record: Record) -> list[str]:
     """Return the keys of a record's parts."""
-    nonce, count, _ = record.meta.get(_NAME, ("", 0, 0))
+    nonce, count, _ = record.meta.get(PARTS, ("", 0, 0))
     return [keys.result_part(prefix, task_id, str(nonce), number) for number in range(int(count))]
 
 
@@ -85,9 +84,9 @@ def whole(run: Callable[[Callable[[RedisConnection], Any]], Any], prefix: str, t
     for key in names_of(prefix, task_id, record):
         found.append(run(partial(_get, key)))
     value = b"".join(part for part in found if part is not None)
-    if len(value) != record.meta[_NAME][2]:
+    if len(value) != record.meta[PARTS][2]:
         raise BackendError(f"the result of task {task_id} is not whole: part of it was deleted, or is too old")
-    meta = {name: said for name, said in record.meta.items() if name != _NAME}
+    meta = {name: said for name, said in record.meta.items() if name != PARTS}
     return Record(record.state, value, record.attempt, record.done_ms, meta)
 
 

@@ -11,27 +11,23 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exc
-from sqlalchemy.engine import Connection, Engine
-
-from umbel import record as records
 from umbel import states
 from umbel.backoff import exponential
-from umbel.config import censor_url
-from umbel.errors import BackendError, DecodeError, OperationalError, UmbelError
-from umbel.forking import ForkLock
+from umbel.errors import BackendError, UmbelError
 from umbel.record import Record
 from umbel.results.base import End, Tell
 from umbel.results.database import schema
 from umbel.results.database.opening import open_engine
-from umbel.results.database.statements import Statements
+from umbel.results.database.talking import Talking
 from umbel.results.waiting import Waiting
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
 
 log = logging.getLogger("umbel.results")
 
@@ -39,8 +35,6 @@ log = logging.getLogger("umbel.results")
 CHUNK = 500
 #: Seconds between two looks for one task: first, longest.
 FIRST_LOOK, LONGEST_LOOK = 0.02, 1.0
-#: Rows that one clean-up statement deletes.
-SWEEP = 1000
 #: "For ever", as the settings have it: 10 years, in milliseconds.
 LONG = 315_360_000_000
 
@@ -72,19 +66,20 @@ class DatabaseResults:
         engine_callback: Callable[[Engine], object] | None = None,
     ) -> None:
         self.url = url
-        self._open = partial(open_engine, url, options or {}, short_lived=short_lived)
-        self._tables = tables or schema.Tables()
-        self._create_tables = create_tables
-        self._callback = engine_callback
-        self._prefix = prefix
-        self._lock = ForkLock()
+        self._database = Talking(
+            url,
+            partial(open_engine, url, options or {}, short_lived=short_lived),
+            tables or schema.Tables(),
+            create_tables=create_tables,
+            prefix=prefix,
+            callback=engine_callback,
+        )
         self._begin_anew()
         own = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forget_parent(own))
 
     def _begin_anew(self) -> None:
-        self._engine: Engine | None = None
-        self._statements: Statements | None = None
+        self._starting = threading.Lock()
         self._waiting = Waiting(first=FIRST_LOOK, longest=LONGEST_LOOK)
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
@@ -112,44 +107,32 @@ class DatabaseResults:
         self._write(ends, ended=True)
 
     def forget(self, task_id: str) -> None:
-        with self._talking() as (connection, statements):
-            connection.execute(statements.forget([task_id]))
+        with self._database.talk() as (connection, statements):
+            statements.forget(connection, task_id)
 
     def clean_up(self) -> int:
         count = 0
         while True:
-            with self._talking() as (connection, statements):
-                now_ms = _now_ms()
-                rows = connection.execute(statements.too_old(now_ms, SWEEP)).all()
-                if rows:
-                    count += connection.execute(statements.drop_too_old(rows, now_ms)).rowcount
-            if len(rows) < SWEEP:
+            with self._database.talk() as (connection, statements):
+                dropped, more = statements.drop_too_old(connection, _now_ms())
+            count += dropped
+            if not more:
                 return count
 
     def migrate(self) -> int:
         """Make the tables, or take them to what this release needs; return how many steps that took."""
-        engine = self._open()
-        try:
-            with self._errors():
-                return schema.migrate(engine, self._tables)
-        finally:
-            engine.dispose()
+        return self._database.migrate()
 
     def _read(self, task_ids: Sequence[str], *, final: bool = False) -> dict[str, Record]:
-        with self._talking() as (connection, statements):
-            rows = connection.execute(statements.read(task_ids, _now_ms(), final=final)).all()
-        try:
-            return {row.task_id: records.decode(bytes(row.record)) for row in rows}
-        except DecodeError as error:
-            raise BackendError(str(error)) from error
+        with self._database.talk() as (connection, statements):
+            return statements.read(connection, task_ids, _now_ms(), final=final)
 
     def _write(self, ends: Sequence[End], *, ended: bool) -> bool:
         written = False
-        with self._talking() as (connection, statements):
+        with self._database.talk() as (connection, statements):
             for end in ends:
                 now_ms = _now_ms()
-                row = _row(end, now_ms)
-                written = statements.write(connection, row, now_ms, ended=ended)
+                written = statements.write(connection, _row(end, now_ms), end.record, now_ms, ended=ended)
                 # Who waits in this process need not look for it.
                 if written and end.record.state in states.READY_STATES:
                     self._waiting.resolve(end.task_id, end.record)
@@ -206,7 +189,7 @@ class DatabaseResults:
                 self._waiting.hear(task_id, record)
 
     def _serve(self) -> None:
-        with self._lock:
+        with self._starting:
             if self._thread is None:
                 self._closed = False
                 self._thread = threading.Thread(target=self._poll, name="umbel-results-database", daemon=True)
@@ -234,64 +217,14 @@ class DatabaseResults:
                 self._wanted.wait(pause)
                 self._wanted.clear()
 
-    # -- the connection
-
     def close(self) -> None:
-        with self._lock:
+        with self._starting:
             thread, self._thread, self._closed = self._thread, None, True
-            engine, self._engine, self._statements = self._engine, None, None
         self._wanted.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(5.0)
         self._waiting.cancel()
-        if engine is not None:
-            engine.dispose()
-
-    @contextmanager
-    def _talking(self) -> Iterator[tuple[Connection, Statements]]:
-        with self._errors():
-            engine, statements = self._ready()
-            with engine.connect() as connection:
-                yield connection, statements
-
-    def _ready(self) -> tuple[Engine, Statements]:
-        """Return the engine; at its first use, see to the tables."""
-        with self._lock:
-            if self._engine is None or self._statements is None:
-                engine = self._open()
-                try:
-                    self._prepare(engine)
-                except BaseException:
-                    engine.dispose()
-                    raise
-                self._engine = engine
-                self._statements = Statements(self._tables, engine.dialect.name, self._prefix)
-            return self._engine, self._statements
-
-    def _prepare(self, engine: Engine) -> None:
-        if self._callback is not None:
-            self._callback(engine)
-        if self._create_tables:
-            schema.migrate(engine, self._tables)
-            return
-        with engine.connect() as connection:
-            schema.check_complete(schema.version_of(connection, self._tables), self._tables)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Turn SQLAlchemy's errors into ours: what passes by itself, and what does not."""
-        try:
-            yield
-        except exc.DBAPIError as error:
-            shown = str(error.orig)
-            if error.connection_invalidated or isinstance(error, (exc.OperationalError, exc.InterfaceError)):
-                raise OperationalError(
-                    f"the database of the results, {censor_url(self.url)}, cannot be used ({shown}): check that it runs, that "
-                    "result_backend is right, and that its user may read and write the table"
-                ) from error
-            raise BackendError(f"the database of the results refused a statement: {shown}") from error
-        except exc.TimeoutError as error:
-            raise OperationalError(f"no connection to the database of the results became free: {error}") from error
+        self._database.close()
 
 
 def _row(end: End, now_ms: int) -> dict[str, Any]:
@@ -310,7 +243,6 @@ def _row(end: End, now_ms: int) -> dict[str, Any]:
         "expires_ms": now_ms + (int(end.ttl * 1000) or LONG),
         "task": None if name is None else str(name)[:255],
         "worker": None if worker is None else str(worker)[:255],
-        "record": record.encode(),
     }
 
 
@@ -319,10 +251,7 @@ def _now_ms() -> int:
 
 
 def _forget_parent(own: weakref.ref[DatabaseResults]) -> None:
-    """In a forked process: the parent's connections are the parent's, and its thread is not here."""
+    """In a forked process: the parent's thread is not here, nor is whoever held a lock."""
     results = own()
     if results is not None:
-        engine = results._engine
-        if engine is not None:
-            engine.dispose(close=False)
         results._begin_anew()

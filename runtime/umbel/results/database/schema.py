@@ -51,6 +51,15 @@ class Tables:
             sa.Column("record", _BYTES, nullable=False),
         )
         self.expiry = sa.Index(f"{name}_expires_ms", self.results.c.expires_ms)
+        self.parts = sa.Table(
+            f"{name}_parts",
+            self.metadata,
+            sa.Column("name", sa.String(32), primary_key=True),
+            sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("expires_ms", sa.BigInteger, nullable=False),
+            sa.Column("part", _BYTES, nullable=False),
+        )
+        self.parts_expiry = sa.Index(f"{name}_parts_expires_ms", self.parts.c.expires_ms)
         self.versions = sa.Table(
             f"{name}_version",
             self.metadata,
@@ -64,13 +73,22 @@ def _first(connection: Connection, tables: Tables) -> None:
 
 
 def _find_what_is_too_old(connection: Connection, tables: Tables) -> None:
-    there = sa.inspect(connection).get_indexes(tables.results.name, tables.metadata.schema)
-    if all(index["name"] != tables.expiry.name for index in there):
-        connection.execute(CreateIndex(tables.expiry))
+    _make_index(connection, tables.results, tables.expiry)
+
+
+def _have_parts(connection: Connection, tables: Tables) -> None:
+    connection.execute(CreateTable(tables.parts, if_not_exists=True))
+    _make_index(connection, tables.parts, tables.parts_expiry)
+
+
+def _make_index(connection: Connection, table: sa.Table, wanted: sa.Index) -> None:
+    there = sa.inspect(connection).get_indexes(table.name, table.schema)
+    if all(index["name"] != wanted.name for index in there):
+        connection.execute(CreateIndex(wanted))
 
 
 #: What leads from each version to the next. Never changed, only added to.
-STEPS: Final[tuple[Callable[[Connection, Tables], None], ...]] = (_first, _find_what_is_too_old)
+STEPS: Final[tuple[Callable[[Connection, Tables], None], ...]] = (_first, _find_what_is_too_old, _have_parts)
 
 
 def version_of(connection: Connection, tables: Tables) -> int:

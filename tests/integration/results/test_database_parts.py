@@ -1,0 +1,115 @@
+"""Large records in a database: in parts that its server takes, of which none is left behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from tests.databases import is_there
+
+from umbel.errors import BackendError
+from umbel.record import Record
+from umbel.results.database import DatabaseResults, parts
+from umbel.results.database.opening import open_engine
+from umbel.results.database.schema import Tables
+
+KINDS = ["sqlite", *(kind for kind in ("postgresql", "mariadb") if is_there(kind))]
+MiB = 1024 * 1024
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"db+sqlite:///{tmp_path}/results.db"
+    return str(request.getfixturevalue(request.param).url)
+
+
+@pytest.fixture
+def tables(url: str, prefix: str) -> Iterator[Tables]:
+    """Tables that only this test has."""
+    tables = Tables(prefix.replace("-", "_"))
+    yield tables
+    engine = open_engine(url, {}, short_lived=True)
+    tables.metadata.drop_all(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def results(url: str, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseResults]:
+    monkeypatch.setattr(parts, "PART", 1000)
+    monkeypatch.setattr(parts, "SMALL", 1000)
+    results = DatabaseResults(url, tables=tables)
+    yield results
+    results.close()
+
+
+def _count(url: str, tables: Tables) -> int:
+    engine = open_engine(url, {}, short_lived=True)
+    with engine.connect() as connection:
+        return int(
+            connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(tables.parts)).scalar() or 0
+        )
+
+
+def _large(state: str = "SUCCESS", attempt: int = 0) -> Record:
+    return Record(state, b"x" * 10_000, attempt)
+
+
+def test_a_forgotten_one_leaves_no_part(results: DatabaseResults, url: str, tables: Tables) -> None:
+    results.store("a", _large(), 60.0)
+    assert _count(url, tables) > 9
+    results.forget("a")
+    assert _count(url, tables) == 0
+
+
+def test_one_that_comes_too_late_leaves_no_part(results: DatabaseResults, url: str, tables: Tables) -> None:
+    results.store("a", Record("SUCCESS", b"1", 2), 60.0)
+    assert not results.store("a", _large(attempt=1), 60.0)
+    assert _count(url, tables) == 0
+
+
+def test_parts_whose_time_is_over_are_deleted(
+    results: DatabaseResults, url: str, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "LONGER", 0)
+    monkeypatch.setattr(parts, "SWEEP", 3)
+    results.store("a", _large(), 0.001)
+    results.store("b", _large(), 60.0)
+    time.sleep(0.01)
+    assert results.clean_up() == 1
+    assert _count(url, tables) == 11
+    assert results.get("b") == _large()
+
+
+def test_one_whose_parts_are_gone_says_so(results: DatabaseResults, url: str, tables: Tables) -> None:
+    results.store("a", _large(), 60.0)
+    engine = open_engine(url, {}, short_lived=True)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.delete(tables.parts).where(tables.parts.c.number == 5))
+    with pytest.raises(BackendError, match="the result of task a is not whole"):
+        results.get("a")
+    results.forget("a")
+    assert results.get("a") is None
+
+
+@pytest.mark.skipif(not is_there("mariadb"), reason="no mariadb on PATH")
+def test_parts_are_as_small_as_the_server_wants_them(request: pytest.FixtureRequest, prefix: str) -> None:
+    """MySQL hangs up on who sends more than max_allowed_packet, in which a byte may count twice."""
+    url = str(request.getfixturevalue("mariadb").url)
+    engine = open_engine(url, {}, short_lived=True)
+    with engine.connect() as connection:
+        usual = connection.execute(sqlalchemy.text("SELECT @@global.max_allowed_packet")).scalar()
+        connection.execute(sqlalchemy.text(f"SET GLOBAL max_allowed_packet = {MiB}"))
+    try:
+        results = DatabaseResults(url, prefix=prefix)
+        stored = Record("SUCCESS", b"'\0\\" * MiB, meta={"args": ["'" * MiB]})
+        assert results.store("a", stored, 60.0)
+        assert results.get("a") == stored
+        results.forget("a")
+        results.close()
+    finally:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f"SET GLOBAL max_allowed_packet = {usual}"))
