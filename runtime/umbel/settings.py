@@ -199,6 +199,8 @@ def zone(value: Any) -> str:
     return str(name)
 
 
+#: Bytes of what is unpacked.
+LARGEST: Final = 64 * 2**20
 ONE_DAY: Final = 86400.0
 #: Shards of one queue at most; a worker has a line to each.
 MOST_SHARDS: Final = 32
@@ -239,6 +241,12 @@ _LIST: Final = [
     Setting("result_accept_content", optional(contents), None, "serializers of results; accept_content unless set"),
     Setting("task_compression", optional(compression), None, "of arguments: zlib, bzip2, lzma, zstd or brotli"),
     Setting("result_compression", optional(compression), None, "of results: zlib, bzip2, lzma, zstd or brotli"),
+    Setting(
+        "decompressed_max_size",
+        integer(1),
+        LARGEST,
+        "bytes that compressed arguments and results may hold; more is refused, before it takes a worker's memory",
+    ),
     Setting("security_key", optional(text), None, "file of the private key that signs messages, see setup_security"),
     Setting("security_key_password", optional(text), None, "of that key, where it is encrypted"),
     Setting("security_certificate", optional(text), None, "file of that key's certificate"),

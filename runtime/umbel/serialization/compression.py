@@ -11,6 +11,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from umbel.errors import DecodeError, ImproperlyConfigured
+from umbel.serialization import unpacking
+from umbel.serialization.unpacking import Unpack
+from umbel.settings import LARGEST
 
 #: Bytes below which nothing is gained by compressing.
 LEAST: Final = 128
@@ -28,19 +31,23 @@ _NAMES: Final = {
     "zstandard": "zstd",
     "brotli": "brotli",
 }
-#: ours -> modules that can do it, the first that is there; and the extra that installs one.
-_MODULES: Final = {
-    "zlib": (("zlib",), ""),
-    "bzip2": (("bz2",), ""),
-    "lzma": (("lzma",), ""),
-    "zstd": (("compression.zstd", "zstandard"), "zstd"),
-    "brotli": (("brotli", "brotlicffi"), "brotli"),
+#: ours -> modules that can do it, the first that is there, with what unpacks; and the extra that installs one.
+_MODULES: Final[dict[str, tuple[dict[str, Callable[[Any], Unpack]], str]]] = {
+    "zlib": ({"zlib": unpacking.zlib}, ""),
+    "bzip2": ({"bz2": unpacking.bz2}, ""),
+    "lzma": ({"lzma": unpacking.lzma}, ""),
+    "zstd": ({"compression.zstd": unpacking.zstd, "zstandard": unpacking.zstandard}, "zstd"),
+    "brotli": ({"brotli": unpacking.brotli, "brotlicffi": unpacking.brotli}, "brotli"),
 }
+
+
+class TooLarge(DecodeError):
+    """What is compressed holds more than is to be unpacked."""
 
 
 class _Method(NamedTuple):
     compress: Callable[[bytes], bytes]
-    decompress: Callable[[bytes], bytes]
+    unpack: Unpack
 
 
 def canonical(name: str) -> str:
@@ -75,46 +82,58 @@ def compress(name: str, raw: bytes) -> tuple[bytes, str | None]:
     return (packed, known) if len(packed) < len(raw) else (raw, None)
 
 
-def decompress(name: str | None, raw: bytes) -> bytes:
-    """Return what `compress` was given; ``name`` is the one it returned.
+def decompress(name: str | None, raw: bytes, most: int = LARGEST) -> bytes:
+    """Return what `compress` was given.
+
+    Args:
+        name: the one it returned.
+        raw: the bytes it returned.
+        most: bytes to unpack to.
 
     Raises:
+        TooLarge: they hold more than that.
         DecodeError: these bytes are not of this method, or it is not installed here.
     """
     if name is None:
         return raw
     try:
-        return _method(canonical(name)).decompress(raw)
+        unpacked = _method(canonical(name)).unpack(raw, most)
     except ImproperlyConfigured as error:
         raise DecodeError(f"content that is compressed by {name!r} cannot be read here: {error}") from error
     except Exception as error:
         raise DecodeError(f"not valid for the compression {name!r}: {error!r}") from error
+    if len(unpacked) > most:
+        raise TooLarge(f"the contents of {len(raw):,} bytes, compressed by {name!r}, {too_large(most)}")
+    return unpacked
+
+
+def too_large(most: int) -> str:
+    """Return how an error ends that tells of too many bytes."""
+    return (
+        f"are more than the {most:,} bytes that decompressed_max_size allows: raise this setting, in workers and clients, if "
+        "it was meant; better pass the name of a file than its content"
+    )
 
 
 @lru_cache(maxsize=16)
 def _method(known: str) -> _Method:
     modules, extra = _MODULES[known]
-    for name in modules:
+    for name, unpack in modules.items():
         try:
             module: Any = importlib.import_module(name)
         except ImportError:
             continue
-        if name == "zstandard":  # its objects must not be shared by threads
-            return _zstandard(module)
-        return _Method(module.compress, module.decompress)
+        pack = _zstandard(module) if name == "zstandard" else module.compress
+        return _Method(pack, unpack(module))
     raise ImproperlyConfigured(
         f"the compression {known!r} is not installed here: "
         + (f"pip install 'umbel[{extra}]'" if extra else "this Python was built without it")
     )
 
 
-def _zstandard(module: Any) -> _Method:
-    def compress(raw: bytes) -> bytes:
+def _zstandard(module: Any) -> Callable[[bytes], bytes]:
+    def compress(raw: bytes) -> bytes:  # by an object of its own: threads must not share one
         packed: bytes = module.ZstdCompressor().compress(raw)
         return packed
 
-    def decompress(raw: bytes) -> bytes:
-        whole: bytes = module.ZstdDecompressor().decompressobj().decompress(raw)
-        return whole
-
-    return _Method(compress, decompress)
+    return compress
