@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel import execution, serialization, states
+from umbel import bodies, execution, serialization, states
 from umbel.broker.base import Kind
 from umbel.context import Request
 from umbel.errors import EncodeError
@@ -43,6 +43,7 @@ def apply(
     message.enqueued_ms = int(time.time() * 1000)
     if retries:
         message.headers["retries"] = retries
+    bodies.seal(message)
     ended = _to_the_end(task, message, queue)
     result = _result(task, ended, throw)
     if links != [None, None]:

@@ -14,7 +14,7 @@ from umbel.context import Request, enter, leave
 from umbel.errors import DecodeError, EncodeError, Ignore, InvalidTaskError, Reject, Retry, SecurityError
 from umbel.interrupting import Condemned
 from umbel.record import Record
-from umbel.serialization.compression import compress
+from umbel.serialization.compression import compress, too_large
 from umbel.verdict import Execution
 
 if TYPE_CHECKING:
@@ -304,16 +304,20 @@ def _success(
         codec = serialization.by_name(known.serializer)
         meta["content_type"] = codec.content_type
     if known.extended:
-        meta |= verdict.extended(message, hostname, request.queue)
+        meta |= verdict.extended(task.app, message, hostname, request.queue)
     try:
-        raw = codec.encode(value)
+        raw = _encoded_result(codec, message, value)
     except EncodeError as error:
         place = "".join(f"[{part!r}]" for part in error.path)
         at = f" at {place}" if place else ""
         raise EncodeError(f"{task.name} returned a value that{at} {error.reason}", error.path) from None
     if known.compression is not None:
+        most = task.app.conf.decompressed_max_size
+        size = len(raw)
         raw, used = compress(known.compression, raw)
         if used is not None:
+            if size > most:
+                raise EncodeError(f"{task.name} returned a value whose {size:,} bytes {too_large(most)}")
             meta["compression"] = used
     return Execution(
         message,
@@ -322,6 +326,13 @@ def _success(
         Record(states.SUCCESS, raw, message.attempt, wall_ms(), meta),
         value=value,
     )
+
+
+def _encoded_result(codec: serialization.Codec, message: Message, value: Any) -> bytes:
+    """Return what a task returned as bytes; where they are signed, as this task's result."""
+    if serialization.signs(codec):
+        return codec.encode_result(message.headers["id"], value)
+    return codec.encode(value)
 
 
 def _raised(

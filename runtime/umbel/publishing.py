@@ -80,19 +80,20 @@ class Plan:
         special = task.durability is not None or task.uniqueness is not None
         special = special or _either(task.compression, conf.task_compression) is not None
         special = special or task.pydantic or task.has_shadow or conf.task_inherit_parent_priority
+        codec = serialization.by_name(task.serializer or conf.task_serializer)
+        special = special or serialization.signs(codec)
         self.usable = self.usable and not special and not (app.hooks.publish or app.hooks.message)
         if not self.usable:
             return
         self.queue, self._priority = destination(app, task.name, task)
         self._shards = conf.queue_shards if self.queue in conf.queue_shards else None
-        codec = serialization.by_name(task.serializer or conf.task_serializer)
         headers = static_headers(app, task, codec)
         self.ignore_result = bool(headers.get("ignore_result"))
         self._head = orjson.dumps(headers)[:-1] + b',"id":"'
         self._name = task.name
         self._arguments: Arguments | None = task.arguments
         self._grouping = task.grouping
-        self._encode = serialization.encoder(codec, task.name)
+        self._encode = codec.encode
         self._publish = app.broker.publish
         self._inbox: Callable[[], str | None] = app.results.inbox if not self.ignore_result else lambda: None
         self._last_inbox: str | None = None
@@ -193,7 +194,7 @@ def build(
     now: float,
     **options: Any,
 ) -> tuple[str, Message, float]:
-    """Return queue, message and delay in seconds of a call with options.
+    """Return queue, message and delay in seconds of a call with options; the message is to be sealed (`umbel.bodies.seal`).
 
     Args:
         app: whose settings apply.
@@ -222,7 +223,7 @@ def build(
     headers["task"] = name
     compression = _either(options.get("compression"), _either(task and task.compression, conf.task_compression))
     try:
-        body = bodies.packed(headers, codec, (args, kwargs), compression)
+        body = bodies.packed(headers, codec, (args, kwargs), compression, conf.decompressed_max_size)
     except EncodeError as error:
         raise name_argument(error, name, task.arguments if task is not None else None) from None
     headers["id"] = options.get("task_id") or new_task_id()
@@ -307,6 +308,7 @@ def publish(app: Umbel, queue: str, message: Message, delay: float, *, replicate
     """
     headers = message.headers
     task_id: str = headers["id"]
+    bodies.seal(message)
     try:
         outgoing = Outgoing(message.encode(), task_id, delay, lock=lock_of(message), replicated=replicated)
     except orjson.JSONEncodeError as error:

@@ -139,8 +139,9 @@ def next_message(task: Task[..., Any], message: Message, again: Retry, *, now: f
     hard, soft = options.get("time_limit", hard), options.get("soft_time_limit", soft)
     if hard is not None or soft is not None:
         headers["timelimit"] = [hard, soft]
-    body = message.body
-    if call is not None:
+    if call is None:
+        body = bodies.resealed(headers, message.body) if options else message.body
+    else:
         if "w" in headers:  # the new arguments stand for what the message does not carry too
             headers["w"] = {name: value for name, value in headers["w"].items() if name not in ("t", "e")}
         try:

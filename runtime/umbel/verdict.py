@@ -100,11 +100,11 @@ def failure_record(
     if trace:
         meta["traceback"] = trace
     if app.conf.result_extended:
-        meta.update(extended(message, hostname, None))
+        meta.update(extended(app, message, hostname, None))
     return Record(state, failure.encode(error), message.attempt, wall_ms(), meta)
 
 
-def extended(message: Message, hostname: str, queue: str | None) -> dict[str, Any]:
+def extended(app: Umbel, message: Message, hostname: str, queue: str | None) -> dict[str, Any]:
     """Return what ``result_extended`` adds to a record."""
     headers = message.headers
     meta: dict[str, Any] = {"name": headers["task"], "worker": hostname, "retries": headers.get("retries", 0)}
@@ -116,7 +116,7 @@ def extended(message: Message, hostname: str, queue: str | None) -> dict[str, An
         import orjson
 
         try:
-            body = compression.decompress(headers.get("compression"), message.body)
+            body = compression.decompress(headers.get("compression"), message.body, app.conf.decompressed_max_size)
             meta["args"], meta["kwargs"] = orjson.loads(body)
         except ValueError:
             pass

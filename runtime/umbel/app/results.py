@@ -47,5 +47,6 @@ class AppResults(AppConnections):
             )
         if state in states.EXCEPTION_STATES:
             raise ImproperlyConfigured(f"the state {state} is written by self.retry() only: choose another name")
-        record = Record(state, codec.encode(meta), attempt, int(time.time() * 1000), extra)
+        raw = codec.encode_result(task_id, meta) if serialization.signs(codec) else codec.encode(meta)
+        record = Record(state, raw, attempt, int(time.time() * 1000), extra)
         return self.results.store(task_id, record, self.conf.result_ttl)

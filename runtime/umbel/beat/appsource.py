@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from umbel import bodies
 from umbel.beat.entry import Call, Entry, RunIds, fingerprint_of
 from umbel.errors import ImproperlyConfigured
 from umbel.message import Message
@@ -87,6 +88,7 @@ def _entry(app_name: str, name: str, body: Any, zone: str, make: MakeMessage) ->
         queue, message, delay = make(task, args, kwargs, {**options, "task_id": ids.task})
         message.headers.update(schedule=uid, run=ids.run)
         message.headers.pop("reply_to", None)
+        bodies.seal(message)
         return Call(queue, message.encode(), delay)
 
     return Entry(

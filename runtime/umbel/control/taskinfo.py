@@ -11,6 +11,7 @@ from umbel import serialization
 from umbel.errors import DecodeError, UmbelError
 from umbel.message import BEGUN, Message
 from umbel.serialization import compression
+from umbel.settings import LARGEST
 
 TaskInfo = dict[str, Any]
 
@@ -81,18 +82,28 @@ def _arguments(message: Message, most: int | None) -> dict[str, Any]:
     if most is not None and size > most:
         return {"error": f"the arguments are not shown: they take {size:,} bytes"}
     headers = message.headers
-    content_type = headers.get("content_type")
+    content_type, body = headers.get("content_type"), message.body
     try:
-        body = compression.decompress(headers.get("compression"), message.body)
+        if content_type == serialization.SIGNED:
+            content_type, body = _opened(headers, body)
+        try:
+            body = compression.decompress(headers.get("compression"), body, most or LARGEST)
+        except compression.TooLarge:
+            return {"error": f"the arguments are not shown: unpacked they take more than {most or LARGEST:,} bytes"}
         if content_type in (None, serialization.JSON):
             args, kwargs = orjson.loads(body)
         else:
-            codec = serialization.by_content_type(content_type)
-            args, kwargs = serialization.decoder(codec, headers["task"])(body)
+            args, kwargs = serialization.by_content_type(content_type).decode(body)
             orjson.dumps([args, kwargs])
     except (UmbelError, TypeError, ValueError) as error:
         return {"error": f"the arguments cannot be read: {error}"}
     return {"args": args, "kwargs": kwargs}
+
+
+def _opened(headers: dict[str, Any], body: bytes) -> tuple[str, bytes]:
+    codec = serialization.by_content_type(serialization.SIGNED)
+    assert serialization.signs(codec)
+    return codec.open(headers, body)
 
 
 def unpack(info: TaskInfo) -> TaskInfo:

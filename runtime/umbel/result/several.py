@@ -187,7 +187,7 @@ class ResultSet(Acting, Generic[R]):
         with self._arrivals(timeout) as arrivals:
             for index, leaf in arrivals.each(interval, on_interval):
                 if on_message is not None:
-                    on_message(meta_of(leaf.id, leaf.final))
+                    on_message(meta_of(leaf.id, leaf.final, leaf))
                 if propagate:
                     leaf.get(timeout=0, disable_sync_subtasks=False)
                 if arrivals.is_complete(index):
@@ -215,10 +215,10 @@ class ResultSet(Acting, Generic[R]):
         with self._arrivals(timeout) as arrivals:
             for index, leaf in arrivals.each(interval, on_interval):
                 if on_message is not None:
-                    on_message(meta_of(leaf.id, leaf.final))
+                    on_message(meta_of(leaf.id, leaf.final, leaf))
                 result = self.results[index]
                 if result is leaf:
-                    yield leaf.id, meta_of(leaf.id, leaf.final)
+                    yield leaf.id, meta_of(leaf.id, leaf.final, leaf)
                 elif arrivals.is_complete(index):
                     yield result.id, result.get(timeout=0, propagate=False, disable_sync_subtasks=False)
 

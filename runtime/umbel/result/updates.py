@@ -140,7 +140,7 @@ class Updates:
         if record is None:
             raise OperationalError(f"nobody tells of task {self._result.id} any more: its app was closed")
         self._result.note(record)
-        return Update(record.state, value_of(record), meta_of(self._result.id, record))
+        return Update(record.state, value_of(record, self._result), meta_of(self._result.id, record, self._result))
 
     def _timed_out(self) -> TimeoutError:
         return TimeoutError(f"task {self._result.id} did not end within {self._timeout:g} seconds; it goes on")

@@ -6,8 +6,8 @@ A codec has a name (the value of ``task_serializer``) and a content type (what a
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, TypeGuard
 
 from umbel.errors import ContentDisallowed, DecodeError, ImproperlyConfigured
 from umbel.serialization.custom import FunctionCodec
@@ -23,11 +23,10 @@ __all__ = [
     "by_content_type",
     "by_name",
     "content_types",
-    "decoder",
-    "encoder",
     "json",
     "register",
     "register_type",
+    "signs",
 ]
 
 #: The content type of pickle: reading it runs whatever code its writer chose.
@@ -61,6 +60,23 @@ class Codec(Protocol):
         Raises:
             DecodeError: these bytes are not of this codec.
         """
+
+
+class Signing(Codec, Protocol):
+    """A codec that signs: see `umbel.serialization.signing.SigningCodec`."""
+
+    @property
+    def inner(self) -> Codec: ...
+    def encode_result(self, task_id: str, obj: Any) -> bytes: ...
+    def decode_result(self, task_id: str, raw: bytes) -> Any: ...
+    def seal(self, headers: Mapping[str, Any], content: bytes) -> bytes: ...
+    def open(self, headers: Mapping[str, Any], raw: bytes) -> tuple[str, bytes]: ...
+    def reseal(self, headers: Mapping[str, Any], raw: bytes) -> bytes: ...
+
+
+def signs(codec: Codec) -> TypeGuard[Signing]:
+    """Tell whether a codec signs."""
+    return codec.content_type == SIGNED
 
 
 json = JSONCodec()
@@ -165,15 +181,3 @@ def accept(types: frozenset[str]) -> None:
     """Take note that an app of this process accepts these content types."""
     if PICKLE in types and not _reads_pickle:
         _reads_pickle.append(True)
-
-
-def encoder(codec: Codec, task: str) -> Callable[[Any], bytes]:
-    """Return what encodes the arguments of a task's calls; a codec that signs binds them to its name."""
-    encode_for: Callable[[str], Callable[[Any], bytes]] | None = getattr(codec, "encode_for", None)
-    return codec.encode if encode_for is None else encode_for(task)
-
-
-def decoder(codec: Codec, task: str) -> Callable[[bytes], Any]:
-    """Return what decodes the arguments of a task's calls."""
-    decode_for: Callable[[str], Callable[[bytes], Any]] | None = getattr(codec, "decode_for", None)
-    return codec.decode if decode_for is None else decode_for(task)

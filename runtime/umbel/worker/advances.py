@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from umbel import failure, states, verdict
 from umbel.broker.base import Kind
-from umbel.errors import BackendError, ChordError, DecodeError, OperationalError, UmbelError
+from umbel.errors import BackendError, ChordError, DecodeError, OperationalError, SecurityError, UmbelError
 from umbel.result import value_of
 from umbel.verdict import Execution
 
@@ -46,6 +46,8 @@ def incoming(app: Umbel, message: Message, hostname: str) -> Incoming | Executio
 
     try:
         return read(app, message)
+    except SecurityError as error:
+        return verdict.dead(app, message, error, verdict.word_of(error), hostname=hostname)
     except (ChordError, DecodeError) as error:
         ended = _has_ended(app, message)
         if ended is not None:
@@ -109,6 +111,6 @@ def _has_ended(app: Umbel, message: Message) -> Execution | None:
     record = app.results.get(message.headers["id"])
     if record is None or record.state not in states.READY_STATES:
         return None
-    value = value_of(record)
+    value = value_of(record, app.AsyncResult(message.headers["id"]))
     error = value if isinstance(value, BaseException) else None
     return Execution(message, record.state, Kind.ACK, record, exception=error, value=value)

@@ -22,6 +22,7 @@ from umbel.errors import DecodeError, TaskError, TaskRevokedError, UmbelError
 from umbel.marks import stamp_marks
 from umbel.message import OVERDUE, UNFINISHED, Message
 from umbel.record import Record
+from umbel.serialization import SIGNED
 from umbel.worker.lateends import overdue, unfinished
 from umbel.worker.seat import Burial, Sentence
 
@@ -243,8 +244,8 @@ class Pulse:
     def _carry_out(self, owner: str, sentence: Sentence) -> bool:
         """Write the end of the task for which the child was killed. Done twice, the second finds the tag gone.
 
-        Where the task has handlers, or its error is stored though its results are not, a child tells its end: this process
-        runs no code of the user's. Who waits is told here already.
+        Where the task has handlers, or its error is stored though its results are not, or its workflow is signed, a child tells
+        its end: this process runs no code of the user's, and has no keys. Who waits is told here already.
 
         Returns: False if that is what the child was at, so that it is charged: handlers too may hang.
         """
@@ -260,7 +261,7 @@ class Pulse:
             return False
         error, state = verdict_of(sentence)
         outcome = self._outcome(sentence.tag, message, error, state, self._ttl_of(name))
-        if sentence.why in FLAGS and self._posthumous(message.headers["task"]):
+        if sentence.why in FLAGS and (self._posthumous(message.headers["task"]) or _needs_key(message)):
             if not message.headers.get("ignore_result"):
                 record = self._record(message, error, state)
                 self._liveness.store(outcome.task_id, record, outcome.ttl, outcome.reply_to)
@@ -326,6 +327,11 @@ def named_by(payload: bytes, ids: Collection[str]) -> str | None:
 
         names += outers_of(headers["w"])
     return next((name for name in names if name in ids), None)
+
+
+def _needs_key(message: Message) -> bool:
+    """Whether what follows in the message's workflow may have to be signed, which children can. Pure."""
+    return "w" in message.headers and message.headers.get("content_type") == SIGNED
 
 
 def verdict_of(sentence: Sentence) -> tuple[TaskError, str]:

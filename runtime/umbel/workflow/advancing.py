@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from umbel import failure, rebuilding, states
+from umbel import bodies, failure, rebuilding, states
 from umbel import message as messages
 from umbel import record as records
 from umbel.broker.data import Outgoing
@@ -154,6 +154,8 @@ def _publish(
 def _with_first(template: Template, value: bytes, conf: Settings | None) -> bytes:
     if not template.takes:
         return template.payload
+    if conf is not None and bodies.signs_results(conf):
+        values.check_signed(value)
     head, headers, body = _split(template.payload)
     if b'"content_type"' not in headers and b'"compression"' not in headers and value[:1] != b"\x01":
         return head + headers + values.put_first({}, body, value, None)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from umbel import bodies
 from umbel.broker.base import Outgoing
 from umbel.workflow.graph import Graph, Join, Members, Node, Template
 from umbel.workflow.ids import new_workflow_id, node_id
@@ -224,6 +225,7 @@ class Compiler:
             assert after.slot is not None
             message.headers[HEADER]["p"] = list(after.slot)
             self._member(number, after.slot, shape["task"])
+        bodies.seal(message)
         payload = message.encode()
         if entry:
             self.graph.entries += 1

@@ -61,7 +61,11 @@ def joined(app: Umbel, place: Place) -> list[Any]:
             f"{len(missing)} of {len(found.places)} results of the header of workflow {place.workflow} are gone (the first is "
             f"number {missing[0]}): Redis lost them"
         )
-    flat = values.unpack_all(value for value in found.places if value is not None)
+    there = [value for value in found.places if value is not None]
+    if bodies.signs_results(app.conf):
+        for value in there:
+            values.check_signed(value)
+    flat = values.unpack_all(there)
     return flat if found.nested is None else values.nest(flat, orjson.loads(found.nested))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from umbel import bodies, serialization
-from umbel.errors import DecodeError
+from umbel.errors import DecodeError, SecurityError
 from umbel.serialization import Codec
 from umbel.workflow.graph import Nesting
 
@@ -38,6 +38,19 @@ def unpack(value: bytes) -> Any:
     """
     codec, raw = _split(value)
     return codec.decode(raw)
+
+
+def check_signed(value: bytes) -> None:
+    """Refuse a value that says of itself that nobody has signed it, where an app signs what its tasks return.
+
+    Raises:
+        SecurityError: with what to do.
+    """
+    if _split(value)[0].content_type != serialization.SIGNED:
+        raise SecurityError(
+            "a value on its way between two tasks is not signed, and result_serializer is 'auth': somebody has put it there, or "
+            "a worker of this app has another result_serializer"
+        )
 
 
 def unpack_all(values: Iterable[bytes]) -> list[Any]:

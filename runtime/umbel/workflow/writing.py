@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from umbel import bodies, publishing
 from umbel import message as messages
-from umbel import publishing
 from umbel.canvas.stamping import call_options
 from umbel.message import Message
 from umbel.shards import pick
@@ -111,4 +111,5 @@ def with_place(payload: bytes, more: Mapping[str, Any]) -> bytes:
     """Return an encoded message with more said of its place."""
     message = messages.decode(payload)
     message.headers[HEADER].update(more)
+    message.body = bodies.resealed(message.headers, message.body)
     return message.encode()

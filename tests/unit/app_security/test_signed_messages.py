@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import NameOID
+from tests.signers import DAY, NOW, RSA, Signer
 from tests.unit.app_tasks.sent import take_one
 
 from umbel import Task, Umbel, publishing
@@ -21,64 +18,6 @@ from umbel import serialization as codecs
 from umbel.errors import ContentDisallowed, DecodeError, ImproperlyConfigured, SecurityError
 from umbel.message import Message
 from umbel.testing import InMemoryWorker
-
-NOW = dt.datetime.now(dt.timezone.utc)  # noqa: UP017 - as elsewhere
-DAY = dt.timedelta(days=1)
-RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-class Signer:
-    """A key and its certificate in files."""
-
-    def __init__(
-        self, folder: Path, name: str, key: Any = RSA, *, ends: dt.datetime = NOW + DAY, password: bytes = b""
-    ):
-        folder.mkdir(exist_ok=True)
-        self.key_file, self.cert_file = folder / f"{name}.key", folder / f"{name}.pem"
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-        builder = (
-            builder.serial_number(x509.random_serial_number()).not_valid_before(NOW - 2 * DAY).not_valid_after(ends)
-        )
-        certificate = builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
-        encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-        self.key_file.write_bytes(key.private_bytes(*form))
-        self.cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The codec that signs is the process's: each test makes its own."""
-    monkeypatch.setattr(codecs, "_BY_NAME", dict(codecs._BY_NAME))
-    monkeypatch.setattr(codecs, "_BY_CONTENT_TYPE", dict(codecs._BY_CONTENT_TYPE))
-
-
-@pytest.fixture
-def signing_app(tmp_path: Path) -> Iterator[Callable[..., Umbel]]:
-    made: list[Umbel] = []
-    url = f"memory://{uuid.uuid4().hex}"
-
-    def make(signer: Signer | None = None, **given: Any) -> Umbel:
-        app = Umbel("signing", broker=url, set_as_current=False)
-        made.append(app)
-
-        @app.task(name="add", bind=True)
-        def add(self: Task[..., int], x: int, y: int = 0) -> int:
-            return x + y
-
-        @app.task(name="drop_everything")
-        def drop_everything(x: int) -> str:
-            return "dropped"
-
-        if signer is not None:
-            store = given.pop("store", str(signer.cert_file.parent / "*.pem"))
-            app.setup_security(key=str(signer.key_file), cert=str(signer.cert_file), store=store, **given)
-        return app
-
-    yield make
-    for app in made:
-        app.close()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +73,7 @@ def test_a_changed_message_is_refused(signing_app: Callable[..., Umbel], tmp_pat
     app = signing_app(Signer(tmp_path, "ada"))
     app.tasks["add"].delay(1)
     message = take_one(app)
-    forged = Message({**message.headers, "id": "forged"}, _change_last(message.body))
+    forged = Message(message.headers, _change_last(message.body))
     assert forged.body != message.body
     result = publishing.publish(app, "default", forged, 0.0)
     InMemoryWorker(app).run()
@@ -181,7 +120,9 @@ def test_a_certificate_that_has_expired_is_not_trusted(signing_app: Callable[...
         result.get(timeout=5)
 
 
-@pytest.mark.parametrize("raw", [b"", b"UMS", b"UMS1", b"UMS1\xff\xff", b"UMS1\x00\x02", b"UMS1" + b"\x00\x00" * 4])
+@pytest.mark.parametrize(
+    "raw", [b"", b"UMS", b"UMS2", b"UMS2\xff\xff", b"UMS2\x00\x02", b"UMS2" + b"\x00\x00" * 4, b"UMS1\x00\x00"]
+)
 def test_rubbish_is_refused(signing_app: Callable[..., Umbel], tmp_path: Path, raw: bytes) -> None:
     app = signing_app(Signer(tmp_path, "ada"))
     headers = {"id": "t1", "task": "add", "content_type": codecs.SIGNED}

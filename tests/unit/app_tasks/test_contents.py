@@ -11,7 +11,7 @@ import pytest
 from tests.redis_server import RedisServer
 from tests.unit.app_tasks.sent import take_one
 
-from umbel import Task, Umbel, serialization
+from umbel import Task, Umbel, publishing, serialization
 from umbel.errors import ContentDisallowed, DecodeError, EncodeError, ImproperlyConfigured
 from umbel.testing import InMemoryWorker
 
@@ -158,7 +158,6 @@ def test_result_extended_shows_compressed_arguments(contents_app: Umbel) -> None
 
 
 def test_a_body_that_does_not_unpack_is_a_dead_letter(contents_app: Umbel) -> None:
-    from umbel import publishing
     from umbel.message import Message
 
     make_echo(contents_app)
@@ -167,6 +166,39 @@ def test_a_body_that_does_not_unpack_is_a_dead_letter(contents_app: Umbel) -> No
     InMemoryWorker(contents_app).run()
     with pytest.raises(DecodeError, match="not valid for the compression 'zlib'"):
         result.get(timeout=5)
+
+
+def test_arguments_that_unpack_to_too_much_are_a_dead_letter(contents_app: Umbel) -> None:
+    from umbel.control.taskinfo import task_info
+
+    app = contents_app
+    result = make_echo(app).apply_async(("x" * 100_000,), compression="zlib")
+    message = take_one(app)
+    assert "not shown: unpacked they take more than 16,384 bytes" in task_info(message.encode(), "default")["error"]
+    app.conf.decompressed_max_size = 10_000
+    publishing.publish(app, "default", message, 0.0)
+    InMemoryWorker(app).run()
+    with pytest.raises(DecodeError, match=r"are more than the 10,000 bytes that decompressed_max_size allows"):
+        result.get(timeout=5)
+    (letter,) = app.dead.find()
+    assert letter.reason == "Unreadable"
+
+
+def test_too_much_is_refused_where_it_is_sent_or_returned(contents_app: Umbel) -> None:
+    app = contents_app
+    app.conf.update(decompressed_max_size=10_000, result_compression="zlib")
+
+    @app.task
+    def much(count: int) -> str:
+        return "x" * count
+
+    with pytest.raises(EncodeError, match=r"echo: an argument takes, with the others, 100,00\d bytes"):
+        make_echo(app).apply_async(("x" * 100_000,), compression="zlib")
+    results = [much.delay(count) for count in (9_000, 11_000)]
+    InMemoryWorker(app).run()
+    assert len(results[0].get(timeout=5)) == 9_000
+    with pytest.raises(EncodeError, match="returned a value whose 11,002 bytes are more than the 10,000"):
+        results[1].get(timeout=5)
 
 
 def test_an_argument_that_cannot_be_carried_is_named(contents_app: Umbel) -> None:
