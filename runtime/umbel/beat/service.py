@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from umbel.beat.definitions import Definitions, LoadError
@@ -20,6 +20,7 @@ from umbel.beat.metrics import gather
 from umbel.beat.purger import Purger
 from umbel.beat.redisstate import RedisState, look_at_redis
 from umbel.beat.status import StatusBoard
+from umbel.broker.base import Broker
 from umbel.broker.redis import RedisBroker
 from umbel.clock import SYSTEM_CLOCK, Clock
 from umbel.control.exposition import Sheet
@@ -65,6 +66,7 @@ class Beat:
         options: see there.
         app_entries: the app's own schedules, by uid.
         app_name: names their source, so that beats of two apps do not compete.
+        keeping: returns a broker that keeps the ends of tasks where the app's results are; the broker itself unless given.
         clock: wall clock and monotonic time.
     """
 
@@ -73,6 +75,7 @@ class Beat:
         options: BeatOptions,
         app_entries: Mapping[str, Entry] | None = None,
         app_name: str = "",
+        keeping: Callable[[Broker], Broker] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._options = options
@@ -81,7 +84,8 @@ class Beat:
         endpoint = Endpoint.from_environment(options.url)
         self._store = ScheduleStore(endpoint, options.prefix)
         self._purges = Purges(endpoint, options.prefix)
-        self._janitor = Janitor(self._broker, clock)
+        ending = self._broker if keeping is None else keeping(self._broker)
+        self._janitor = Janitor(ending, clock)
         self._redis = RedisState()
         self._app = self._dispatcher(f"app:{app_name}") if app_entries else None
         if self._app is not None:
@@ -107,7 +111,7 @@ class Beat:
             Loop("umbel-beat-ping", self._ping, clock),
         ]
         if self._loader is not None:
-            purger = Purger(self._purges, self._definitions, self._lease, self._broker, clock)
+            purger = Purger(self._purges, self._definitions, self._lease, ending, clock)
             self._others.append(Loop("umbel-beat-loader", self._loader.look, clock))
             self._others.append(Loop("umbel-beat-purger", purger.look, clock))
         self._http: HealthServer | None = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.beat.appsource import MakeMessage
     from umbel.beat.entry import Entry
+    from umbel.broker.base import Broker
     from umbel.message import Message
 
 #: Seconds that the parts of beat get to end.
@@ -124,14 +125,21 @@ def _entries(app: Umbel) -> Mapping[str, Entry]:
 
 def _run(app: Umbel, entries: Mapping[str, Entry], options: dict[str, Any]) -> None:
     from umbel.beat.service import Beat, BeatOptions
-    from umbel.transport import scheme_of
+    from umbel.transport import scheme_of, with_results
 
     url = app.conf.broker_url
     if url is None or scheme_of(url, "broker_url") == "memory":
         raise Fail(f"beat needs a broker in Redis, not {url!r}: set broker_url to redis://host:6379/0", USAGE)
     if options["config_dir"] is None:
         app.broker.ping()  # a person waits for the answer; the operator asks for it by /v1/status
-    service = Beat(BeatOptions(url=url, prefix=app.conf.key_prefix, **options), entries, app.main or "app")
+    results_url = app.results_url()
+    if results_url != url:
+        _ = app.results  # what is missing for it is said here, once
+
+    def keeping(broker: Broker) -> Broker:
+        return with_results(broker, url, results_url, lambda: app.results)
+
+    service = Beat(BeatOptions(url=url, prefix=app.conf.key_prefix, **options), entries, app.main or "app", keeping)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

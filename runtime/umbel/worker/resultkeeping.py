@@ -4,30 +4,59 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
-
-import orjson
+from typing import Any, Final
 
 from umbel.broker.base import Broker
+from umbel.errors import ImproperlyConfigured
+from umbel.imports import import_object, search_path
 from umbel.results.base import Results
 from umbel.results.cleaning import Cleaner
 from umbel.transport import database_settings, make_results, needs_cleaning, with_results
 
+#: Stands for an object that the supervisor imports, which it does only where it needs the result backend.
+_NAMED: Final = "umbel:import"
+
 
 def told_of_results(app: Any) -> dict[str, Any]:
-    """Return what the supervisor has to know of the app's result backend; it can import no function of the user's."""
-    plain = {name: value for name, value in database_settings(app.conf).items() if _is_plain(value)}
-    return {"results_url": app.results_url(), "database": plain}
+    """Return what the supervisor has to know of the app's result backend, as JSON has it: functions and classes by their names.
+
+    Raises:
+        ImproperlyConfigured: a setting holds something that has no name.
+    """
+    url, settings = app.results_url(), {}
+    if needs_cleaning(url):
+        settings = {name: _told(value, name) for name, value in database_settings(app.conf).items()}
+    return {"results_url": url, "database": settings}
 
 
-def _is_plain(value: Any) -> bool:
-    if callable(value):
-        return False
+def _told(value: Any, setting: str) -> Any:
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _told(one, setting) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_told(one, setting) for one in value]
+    name = f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', '')}"
     try:
-        orjson.dumps(value)
-    except TypeError:
-        return False
-    return True
+        found = import_object(name)
+    except (ImproperlyConfigured, ValueError):
+        found = None
+    if found is None or found is not value:
+        raise ImproperlyConfigured(
+            f"the setting {setting} holds {value!r}, which the worker's supervisor cannot import, and it needs the results too: "
+            "give a function or a class that stands at the top of a module, such as a database_engine_callback that puts it in"
+        )
+    return {_NAMED: name}
+
+
+def _meant(told: Any) -> Any:
+    """Return what `_told` made JSON of."""
+    if isinstance(told, dict):
+        if _NAMED in told:
+            with search_path():
+                return import_object(told[_NAMED])
+        return {key: _meant(one) for key, one in told.items()}
+    return [_meant(one) for one in told] if isinstance(told, list) else told
 
 
 class ResultKeeping:
@@ -48,7 +77,8 @@ class ResultKeeping:
         with self._lock:
             if self._results is None:
                 app = self._app
-                self._results = make_results(app["results_url"], prefix=app["key_prefix"], database=app["database"])
+                database = {name: _meant(told) for name, told in app["database"].items()}
+                self._results = make_results(app["results_url"], prefix=app["key_prefix"], database=database)
             return self._results
 
     def with_results(self, broker: Broker) -> Broker:

@@ -13,7 +13,8 @@ from tests.redis_server import RedisServer
 from tests.workers import Worker, until
 
 from umbel import Umbel
-from umbel.errors import ResultsDisabled, TimeLimitExceeded, TimeoutError
+from umbel.errors import ImproperlyConfigured, ResultsDisabled, TimeLimitExceeded, TimeoutError
+from umbel.worker.resultkeeping import told_of_results
 
 Start = Callable[..., Worker]
 
@@ -136,6 +137,34 @@ def test_a_worker_that_dies_between_result_and_acknowledgement_runs_the_task_aga
     until(lambda: app.AsyncResult(result.id).get(timeout=10) != first, "it ran again, in another child", 60)
     assert isinstance(first, int)
     assert worker.probe("livez")[0] == 200
+
+
+def test_functions_in_settings_of_a_database_are_called_in_supervisors_too(
+    make_app: Callable[[str], Umbel], start_worker: Start, redis_server: RedisServer, prefix: str, tmp_path: Path
+) -> None:
+    url, called = f"db+sqlite:///{tmp_path}/results.db", tmp_path / "called"
+    app = make_app(url)
+    worker = start_worker(
+        redis_server,
+        prefix,
+        app="tests.integration.results.called_app:app",
+        environment={"UMBEL_RESULT_BACKEND": url, "CALLED": str(called)},
+    ).wait_ready()
+    with pytest.raises(TimeLimitExceeded):  # which the supervisor stores
+        app.send_task("sleep", (60,), time_limit=0.5).get(timeout=60)
+    assert f"{worker.pid} NullPool" in called.read_text().splitlines()
+
+
+def test_what_a_supervisor_cannot_import_is_refused_at_the_start(tmp_path: Path) -> None:
+    app = Umbel("sample", broker="redis://h", backend=f"db+sqlite:///{tmp_path}/r.db", set_as_current=False)
+    app.conf.database_engine_callback = lambda engine: None
+    with pytest.raises(ImproperlyConfigured, match="the setting database_engine_callback holds"):
+        told_of_results(app)
+    app.conf.update(database_engine_callback=None, database_engine_options={"connect_args": {"ssl": object()}})
+    with pytest.raises(ImproperlyConfigured, match="database_engine_options holds"):
+        told_of_results(app)
+    app.conf.result_backend = None
+    assert told_of_results(app) == {"results_url": "redis://h", "database": {}}
 
 
 def test_threads_wait_on_a_database(make_app: Callable[[str], Umbel], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from umbel.errors import ImproperlyConfigured
-from umbel.imports import import_object
+from umbel.imports import import_object, search_path
 from umbel.results.database.results import DatabaseResults
 from umbel.results.database.schema import tables_of
 
@@ -29,6 +29,9 @@ def make(url: str, prefix: str, settings: Mapping[str, Any]) -> DatabaseResults:
                 "result_backend is 'database', and no database_url is set: write db+postgresql://…"
             )
     callback = settings.get("database_engine_callback")
+    if isinstance(callback, str):
+        with search_path():
+            callback = import_object(callback, purpose="database_engine_callback")
     return DatabaseResults(
         url,
         prefix=prefix,
@@ -36,5 +39,5 @@ def make(url: str, prefix: str, settings: Mapping[str, Any]) -> DatabaseResults:
         options=settings.get("database_engine_options") or {},
         create_tables=settings.get("database_create_tables_at_setup", True),
         short_lived=settings.get("database_short_lived_sessions", False),
-        engine_callback=import_object(callback) if isinstance(callback, str) else callback,
+        engine_callback=callback,
     )
