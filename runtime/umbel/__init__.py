@@ -22,7 +22,8 @@ from umbel.errors import (
     UmbelError,
 )
 from umbel.globals import current_app, current_task
-from umbel.queues import Queue
+from umbel.ownqueues import worker_direct
+from umbel.queues import Broadcast, Queue
 from umbel.result import AsyncResult, EagerResult, GroupResult, ResultSet, result_from_tuple
 from umbel.sharing import shared_task
 from umbel.task import Task
@@ -47,6 +48,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncResult",
+    "Broadcast",
     "EagerResult",
     "GroupResult",
     "Ignore",
@@ -84,6 +86,7 @@ __all__ = [
     "signature",
     "states",
     "subtask",
+    "worker_direct",
     "xmap",
     "xstarmap",
 ]

@@ -68,6 +68,8 @@ class Queue:
             return cls(given)
         if isinstance(given, Mapping):
             return cls._of_mapping({"name": name, **given})
+        if type(given).__name__ == "Broadcast":  # kombu's: its name is made anew in each process
+            return Broadcast(getattr(given, "alias", None) or getattr(getattr(given, "exchange", None), "name", ""))
         found = getattr(given, "name", None)
         if isinstance(found, str) and found:  # kombu's
             return cls(found, getattr(given, "routing_key", None) or "")
@@ -78,10 +80,11 @@ class Queue:
         name = fields.get("name")
         if not isinstance(name, str) or not name:
             raise ImproperlyConfigured(f"task_queues holds {dict(fields)!r}, which has no name")
-        for field in set(fields) - {"name", "routing_key"}:
+        for field in set(fields) - {"name", "routing_key", "broadcast"}:
             if field not in _NEEDLESS:
                 raise ImproperlyConfigured(
-                    f"the queue {name!r} of task_queues has {field!r}; a queue has a name and a routing_key"
+                    f"the queue {name!r} of task_queues has {field!r}; a queue has a name, a routing_key, and broadcast: true "
+                    "where each worker is to run its tasks"
                 )
             if field in _ELSEWHERE and fields[field] is not None:
                 warnings.warn(
@@ -89,7 +92,43 @@ class Queue:
                     UmbelWarning,
                     stacklevel=6,
                 )
-        return cls(name, fields.get("routing_key") or "")
+        kind = Broadcast if fields.get("broadcast") else Queue
+        return kind(name, routing_key=fields.get("routing_key") or "")
+
+
+class Broadcast(Queue):
+    """A queue of ``task_queues`` whose tasks each worker runs that consumes it and lives, once.
+
+    Args:
+        name: of the queue, as calls and routes name it.
+        queue: the same; Celery's second name for it counts where there is no first.
+        routing_key: that leads to it in routes; its name unless given.
+        needless: what kombu's ``Broadcast`` has besides; of no effect here.
+
+    Example::
+
+        app.conf.task_queues = [Queue("default"), Broadcast("caches")]
+
+        forget_prices.apply_async(queue="caches")
+
+    Raises:
+        ImproperlyConfigured: it has no name, or something unknown.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, name: str | None = None, queue: str | None = None, *, routing_key: str = "", **needless: Any
+    ) -> None:
+        chosen = name or needless.pop("alias", None) or queue
+        if not isinstance(chosen, str) or not chosen:
+            raise ImproperlyConfigured(f"a Broadcast queue has no name ({chosen!r}): write umbel.Broadcast('caches')")
+        unknown = needless.keys() - _NEEDLESS - {"unique"}
+        if unknown:
+            raise ImproperlyConfigured(
+                f"Broadcast({chosen!r}) has {', '.join(sorted(map(repr, unknown)))}; it has a name and a routing_key"
+            )
+        super().__init__(chosen, routing_key)
 
 
 def queues_of(given: Any) -> tuple[Queue, ...]:

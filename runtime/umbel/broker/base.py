@@ -28,6 +28,7 @@ from umbel.broker.data import (
 from umbel.broker.living import Liveness
 
 if TYPE_CHECKING:
+    from umbel.broker.ownqueues import OwnQueues
     from umbel.workflow.base import Workflows
 
 __all__ = [
@@ -96,6 +97,10 @@ class Broker(Protocol):
     @property
     def workflows(self) -> Workflows:
         """The store of workflows beside the queues."""
+
+    @property
+    def own_queues(self) -> OwnQueues:
+        """What queues of single workers need."""
 
     def publish(self, queue: str, messages: Sequence[Outgoing]) -> list[Delivery]:
         """Publish in one atomic step (a thousand messages or a megabyte a step at most), within the publish deadline.

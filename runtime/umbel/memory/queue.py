@@ -112,6 +112,8 @@ class MemoryQueue:
         self.places = Places()
         self.deaths: deque[tuple[Death, frozenset[bytes]]] = deque(maxlen=DEATHS_MAX)
         self.forwarded: set[bytes] = set()
+        self.agreed: dict[str, bytes] = {}
+        self.copied: set[str] = set()
 
     @property
     def ready(self) -> int:

@@ -140,6 +140,16 @@ def events(prefix: str) -> str:
     return f"{prefix}:{{events}}:stream"
 
 
+def agreed(prefix: str, queue_name: str, name: str) -> str:
+    """STRING, with a TTL: the workers that a message of a Broadcast queue is copied to."""
+    return f"{prefix}:{{{queue_name}}}:to:{name}"
+
+
+def copied(prefix: str, queue_name: str, name: str) -> str:
+    """STRING, with a TTL, in the slot of an own queue: the copy of this message was published to it."""
+    return f"{prefix}:{{{queue_name}}}:copy:{name}"
+
+
 # Beat and schedules
 
 

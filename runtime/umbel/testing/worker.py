@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from umbel import ids, signals
 from umbel.broker.base import Bell, Consumer, Delivery, OwnerInfo, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
+from umbel.ownqueues import broadcasts, with_own
 from umbel.record import Record
 from umbel.taskdefaults import TaskDefaults
+from umbel.worker.making import make_runner
 from umbel.worker.reporter import Reporter
-from umbel.worker.runner import Runner
 from umbel.worker.softlimit import SoftLimit
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class InMemoryWorker:
     Args:
         app: whose tasks run.
         queues: to take from, the first before the others; all that the app names unless given.
-        hostname: shown to the tasks.
+        hostname: shown to the tasks. Workers that are to run a broadcast each need names of their own.
 
     Example::
 
@@ -53,10 +54,13 @@ class InMemoryWorker:
 
     def __init__(self, app: Umbel, queues: Iterable[str] | None = None, *, hostname: str = "in-memory") -> None:
         self._app = app
-        self._queues = list(queues) if queues is not None else sorted(app.consumed_queues())
+        wanted = list(queues) if queues is not None else sorted(app.consumed_queues())
+        given = tuple((name, 1) for name in wanted)
+        own = with_own(given, hostname, broadcasts(app.conf), direct=app.conf.worker_direct) if given else ()
+        self._queues = [name for name, _ in own]
         self._hostname = hostname
         self.limit = _NoLimit()
-        self._runner = Runner(app, hostname)
+        self._runner = make_runner(app, hostname)
         self._consumer: Consumer | None = None
         self._bell: Bell | None = None
         self._thread: threading.Thread | None = None

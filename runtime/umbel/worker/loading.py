@@ -9,6 +9,7 @@ from typing import Any
 
 from umbel.errors import UmbelError
 from umbel.imports import find_app
+from umbel.ownqueues import broadcasts
 from umbel.worker.instance import Instance
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
@@ -60,6 +61,8 @@ def describe(app: Any) -> dict[str, Any]:
         "cancel_timeout": conf.worker_cancel_timeout,
         "bounds": [conf.worker_max_tasks_per_child, conf.worker_max_memory_per_child],
         "queues": sorted(app.consumed_queues()),
+        "broadcasts": sorted(broadcasts(conf)),
+        "worker_direct": conf.worker_direct,
         "tasks": len(app.tasks),
         "result_ttl": conf.result_ttl,
         "beat_schedule": len(conf.beat_schedule),

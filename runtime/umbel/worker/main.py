@@ -17,6 +17,7 @@ from umbel.control.reaper import bury_worker
 from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
 from umbel.executors import Shape, shape
 from umbel.ids import machine_id, new_owner_id
+from umbel.ownqueues import with_own
 from umbel.shards import spread
 from umbel.transport import make_broker
 from umbel.worker.about import About
@@ -74,6 +75,7 @@ def run(options: WorkerOptions) -> int:
     if options.purge:
         dropped = sum(broker.purge(name) for name, _ in queues)
         log.warning("worker.purged", extra={"tasks": dropped, "queues": ",".join(name for name, _ in queues)})
+    queues = with_own(queues, hostname, app["broadcasts"], direct=app["worker_direct"])
     try_to_register(broker, [name for name, _ in queues], hostname)
     tell_of_beat(app["beat_schedule"])
     bury_predecessors(broker)

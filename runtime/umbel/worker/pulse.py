@@ -21,6 +21,7 @@ from umbel.dropping import LOOK_EVERY, look_after
 from umbel.errors import DecodeError, TaskError, TaskRevokedError, UmbelError
 from umbel.marks import stamp_marks
 from umbel.message import OVERDUE, UNFINISHED, Message
+from umbel.ownqueues import COPY_OF
 from umbel.record import Record
 from umbel.serialization import SIGNED
 from umbel.worker.lateends import overdue, unfinished
@@ -321,7 +322,7 @@ def named_by(payload: bytes, ids: Collection[str]) -> str | None:
     task_id: str = headers["id"]
     if task_id in ids:
         return task_id
-    names = stamp_marks(headers.get("stamps") or {})
+    names = [*stamp_marks(headers.get("stamps") or {}), *headers.get(COPY_OF, ())]
     if "w" in headers:
         from umbel.workflow.advancing import outers_of
 

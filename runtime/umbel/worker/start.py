@@ -19,10 +19,10 @@ from umbel.worker.child import Child
 from umbel.worker.desk import Desk
 from umbel.worker.figures import Figures
 from umbel.worker.link import Link
+from umbel.worker.making import make_runner
 from umbel.worker.options import WorkerOptions
 from umbel.worker.reporting import Reporting
 from umbel.worker.retirement import Bounds, Retirement
-from umbel.worker.runner import Runner
 from umbel.worker.slots import Slots
 from umbel.worker.softlimit import SoftLimit
 from umbel.worker.standing import Standing
@@ -30,6 +30,7 @@ from umbel.worker.standing import Standing
 if TYPE_CHECKING:
     from umbel.worker.crew import Crew
     from umbel.worker.loop import Loop
+    from umbel.worker.runner import Runner
     from umbel.worker.threads import Threads
 
 #: How long a thread may keep the interpreter to itself, in seconds: the hand-over between a child's two threads.
@@ -70,7 +71,7 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     broker = app.broker
     figures = Figures(link, app.tasks)
     desk = Desk(broker, standing.names(), new_owner, announce, figures.cycled)
-    runner = Runner(app, message["hostname"])
+    runner = make_runner(app, message["hostname"])
     runner.revoked, runner.counted = desk.revoked, figures.ended
     runner.standing, runner.defaults = standing, desk.defaults
     reporting = Reporting(app, runner, standing, message["hostname"])

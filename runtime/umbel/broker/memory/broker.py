@@ -19,6 +19,7 @@ from umbel.broker.base import (
 from umbel.broker.memory.bell import MemoryBell
 from umbel.broker.memory.consumer import MemoryConsumer
 from umbel.broker.memory.liveness import MemoryLiveness
+from umbel.broker.memory.ownqueues import MemoryOwnQueues
 from umbel.clock import SYSTEM_CLOCK, Clock, full_milliseconds
 from umbel.errors import QueueClosed, QueueFull
 from umbel.memory import head
@@ -46,6 +47,7 @@ class MemoryBroker:
         self._store = open_store(url, prefix)
         self._clock = clock
         self.workflows = MemoryWorkflows(self._store, clock)
+        self.own_queues = MemoryOwnQueues(self._store, clock)
 
     def publish(self, queue: str, messages: Sequence[Outgoing]) -> list[Delivery]:
         now = self._clock.time()

@@ -39,6 +39,7 @@ from umbel.redis.pool import Pool
 from umbel.redis.runs import record_runs
 
 if TYPE_CHECKING:
+    from umbel.broker.ownqueues import OwnQueues
     from umbel.workflow.base import Workflows
 
 #: Dropped messages that are looked at in one go.
@@ -64,6 +65,7 @@ class RedisBroker:
         self._publisher = RedisPublisher(self._endpoint, self._pool, prefix)
         self._letters = DeadLetters(self._pool, prefix)
         self._workflows: Workflows | None = None
+        self._own_queues: OwnQueues | None = None
 
     # Producing
 
@@ -106,6 +108,14 @@ class RedisBroker:
 
             self._workflows = RedisWorkflows(self._pool, self.prefix, self._publisher.name_now_and_then)
         return self._workflows
+
+    @property
+    def own_queues(self) -> OwnQueues:
+        if self._own_queues is None:
+            from umbel.broker.redis.ownqueues import RedisOwnQueues
+
+            self._own_queues = RedisOwnQueues(self._pool, self.prefix)
+        return self._own_queues
 
     def consumer(self, owner: OwnerInfo) -> RedisConsumer:
         return RedisConsumer(self._endpoint, self.prefix, owner)
