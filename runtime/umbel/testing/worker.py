@@ -100,6 +100,7 @@ class InMemoryWorker:
             raise RuntimeError("this worker runs already")
         signals.test_worker_starting.send(self)
         self._stopping.clear()
+        self._entered()  # what is sent from here on to a Broadcast queue is for this worker too
         self._thread = threading.Thread(target=self._run, name="umbel-in-memory-worker", daemon=True)
         self._thread.start()
         signals.test_worker_started.send(self, worker=self)
