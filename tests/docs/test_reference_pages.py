@@ -50,6 +50,8 @@ def test_every_key_is_on_its_page() -> None:
         keys.deaths("<p>", "<queue>"),
         keys.forwarded("<p>", "<queue>", "<nonce>"),
         keys.purged("<p>", "<queue>"),
+        keys.agreed("<p>", "<queue>", "<nonce>"),
+        keys.copied("<p>", "<queue>", "<nonce>"),
         queue.fair,
         queue.clocks,
         queue.dropped,

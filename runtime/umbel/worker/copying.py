@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from umbel import bodies, failure, states, verdict
+from umbel import bodies, failure, serialization, states, verdict
 from umbel.broker.base import ConnectionLost, Delivery, Kind, Outcome, Outgoing
 from umbel.clock import wall_ms
 from umbel.context import MOST_CHILDREN
-from umbel.errors import OperationalError, TaskRevokedError
+from umbel.errors import DecodeError, OperationalError, SecurityError, TaskRevokedError
 from umbel.message import Message
 from umbel.ownqueues import COPY_OF, own_queue
 from umbel.record import Record
@@ -111,18 +111,22 @@ class CopyingRunner(Runner):
 
     def _body(self, message: Message) -> tuple[dict[str, Any], bytes] | Execution:
         """Return headers and body for the copies, with the arguments that a workflow's message does not carry; an end where
-        these cannot be had."""
+        these cannot be had, or were signed by nobody who is trusted: the copies are signed here."""
         headers = {name: value for name, value in message.headers.items() if name not in _NOT_COPIED}
-        if "w" not in message.headers:
-            return headers, message.body
-        given = advances.incoming(self._app, message, self._hostname)
+        given = advances.incoming(self._app, message, self._hostname) if "w" in message.headers else None
         if isinstance(given, Execution):
             return given
+        if given is None and headers.get("content_type") != serialization.SIGNED:
+            return headers, message.body
+        try:
+            args, kwargs = bodies.read(self._app.conf, message.headers, message.body)
+        except (DecodeError, SecurityError) as error:
+            return verdict.dead(self._app, message, error, verdict.word_of(error), hostname=self._hostname)
         if given is None:
             return headers, message.body
-        args, kwargs = bodies.read(self._app.conf, headers, message.body)
-        args = [*given.args, *args[given.replaces :]]
-        return headers, bodies.repacked(headers, (args, kwargs))
+        codec = serialization.by_content_type(headers.get("content_type"))
+        call = ([*given.args, *args[given.replaces :]], kwargs)
+        return headers, bodies.packed(headers, codec, call, headers.get("compression"))
 
     def _agreed(self, queue: str, message: Message) -> list[str]:
         """Return the workers that run the message: those that live now, or lived when it was copied before."""
@@ -152,10 +156,14 @@ class CopyingRunner(Runner):
         """Return the end of a message that was copied: its value names the workers, and the ids of their copies."""
         if message.headers.get("ignore_result"):
             return Execution(message, states.SUCCESS, Kind.ACK, value=value)
+        codec = serialization.by_name(self._app.conf.result_serializer)
+        raw = codec.encode_result(message.headers["id"], value) if serialization.signs(codec) else codec.encode(value)
         meta: dict[str, Any] = {"worker": self._hostname, "children": list(value.values())[:MOST_CHILDREN]}
+        if codec.content_type != serialization.JSON:
+            meta["content_type"] = codec.content_type
         if self._app.conf.result_extended:
-            meta |= verdict.extended(message, self._hostname, delivery.queue)
-        record = Record(states.SUCCESS, orjson.dumps(value), message.attempt, wall_ms(), meta)
+            meta |= verdict.extended(self._app, message, self._hostname, delivery.queue)
+        record = Record(states.SUCCESS, raw, message.attempt, wall_ms(), meta)
         return Execution(message, states.SUCCESS, Kind.ACK, record, value=value)
 
 
@@ -183,7 +191,9 @@ def copy_of(
     expires = message.headers.get("expires")
     if expires is not None:
         own["expires"] = max(0.0, message.enqueued_ms / 1000 + expires - now)
-    return Message(own, body, message.priority)
+    copy = Message(own, bodies.resealed(own, body), message.priority)
+    bodies.seal(copy)
+    return copy
 
 
 def copy_id(task_id: str, worker: str) -> str:
