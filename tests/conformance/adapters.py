@@ -31,6 +31,9 @@ class Adapter(Protocol):
     def results(self) -> Results:
         """Return another result backend on the same store."""
 
+    def urls(self) -> tuple[str, str]:
+        """Return where an app finds the tasks, and where their results."""
+
     def begin_burial(self, owner: str) -> None:
         """Do the first step of a burial, as a reaper that dies right after it."""
 
@@ -54,6 +57,9 @@ class MemoryAdapter:
 
     def results(self) -> Results:
         return _closed_by(self._closing, MemoryResults(self._url, prefix=self._prefix))
+
+    def urls(self) -> tuple[str, str]:
+        return self._url, self._url
 
     def begin_burial(self, owner: str) -> None:
         liveness = self.broker().liveness()
@@ -84,6 +90,9 @@ class DatabaseAdapter:
 
     def results(self) -> Results:
         return _closed_by(self._closing, DatabaseResults(self._url, prefix=self._prefix))
+
+    def urls(self) -> tuple[str, str]:
+        return "memory://conformance", self._url
 
     def begin_burial(self, owner: str) -> None:
         raise NotImplementedError("results only")
@@ -121,6 +130,9 @@ class RedisAdapter:
     def results(self) -> Results:
         return _closed_by(self._closing, RedisResults(self.server.url, prefix=self._prefix))
 
+    def urls(self) -> tuple[str, str]:
+        return self.server.url, self.server.url
+
     def size_of(self, queue: str, part: str) -> int:
         """Return how many members a sorted set of a queue has."""
         with self.server.client() as client:
@@ -156,6 +168,9 @@ class ApartAdapter(RedisAdapter):
     def broker(self) -> Broker:
         inner = RedisBroker(self.server.url, prefix=f"{self._prefix}:tasks")
         return _closed_by(self._closing, store_elsewhere(inner, self._writing))
+
+    def urls(self) -> tuple[str, str]:
+        return "memory://conformance", self.server.url
 
     @cache  # noqa: B019 - lives as long as a test
     def _writing(self) -> Results:
