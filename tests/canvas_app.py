@@ -78,6 +78,40 @@ def grow(self: Task[..., Any], more: int) -> int:
     return more
 
 
+@app.task(bind=True)
+def later(self: Task[..., Any], how: str) -> str:
+    """Add to the chord that this task is a member of what is sent after that, by this task or another one."""
+    if how == "group":
+        group(self.add_to_chord(note.s(name), lazy=True) for name in "ab").delay()
+        return how
+    whole: Any = {"task": note.s("late"), "chain": note.s(1) | note.s("late")}
+    whole["others"] = note.s(1) | group(note.s(2), note.s(3))
+    sig: Any = self.add_to_chord(whole.get(how, note.s("late")), lazy=True)
+    if how == "by another":
+        run.delay(sig.plain())
+    else:
+        sig.delay()
+        sig.delay()  # the first one counts
+    return how
+
+
+@app.task(bind=True)
+def piped(self: Task[..., Any]) -> None:
+    """Put a signature that was added to a chord into another workflow."""
+    sig: Any = self.add_to_chord(note.s("late"), lazy=True)
+    try:
+        (note.s(1) | sig).delay()
+    finally:
+        sig.delay()
+
+
+@app.task(bind=True)
+def swaps_late(self: Task[..., Any]) -> None:
+    """Be replaced by a signature that was added to a chord."""
+    sig: Any = self.add_to_chord(note.s("late"), lazy=True)
+    self.replace(sig)
+
+
 @app.task
 def told(task_id: str) -> None:
     """An errback that gets the id."""

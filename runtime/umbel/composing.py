@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from umbel.canvas import Signature, chunks, xmap, xstarmap
@@ -87,15 +87,20 @@ class Composable(Generic[P, R]):
 
         raise canvas.replaced_by(cast(Any, self), sig)
 
+    @overload
+    def add_to_chord(self, sig: Signature[R], lazy: Literal[False] = False) -> AsyncResult[R]: ...
+    @overload
+    def add_to_chord(self, sig: Signature[R], lazy: Literal[True]) -> Signature[R]: ...
     def add_to_chord(self, sig: Signature[Any], lazy: bool = False) -> AsyncResult[Any] | Signature[Any]:
         """Add a signature to the header of the chord that this task is a member of; return its result.
 
         Args:
             sig: the signature; the body gets its result too.
-            lazy: do not send it, but return it, to be sent later.
+            lazy: do not send it, but return it. The header waits for it: send it, here or in another process, by itself or in a
+                group; the first time counts.
 
         Raises:
-            ValueError: the task is no member of a header.
+            ValueError: the task is no member of a header, or of one that waits for nothing any more.
         """
         from umbel import canvas
 

@@ -10,7 +10,7 @@ from umbel.canvas import eager
 from umbel.canvas.chains import chain
 from umbel.canvas.completing import completed
 from umbel.canvas.groups import group
-from umbel.canvas.signature import Signature
+from umbel.canvas.signature import PLACE, Signature
 from umbel.canvas.stamping import call_options
 from umbel.context import allow_join_result
 from umbel.errors import ImproperlyConfigured
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from umbel.task import Task
 
 #: Options of a call that make it a workflow.
-LINKS: Final = frozenset({"link", "link_error"})
+WHOLE: Final = frozenset({"link", "link_error", PLACE})
 
 
 def send(
@@ -33,7 +33,7 @@ def send(
             return eager.apply(sig, args, kwargs, options)
     if type(sig) is Signature:
         merged = sig.merged(args, kwargs, options)
-        if LINKS.isdisjoint(merged[2]):
+        if WHOLE.isdisjoint(merged[2]):
             task = sig._type if sig._type is not None else app.tasks.get(sig.task)
             if task is None:
                 return app.send_task(sig.task, *merged[:2], **call_options(merged[2]))

@@ -15,7 +15,7 @@ from umbel.canvas.lazy import Lazy
 from umbel.canvas.maps import chunks, xmap, xstarmap
 from umbel.canvas.pipe import fold
 from umbel.canvas.plain import as_list
-from umbel.canvas.signature import Signature, as_signature
+from umbel.canvas.signature import PLACE, Signature, as_signature
 from umbel.canvas.stamping import stamped
 from umbel.publishing import destination
 
@@ -36,6 +36,12 @@ def completed(
 ) -> Signature[Any]:
     """Return a copy with all handed down, as the call ``sig.apply_async(args, kwargs, **options)`` means it."""
     args, kwargs, given = tuple(args or ()), dict(kwargs or {}), dict(options or {})
+    if PLACE in sig.options:
+        bare = sig.clone()
+        place = bare.options.pop(PLACE)
+        whole = completed(bare, args, kwargs, given)
+        whole.options[PLACE] = place
+        return whole
     if isinstance(sig, chain):
         return _chain(sig, args, kwargs, given)
     if isinstance(sig, group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel import failure, states
@@ -14,7 +15,7 @@ from umbel.canvas.errbacks import takes_failure
 from umbel.canvas.freezing import group_result, set_parent
 from umbel.canvas.groups import group
 from umbel.canvas.plain import as_list
-from umbel.canvas.signature import Signature, as_signature
+from umbel.canvas.signature import PLACE, Signature, as_signature
 from umbel.canvas.stamping import call_options
 from umbel.clock import wall_ms
 from umbel.context import Request, enter, leave
@@ -29,8 +30,18 @@ if TYPE_CHECKING:
     from umbel.app import Umbel
 
 _HOSTNAME: Final = "eager"
+
+
+@dataclass(slots=True)
+class _Added:
+    """A signature that was added to a header; ``result`` once it has run."""
+
+    sig: Signature[Any]
+    result: Any = None
+
+
 #: What tasks of the header under way have added to it.
-_added: ContextVar[list[Signature[Any]] | None] = ContextVar("umbel_eager_header", default=None)
+_added: ContextVar[list[_Added] | None] = ContextVar("umbel_eager_header", default=None)
 
 
 def apply(
@@ -43,6 +54,9 @@ def apply(
 
 
 def _run(sig: Signature[Any], throw: bool | None) -> Any:
+    place = sig.options.pop(PLACE, None)
+    if place is not None:
+        return _fill(sig, place, throw)
     if isinstance(sig, chain):
         return _run_chain(sig, throw)
     if isinstance(sig, group):
@@ -74,11 +88,13 @@ def _run_group(sig: group[Any], throw: bool | None) -> Any:
 
 
 def _run_chord(sig: chord[Any], throw: bool | None) -> Any:
-    token = _added.set([])
+    added: list[_Added] = []
+    token = _added.set(added)
     try:
         results = [_run(task, throw) for task in group(sig.tasks).flat()]
-        while more := _added.get():
-            results.append(_run(more.pop(0), throw))
+        for entry in added:  # which may grow by it
+            entry.result = _run(completed(entry.sig), throw) if entry.result is None else entry.result
+            results.append(entry.result)
     finally:
         _added.reset(token)
     above = group_result(sig.app, sig.id or new_task_id(), results)
@@ -177,6 +193,8 @@ def errbacks(app: Umbel, links: Any, task_id: str, request: Request, error: Base
 def add_to_header(sig: Signature[Any], lazy: bool) -> Any:
     """Add a signature to the header that the running task is a member of; see `umbel.Task.add_to_chord`.
 
+    What nobody has sent by the end of the header is run there.
+
     Raises:
         ValueError: it is a member of none.
     """
@@ -184,5 +202,15 @@ def add_to_header(sig: Signature[Any], lazy: bool) -> Any:
     if added is None:
         raise ValueError("the task is no member of a chord's header: nothing can be added to it")
     result = sig.freeze()
-    added.append(sig)
+    added.append(_Added(sig.clone()))
+    sig.options[PLACE] = len(added) - 1
     return sig if lazy else result
+
+
+def _fill(sig: Signature[Any], place: int, throw: bool | None) -> Any:
+    """Run a signature that was added to the header under way, unless that was done before; return its result."""
+    added = _added.get() or []
+    entry = added[place] if place < len(added) else _Added(sig)
+    if entry.result is None:
+        entry.result = _run(sig, throw)
+    return entry.result

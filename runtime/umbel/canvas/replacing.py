@@ -8,7 +8,7 @@ from umbel.canvas import eager
 from umbel.canvas.calling import sending
 from umbel.canvas.chains import chain
 from umbel.canvas.groups import group
-from umbel.canvas.signature import Signature, as_signature
+from umbel.canvas.signature import PLACE, Signature, as_signature
 from umbel.canvas.stamping import stamp
 from umbel.errors import Ignore, ImproperlyConfigured
 
@@ -32,12 +32,17 @@ def replaced_by(task: Task[..., Any], sig: Any) -> Replaced:
     """Return what ends a task in whose place a signature runs.
 
     Raises:
-        ImproperlyConfigured: an empty chain, or no task runs that could be replaced.
+        ImproperlyConfigured: an empty chain, a signature that was added to a chord, or no task runs that could be replaced.
     """
     whole = as_signature(sig, task.app, clone=True)
     if task.request.called_directly:
         raise ImproperlyConfigured(
             f"{task.name} was called directly, not as a task: there is nothing that {whole!r} could replace"
+        )
+    if PLACE in whole.options:
+        raise ImproperlyConfigured(
+            f"{task.name} cannot be replaced by {whole!r}, which was added to a chord (add_to_chord with lazy=True): send it "
+            "instead, and return"
         )
     if isinstance(whole, chain):
         if not whole.tasks:

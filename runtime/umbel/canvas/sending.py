@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from umbel import bulk
 from umbel.broker.base import Outgoing
+from umbel.canvas import eager
+from umbel.canvas.completing import completed
+from umbel.canvas.signature import PLACE, as_signature
 from umbel.canvas.stamping import call_options
 from umbel.errors import UmbelError
 from umbel.ids import new_task_id
@@ -47,6 +50,13 @@ def send(
     given = Given(tuple(checked), dict(named))
     whole = _with_options(signature, options or {})
     kind = kind_of(whole)
+    place = options_of(whole).get(PLACE)
+    if place is not None:
+        added = as_signature(whole, app, clone=True)
+        if isinstance(place, int):  # of a header that runs here
+            return eager.apply(added, args, kwargs, {})
+        del added.options[PLACE]
+        return standing.fill(app, completed(added, args, kwargs), place)
     if kind == "task" and not _links(options_of(whole)):
         return _send_task(app, whole, given)
     if kind == "chain":

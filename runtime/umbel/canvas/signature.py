@@ -24,6 +24,8 @@ Self = TypeVar("Self", bound="Signature[Any]")
 
 #: Options that a call cannot change once the signature has them: they say what it belongs to.
 _FIXED: Final = frozenset({"group_id", "stamped_headers"})
+#: Option of a signature that was added to a chord and waits to be sent, see `umbel.Task.add_to_chord`.
+PLACE: Final = "chord_place"
 #: ``subtask_type`` -> class. Each class enters itself.
 KINDS: Final[dict[str, type[Signature[Any]]]] = {}
 

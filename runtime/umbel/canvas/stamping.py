@@ -17,7 +17,7 @@ S = TypeVar("S", bound=Signature[Any])
 
 _NAMES: Final = "stamped_headers"
 #: Options by which parts of a workflow know their place; calls have none of them.
-_PLACES: Final = frozenset({"group_id", "group_index", "chord", "replaced_task_nesting"})
+_PLACES: Final = frozenset({"group_id", "group_index", "chord", "chord_place", "replaced_task_nesting"})
 
 Stamps = dict[str, Any]
 

@@ -6,16 +6,16 @@ workflow, finds it stored, and publishes nothing twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel.canvas.completing import completed
 from umbel.canvas.groups import group
-from umbel.canvas.signature import Signature, as_signature
-from umbel.errors import ImproperlyConfigured
+from umbel.canvas.signature import PLACE, Signature, as_signature
 from umbel.workflow.advancing import Place, place_of
 from umbel.workflow.compiling import Compiler
-from umbel.workflow.ids import derived_workflow_id, split_id
+from umbel.workflow.ids import derived_workflow_id, node_id, split_id
 from umbel.workflow.parts import Part, StandsFor
 from umbel.workflow.storing import result_of, store
 
@@ -48,21 +48,49 @@ def replace(app: Umbel, message: Message, instead: Any) -> None:
     taken: dict[str, Any] = {name: headers[name] for name in _INHERITED if name in headers}
     taken["replaced_task_nesting"] = headers.get("replaced_task_nesting", 0) + 1
     seed = message.nonce + headers["id"].encode()
-    _run(app, whole, seed, StandsFor(outers, taken, message.attempt, known))
+    _run(app, whole, derived_workflow_id(seed), StandsFor(outers, taken, message.attempt, known))
 
 
 def add_to_chord(task: Task[..., Any], signature: Any, lazy: bool) -> Any:
-    """Add a signature to the header of the chord that the running task is a member of.
+    """Add a signature to the header of the chord that the running task is a member of; return its result.
+
+    With ``lazy`` the header waits for it and the signature itself is returned, which whoever has it may send, once.
 
     Raises:
-        ValueError: it is a member of none.
-        ImproperlyConfigured: what is asked for cannot be done in a worker.
+        ValueError: it is a member of none, or of one that waits for nothing any more.
     """
-    if lazy:
-        raise ImproperlyConfigured(
-            "add_to_chord(lazy=True) cannot be done in a worker: the header is enlarged and the signature sent in one step; "
-            "leave lazy out"
+    app = task.app
+    whole, place = as_signature(signature, app), _enlarge(task)
+    if not lazy:
+        return fill(app, completed(whole), place)
+    whole.options[PLACE] = place
+    if whole.subtask_type not in ("group", "chord"):  # what has an id of its own
+        alone = whole.subtask_type != "chain"
+        whole.options.setdefault(
+            "task_id", node_id(place["w"] if alone else derived_workflow_id(place["w"].encode()), 0)
         )
+    return whole
+
+
+def fill(app: Umbel, whole: Any, place: Mapping[str, Any]) -> Any:
+    """Send a signature whose end fills a place of a header; return its result. Only the first one that is sent counts.
+
+    Args:
+        app: that sends it.
+        whole: completed.
+        place: as `add_to_chord` gave it to the signature: ``w`` the workflow that it becomes, ``o`` the place.
+
+    Raises:
+        OperationalError: the broker is away.
+        QueueClosed: a queue of it takes no tasks.
+    """
+    if isinstance(whole, group) or (whole.subtask_type == "chain" and isinstance(whole.kwargs["tasks"][-1], group)):
+        whole = completed(whole | Signature("umbel.accumulate", kwargs={"index": 0}, app=app))
+    return result_of(app, _run(app, whole, place["w"], StandsFor([place["o"]], known=node_id(place["w"], 0))).shape)
+
+
+def _enlarge(task: Task[..., Any]) -> dict[str, Any]:
+    """Add a place to the header that a running task is a member of, and return it; the same one to who runs it again."""
     app, request = task.app, task.request
     message = request.message
     assert message is not None
@@ -78,18 +106,14 @@ def add_to_chord(task: Task[..., Any], signature: Any, lazy: bool) -> Any:
     if grown is None:
         raise ValueError(f"the chord that {task.name}[{request.id}] belongs to waits for nothing any more")
     node, slot = grown
-    given: Any = as_signature(signature, app)
-    whole: Any = completed(given)
-    if isinstance(whole, group) or (whole.subtask_type == "chain" and isinstance(whole.kwargs["tasks"][-1], group)):
-        whole = completed(whole | Signature("umbel.accumulate", kwargs={"index": 0}, app=app))
     outer = {"i": place.workflow, "n": node, "p": [join, slot]}
     if place.outers:
         outer["o"] = message.headers["w"]["o"]
-    return result_of(app, _run(app, whole, seed, StandsFor([outer])).shape)
+    return {"w": derived_workflow_id(seed), "o": outer}
 
 
-def _run(app: Umbel, whole: Any, seed: bytes, stands_for: StandsFor) -> Part:
-    compiler = Compiler(app, derived_workflow_id(seed), stands_for)
+def _run(app: Umbel, whole: Any, workflow: str, stands_for: StandsFor) -> Part:
+    compiler = Compiler(app, workflow, stands_for)
     part = compiler.compile(whole)
     store(app, compiler)
     for queue, numbered in compiler.outgoing.items():

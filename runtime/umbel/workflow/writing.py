@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from umbel import bodies, publishing
 from umbel import message as messages
 from umbel.canvas.stamping import call_options
+from umbel.errors import ImproperlyConfigured
 from umbel.message import Message
 from umbel.shards import pick
 from umbel.workflow.graph import Graph
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from umbel.app import Umbel
 
 #: Options of signatures that say how they hang together; the call itself does not know them.
-COMPOSING: Final = frozenset({"link", "link_error", "chord", "chain", "group_id", "group_index", "task_id"})
+COMPOSING: Final = frozenset(
+    {"link", "link_error", "chord", "chain", "chord_place", "group_id", "group_index", "task_id"}
+)
 #: Header of a message: its place in a workflow. ``i`` workflow, ``n`` node, ``p`` [join, place] of a member without a row,
 #: ``t`` the join whose values it takes, ``o`` the places that its own end fills too, ``e`` what an errback is told of.
 HEADER: Final = "w"
@@ -66,6 +69,11 @@ class Writer:
             exits: whether somebody waits for it.
         """
         app, own = self._app, options_of(shape)
+        if "chord_place" in own:
+            raise ImproperlyConfigured(
+                f"{shape['task']} was added to a chord, to be sent later (add_to_chord with lazy=True): send it by itself or as a "
+                "member of a group, not within another workflow"
+            )
         options = {**own, **given.options}
         args, kwargs = tuple(shape.get("args") or ()), dict(shape.get("kwargs") or {})
         if not shape.get("immutable"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests import canvas_app
-from tests.canvas_app import add, called, fail, flaky, grow, lineage, note, stamps, swap, told, told_more
+from tests.canvas_app import add, called, fail, flaky, grow, later, lineage, note, stamps, swap, told, told_more
 from tests.redis_server import RedisServer
 from tests.workers import Worker, runs, until
 
@@ -72,6 +72,10 @@ CASES: dict[str, Any] = {
     "replaced in a header": chord([swap.s(1, "group"), note.s(2), swap.s(3, "chain")], note.s()),
     "replaced body": chord([note.s(1)], swap.s("group")),
     "grown": chord([grow.s(0), note.s(1)], note.s()),
+    "grown later": chord([later.s("task"), note.s(1)], note.s()),
+    "grown later by a chain": chord([later.s("chain"), note.s(1)], note.s()),
+    "grown later by what ends in a group": chord([later.s("others"), note.s(1)], note.s()),
+    "grown later by several": chord([later.s("group"), note.s(1)], note.s()),
     "stamps of what replaces": (note.s() | swap.s("stamps")).stamp(by="ada", of=[1, 2]),
     "built in": signature("umbel.chain", kwargs={"tasks": [note.s(1), note.s(2)]}, app=canvas_app.app),
     "accumulate": signature("umbel.accumulate", (1, 2), app=canvas_app.app),
@@ -195,6 +199,19 @@ def test_a_header_can_grow_while_it_runs(app: Umbel) -> None:
     (values,) = chord([grow.s(3), note.s("x")], note.s()).delay().get(timeout=SECONDS)
     assert values[:2] == [3, ["x"]]
     assert sorted(values[2:]) == [0, 1, 2]
+
+
+def test_what_was_added_to_a_header_may_be_sent_by_another_task(app: Umbel) -> None:
+    result = chord([later.s("by another"), note.s(1)], note.s()).delay()
+    assert result.get(timeout=SECONDS) == [["by another", [1], ["late"]]]
+
+
+def test_what_was_added_to_a_header_is_sent_by_itself(app: Umbel) -> None:
+    for task in (canvas_app.piped, canvas_app.swaps_late):
+        member = task.s().set(task_id=f"{task.name}-1")
+        result = chord([member, note.s(1)], note.s()).delay()
+        with pytest.raises(ChordError, match="added to a chord"):
+            result.get(timeout=SECONDS, follow_parents=False)
 
 
 def test_a_task_that_is_ignored_ends_what_it_belongs_to(app: Umbel) -> None:
