@@ -226,6 +226,21 @@ def test_revoke_with_terminate_ends_what_runs(project: Project) -> None:
     assert "REVOKED" in project.run("result", running, "--wait", "20", code=1).stdout
 
 
+def test_revoke_by_stamps(project: Project) -> None:
+    # Given stamps that were revoked, one of them a number, and tasks that bear them or not
+    said = project.run("control", "revoke_by_stamped_headers", "by=ada", "order=4711").stdout
+    assert said == "Revoked tasks with these stamps; 0 workers heard it.\n"
+    stamps = "{'by': 'ada'}, {'order': 4711}, {'by': 'bob'}"
+    send = f"print(*[add.s(n).stamp(**stamps).delay().id for n, stamps in enumerate(({stamps}))])"
+    ids = project.run("-A", "tasks", "shell", "--command", send).stdout.split()
+    # When a worker comes to them
+    project.start_worker("-c", "1")
+    # Then only the others run
+    assert project.run("result", ids[2], "--wait", "20").stdout == "3\n"
+    assert [project.json("result", task_id, "--wait", "20", code=1)["state"] for task_id in ids[:2]] == ["REVOKED"] * 2
+    assert "NAME=VALUE" in project.run("control", "revoke_by_stamped_headers", "ada", code=2).stderr
+
+
 def test_shutdown_of_a_worker_by_its_name(project: Project) -> None:
     one, two = project.start_worker("-c", "1", "-n", "one"), project.start_worker("-c", "1", "-n", "two")
     wait_until(lambda: _slots(project) == 2)

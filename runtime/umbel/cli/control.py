@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from umbel.cli.asking import Asking, asked, asking_options, fail_of, is_error, p
 from umbel.cli.custom import AppCommands, begin, show_plainly
 from umbel.cli.session import Session
 from umbel.control.commands import Control
+from umbel.marks import stamp_marks
 from umbel.pace import rate_interval
 
 
@@ -24,6 +26,7 @@ def control(ctx: click.Context, /, list_: bool, **given: Any) -> None:
     \b
     Examples:
       umbel -A shop.tasks control revoke 5f2b… --terminate
+      umbel -A shop.tasks control revoke_by_stamped_headers order=4711
       umbel -A shop.tasks control rate_limit shop.tasks.mail 100/m
       umbel -A shop.tasks control shutdown -d w1@host
     """
@@ -78,12 +81,52 @@ def terminate(ctx: click.Context, /, task_ids: tuple[str, ...], signal: str | No
     _revoke(session, asked(ctx, **given), task_ids, True, signal)
 
 
+@control.command("revoke_by_stamped_headers")
+@click.argument("stamps", metavar="NAME=VALUE…", nargs=-1, required=True)
+@click.option("--terminate", is_flag=True, help="Also end those that run already, by ending their processes.")
+@_signal
+@asking_options
+@click.pass_context
+def revoke_by_stamped_headers(
+    ctx: click.Context, /, stamps: tuple[str, ...], terminate: bool, signal: str | None, **given: Any
+) -> None:
+    """Keep all tasks from running that bear one of these stamps, for a month, also those that are sent later.
+
+    A VALUE that is a number, true, false or null stands for that, and for the text.
+    """
+    session = ctx.find_object(Session) or Session()
+    headers: dict[str, list[Any]] = {}
+    for stamp in stamps:
+        name, found, value = stamp.partition("=")
+        if not found or not name:
+            raise click.UsageError(f"a stamp is given as NAME=VALUE, not as {stamp!r}")
+        headers.setdefault(name, []).extend(_meant(value))
+    marks = stamp_marks(headers)
+    replies = _send_revoke(session, asked(ctx, **given), marks, terminate, signal)
+    _say_revoked(session, asked(ctx, **given), replies, list(stamps), "tasks with these stamps", terminate)
+
+
+def _meant(value: str) -> list[Any]:
+    """Return what a value on the command line may stand for."""
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return [value]
+    return [value] if isinstance(parsed, (str, list, dict)) else [value, parsed]
+
+
 def _revoke(session: Session, asking: Asking, task_ids: tuple[str, ...], terminate: bool, signal: str | None) -> None:
+    """Revoke tasks, and say who heard it."""
+    replies = _send_revoke(session, asking, task_ids, terminate, signal)
+    tasks = "1 task" if len(task_ids) == 1 else f"{len(task_ids)} tasks"
+    _say_revoked(session, asking, replies, list(task_ids), tasks, terminate)
+
+
+def _send_revoke(session: Session, asking: Asking, revoked: Iterable[str], terminate: bool, signal: str | None) -> Any:
     """Revoke; this works without any worker too, since those that start later learn of it."""
-    control = Control(session.app)
     to = asking.to
-    replies = control.revoke(
-        task_ids,
+    return Control(session.app).revoke(
+        revoked,
         to.destination,
         terminate,
         signal,
@@ -92,13 +135,17 @@ def _revoke(session: Session, asking: Asking, task_ids: tuple[str, ...], termina
         pattern=to.pattern,
         matcher=to.matcher,
     )
+
+
+def _say_revoked(
+    session: Session, asking: Asking, replies: Any, revoked: list[str], named: str, terminate: bool
+) -> None:
     answers = {name: answer for reply in replies for name, answer in reply.items()}
     if asking.as_json:
-        session.json({"revoked": list(task_ids), "terminate": terminate, "workers": answers})
+        session.json({"revoked": revoked, "terminate": terminate, "workers": answers})
     else:
-        tasks = "1 task" if len(task_ids) == 1 else f"{len(task_ids)} tasks"
         count = sum(1 for answer in answers.values() if not is_error(answer))
-        session.say(f"Revoked {tasks}; {count} worker{'s' if count != 1 else ''} heard it.")
+        session.say(f"Revoked {named}; {count} worker{'s' if count != 1 else ''} heard it.")
     failure = fail_of(answers)
     if failure is not None:
         raise failure
