@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from umbel import states
-from umbel.result.graph import ResultGraph
+from umbel.result.graph import NOT_RUN, ResultGraph
 
 _COLOURS: Final = {
     states.SUCCESS: "#c8e6c9",
@@ -15,6 +15,7 @@ _COLOURS: Final = {
     states.REVOKED: "#ffe0b2",
     states.STARTED: "#bbdefb",
     states.RETRY: "#fff9c4",
+    NOT_RUN: "#ffffff",
 }
 _GREY: Final = "#eceff1"
 #: Measures of a box in SVG, and the space between two.

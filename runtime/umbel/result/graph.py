@@ -11,7 +11,7 @@ from umbel import message as messages
 from umbel import states
 from umbel.errors import DecodeError
 from umbel.workflow.base import Snapshot, places
-from umbel.workflow.graph import read_template
+from umbel.workflow.graph import numbers, read_template
 from umbel.workflow.ids import node_id
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 #: More members of one group than this are one spot.
 MOST_MEMBERS: Final = 50
+#: Of so many tasks that have not ended it is looked up what is recorded of them.
+MOST_RECORDS: Final = 1000
+#: In the place of a state: a task of a workflow that has not run, and will not.
+NOT_RUN: Final = "NOT RUN"
 _KINDS: Final = {"S": states.SUCCESS, "F": states.FAILURE, "R": states.REVOKED, "I": states.IGNORED}
 
 
@@ -26,7 +30,8 @@ _KINDS: Final = {"S": states.SUCCESS, "F": states.FAILURE, "R": states.REVOKED, 
 class Spot:
     """A task of a graph, or many that are alike.
 
-    ``runtime`` is in seconds; of many, ``name`` says how many.
+    ``state`` is the recorded one, or `NOT_RUN`; PENDING waits for its turn, is queued, or runs. ``runtime`` is in seconds; of
+    many, ``name`` says how many.
     """
 
     id: str
@@ -99,17 +104,23 @@ def of_workflow(app: Umbel, task_id: str) -> ResultGraph | None:
     if found is None:
         return None
     snapshot = app.broker.workflows.look(found[0])
-    return None if snapshot is None else _Reader(found[0], snapshot).graph()
+    return None if snapshot is None else _Reader(app, found[0], snapshot).graph()
 
 
 class _Reader:
     """Makes a graph of what the store knows of a workflow."""
 
-    def __init__(self, workflow: str, snapshot: Snapshot) -> None:
+    def __init__(self, app: Umbel, workflow: str, snapshot: Snapshot) -> None:
+        self._app = app
         self._workflow = workflow
         self._seen = snapshot
+        self._is_closed = "closed" in snapshot.states
         self._ids: dict[int, str] = {}
         self._graph = ResultGraph()
+        #: Tasks that have ended, and whether what follows upon them has its turn.
+        self._ended: dict[str, bool] = {}
+        #: Spots that stand for many.
+        self._many: set[str] = set()
 
     def graph(self) -> ResultGraph:
         import orjson
@@ -121,17 +132,61 @@ class _Reader:
             self._graph.add(self._spot(number, template.task_id, _name_of(template.payload)))
         for first, count, join, place, task in places(orjson.loads(self._seen.graph["about"])):
             self._members(first, count, join, place, task)
+        errbacks = []
         for number, row in rows.items():
-            outs = row.partition(b"|")[0].decode().split()
-            self._connect(self._ids[number], outs)
+            outs, _, own, _ = row.partition(b"\n")[0].decode().split("|")
+            self._connect(self._ids[number], outs.split())
+            errbacks += [(number, int(errback)) for errback in own.split()]
+        for name, row in self._seen.graph.items():
+            if name[0] == "j" and name[1:].isdecimal():
+                pairs = (pair.split("@") for pair in row.decode().split("|")[3].split())
+                errbacks += [(int(body), int(errback)) for errback, body in pairs]
+        self._name_the_rest(self._without_turn())
+        for failing, errback in errbacks:
+            self._graph.connect(self._ids[failing], self._ids[errback])
         return self._graph
 
+    def _without_turn(self) -> set[str]:
+        """Return the tasks that will not run, since what they follow upon has failed, or was revoked."""
+        never: set[str] = set()
+        is_revoked = "revoked" in self._seen.states
+        before: dict[str, list[str]] = {}
+        for earlier, later in self._graph.edges:
+            before.setdefault(later, []).append(earlier)
+        for task_id in self._graph.topsort():
+            for earlier in before.get(task_id, ()):
+                if earlier in never or not self._ended.get(earlier, not is_revoked):
+                    never.add(task_id)
+        return never
+
+    def _name_the_rest(self, never: set[str]) -> None:
+        """Give what has not ended the state that is recorded of it; what has none, and will not run, says so."""
+        spots = [
+            spot for spot in self._graph.spots.values() if spot.id not in self._ended and spot.id not in self._many
+        ]
+        last = {self._ids.get(number) for first, last in self._exits() for number in range(first, last + 1)}
+        asked = sorted(spots, key=lambda spot: spot.id not in last)[:MOST_RECORDS]
+        records = self._app.results.get_many([spot.id for spot in asked])
+        recorded = {spot.id: record.state for spot, record in zip(asked, records, strict=True) if record is not None}
+        for spot in spots:
+            nothing = NOT_RUN if self._is_closed or spot.id in never else states.PENDING
+            spot.state = recorded.get(spot.id, nothing)
+
+    def _exits(self) -> list[tuple[int, int]]:
+        return numbers(self._seen.graph.get("exits", b"").decode(), "x")
+
     def _members(self, first: int, count: int, join: int, place: int, task: str) -> None:
+        has_failed = f"d{join}" in self._seen.states
         done = [self._is_filled(first + offset, join, place + offset) for offset in range(count)]
+        if self._is_closed and not has_failed:
+            done = [True] * count
         if count > MOST_MEMBERS:
             task_id = node_id(self._workflow, first)
-            state = states.SUCCESS if all(done) else f"{sum(done)} done"
-            self._graph.add(Spot(task_id, f"{count} × {task}", state))
+            filled = int(self._seen.states.get(f"c{join}", "0")) if self._is_closed and has_failed else sum(done)
+            self._graph.add(Spot(task_id, f"{count} × {task}", states.SUCCESS if all(done) else f"{filled} done"))
+            self._many.add(task_id)
+            if has_failed or all(done):
+                self._ended[task_id] = not has_failed
             self._connect(task_id, [f"j{join}:{place}"])
             return
         for offset in range(count):
@@ -139,6 +194,7 @@ class _Reader:
             spot = self._spot(first + offset, task_id, task)
             if done[offset]:
                 spot.state = states.SUCCESS
+                self._ended[task_id] = True
             self._graph.add(spot)
             self._connect(task_id, [f"j{join}:{place + offset}"])
 
@@ -148,8 +204,8 @@ class _Reader:
     def _spot(self, number: int, task_id: str, name: str) -> Spot:
         told = self._seen.states.get(f"e{number}")
         if not told:
-            waits = states.REVOKED if "revoked" in self._seen.states else states.PENDING
-            return Spot(task_id, name, waits)
+            return Spot(task_id, name, states.PENDING)
+        self._ended[task_id] = told[0] == "S"
         runtime = told[1:].split()[1:2]
         return Spot(task_id, name, _KINDS.get(told[0], told[0]), int(runtime[0]) / 1000 if runtime else None)
 

@@ -171,8 +171,8 @@ class MemoryWorkflows:
             flags |= {f"d{join}": str(node) for join, node in state.killers.items()}
             flags |= {f"g{join}": str(count) for join, count in state.grown.items()}
             flags["live"] = str(state.live)
-            if state.revoked:
-                flags["revoked"] = "1"
+            flags |= {f"c{join}": str(count) for join, count in state.counts.items()}
+            flags |= {name: "1" for name in ("revoked", "closed") if getattr(state, name)}
             return Snapshot(dict(state.rows), flags, set(state.filled))
 
     def tell(self, task_id: str, record: bytes, ttl: float, reply_to: str | None) -> bool:

@@ -50,6 +50,15 @@ def test_a_workflow_as_it_stands(app: Umbel) -> None:
     assert len(graph.roots()) == 2
 
 
+def test_a_large_header_is_one_spot(app: Umbel) -> None:
+    from umbel import chord  # type: ignore[attr-defined]
+
+    add, total = app.tasks["add"], app.tasks["total"]
+    graph = chord([add.s(n, 1) for n in range(60)], total.s()).apply_async().graph
+    seen = {spot.name: spot.state for spot in graph.spots.values()}
+    assert seen == {"add": "PENDING", "59 × add": "0 done", "total": "PENDING"}
+
+
 @pytest.fixture
 def diamond() -> ResultGraph:
     graph = ResultGraph()
