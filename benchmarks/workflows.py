@@ -1,7 +1,8 @@
 """Large and nested workflows, against Celery in the same run: ``python -m benchmarks.workflows``.
 
-A chain, a chord, and nested workflows while workers are killed; of each the time, the messages, the most memory that Redis took,
-and the largest message. What Celery cannot do at a size, it is given smaller, and the page says so.
+A chain, a chord, and nested workflows; of each the time, the messages, the most memory that Redis took, and the largest message.
+Ours once more while children of the worker are killed, which Celery's are never. What Celery cannot do at a size, it is given
+smaller, and the page says so.
 """
 
 from __future__ import annotations
@@ -16,20 +17,32 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.environment import ensure_environment
 from benchmarks.server import Server, fresh_server
 
-#: Seconds between two kills, and how many there are at the most.
-KILL_EVERY = 3.0
-MOST_KILLS = 40
+#: Children of a worker; more of them where one is killed every so many seconds, since one that dies young is born again later.
+CHILDREN = 2
+CHILDREN_UNDER_KILLS = 8
+KILL_EVERY = 1.0
+#: How many of the children that run a task may be killed before it is taken for the cause.
+MOST_DEATHS = 50
+
+if TYPE_CHECKING:
+    from umbel import Umbel
+    from umbel.broker.base import Liveness
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class PeerFailed(Exception):
+    """A peer could not do it: that is a result too."""
 
 
 @dataclass
@@ -93,73 +106,72 @@ def measured(server: Server, who: str, what: str, size: int, run: Callable[[], t
     note = ""
     try:
         right, messages, largest = run()
-    except Exception as error:  # what a peer cannot do is a result too
-        right, messages, largest, note = False, 0, 0, f"{type(error).__name__}: {error}"[:120]
+    except PeerFailed as error:
+        right, messages, largest, note = False, 0, 0, str(error)[:120]
     seconds = time.perf_counter() - begun
     return Measure(who, what, size, right, round(seconds, 2), messages, round(watch.stop(), 1), largest, note)
 
 
 def umbel(args: argparse.Namespace) -> list[Measure]:
-    """Measure ourselves."""
+    """Measure ourselves, undisturbed and under kills."""
     from benchmarks.workflowruns import ours
 
+    runs = (("chain", args.chain, ours.chain), ("chord", args.chord, ours.chord), ("nested", args.nested, ours.nested))
     found: list[Measure] = []
-    with tempfile.TemporaryDirectory() as folder, fresh_server(Path(folder)) as server:
-        environment = {"UMBEL_BROKER_URL": server.url, "BENCH_URL": server.url}
-        command = [
-            sys.executable,
-            "-m",
-            "umbel",
-            "-A",
-            "benchmarks.workflowruns.ours:app",
-            "worker",
-            "--concurrency",
-            "2",
-        ]
-        command += ["--health-port", "0"]
-        with worker(command, environment) as process:
-            os.environ.update(environment)
-            app = ours.connect(server.url)
-            ours.warm(app)
-            for what, size, run in (
-                ("chain", args.chain, ours.chain),
-                ("chord", args.chord, ours.chord),
-            ):
-                found.append(measured(server, "Umbel", what, size, lambda run=run, size=size: run(app, size)))  # type: ignore[misc]
-                print(found[-1], file=sys.stderr)
-            kills = Killer(process.pid, random.Random(1))
-            kills.start()
-            found.append(
-                measured(server, "Umbel", "nested, under kills", args.nested, lambda: ours.nested(app, args.nested))
-            )
-            found[-1].note = f"{kills.stop()} children killed. {found[-1].note}".rstrip()
-            print(found[-1], file=sys.stderr)
-            app.close()
+    for kills in (False, True):
+        with tempfile.TemporaryDirectory() as folder, fresh_server(Path(folder)) as server:
+            environment = {"UMBEL_BROKER_URL": server.url, "BENCH_URL": server.url}
+            command = [sys.executable, "-m", "umbel", "-A", "benchmarks.workflowruns.ours:app", "worker"]
+            command += ["--concurrency", str(CHILDREN_UNDER_KILLS if kills else CHILDREN), "--health-port", "0"]
+            with worker(command, environment), ours.connected(server.url) as app:
+                if kills:
+                    app.broker.configure("default", {"max_deliveries": MOST_DEATHS}, 1)
+                for what, size, run in runs:
+                    with killing(app if kills else None) as killer:
+                        measure = measured(server, "Umbel", what, size, partial(run, app, size))
+                    if killer is not None:
+                        measure.what, measure.note = f"{what}, under kills", f"{killer.killed} children killed"
+                    print(measure, file=sys.stderr)
+                    found.append(measure)
     return found
 
 
 class Killer(threading.Thread):
-    """Kills a child of a worker every three seconds, forty times at the most."""
+    """Kills one of the children that run tasks now and then."""
 
-    def __init__(self, pid: int, draw: random.Random) -> None:
+    def __init__(self, app: Umbel, draw: random.Random) -> None:
         super().__init__(daemon=True)
-        self._pid, self._draw, self._ended, self._killed = pid, draw, threading.Event(), 0
+        self._liveness: Liveness = app.broker.liveness()
+        self._draw, self._ended = draw, threading.Event()
+        self.killed = 0
 
     def run(self) -> None:
-        while self._killed < MOST_KILLS and not self._ended.wait(KILL_EVERY):
-            children = [int(pid) for pid in Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()]
-            if children:
-                try:
-                    os.kill(self._draw.choice(children), signal.SIGKILL)
-                    self._killed += 1
-                except ProcessLookupError:
-                    continue
+        while not self._ended.wait(KILL_EVERY):
+            owner = self._draw.choice(self._liveness.owners() or [None])
+            if owner is not None:
+                with suppress(ProcessLookupError):  # it was killed before, and is not buried yet
+                    os.kill(owner.pid, signal.SIGKILL)
+                    self.killed += 1
 
-    def stop(self) -> int:
-        """Return how many were killed."""
+    def stop(self) -> None:
+        """Kill no more."""
         self._ended.set()
         self.join(10)
-        return self._killed
+        self._liveness.close()
+
+
+@contextmanager
+def killing(app: Umbel | None) -> Iterator[Killer | None]:
+    """Kill children of an app's worker while the block lasts; none without an app."""
+    if app is None:
+        yield None
+        return
+    killer = Killer(app, random.Random(1))
+    killer.start()
+    try:
+        yield killer
+    finally:
+        killer.stop()
 
 
 def celery(args: argparse.Namespace) -> list[Measure]:
@@ -172,7 +184,7 @@ def celery(args: argparse.Namespace) -> list[Measure]:
             command = [str(bin_dir / "celery"), "-A", "benchmarks.workflowruns.theirs", "worker", "--pool", "prefork"]
             command += [
                 "--concurrency",
-                "2",
+                str(CHILDREN),
                 "--loglevel",
                 "ERROR",
                 "--without-gossip",
@@ -183,16 +195,19 @@ def celery(args: argparse.Namespace) -> list[Measure]:
                 client = [str(bin_dir / "python"), "-m", "benchmarks.workflowruns.theirs", what, str(size)]
 
                 def run(client: list[str] = client, environment: dict[str, str] = environment) -> tuple[bool, int, int]:
-                    done = subprocess.run(
-                        client,
-                        cwd=ROOT,
-                        env={**os.environ, **environment},
-                        capture_output=True,
-                        text=True,
-                        timeout=args.patience,
-                    )
+                    try:
+                        done = subprocess.run(
+                            client,
+                            cwd=ROOT,
+                            env={**os.environ, **environment},
+                            capture_output=True,
+                            text=True,
+                            timeout=args.patience,
+                        )
+                    except subprocess.TimeoutExpired:
+                        raise PeerFailed(f"no result after {args.patience:g} s") from None
                     if done.returncode:
-                        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no answer")
+                        raise PeerFailed(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no answer")
                     right, messages, largest = json.loads(done.stdout.splitlines()[-1])
                     return bool(right), int(messages), int(largest)
 

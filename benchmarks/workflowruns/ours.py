@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from umbel import Umbel
@@ -27,15 +29,15 @@ def total(numbers: list[int]) -> int:
     return sum(numbers)
 
 
-def connect(url: str) -> Umbel:
-    """Return the app, sending to a server."""
+@contextmanager
+def connected(url: str) -> Iterator[Umbel]:
+    """Have the app send to a server while the block lasts, from when its worker works."""
     app.conf.update(broker_url=url)
-    return app
-
-
-def warm(app: Umbel) -> None:
-    """Wait until the worker works."""
-    increase.delay(1).get(timeout=60)
+    try:
+        increase.delay(1).get(timeout=60)
+        yield app
+    finally:
+        app.close()
 
 
 def _sizes(app: Umbel, signature: Any) -> tuple[int, int]:
