@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from umbel.errors import ImproperlyConfigured
+from umbel.events.shown import MOST, shown
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -253,7 +254,7 @@ class Request:
 
     @property
     def _longest(self) -> int:
-        return 1024 if self.task is None else self.task.resultrepr_maxsize
+        return MOST if self.task is None else self.task.resultrepr_maxsize
 
     @property
     def properties(self) -> dict[str, Any]:
@@ -295,12 +296,6 @@ class Request:
     def __repr__(self) -> str:
         name = self.task.name if self.task is not None else None
         return f"<Request: {name}[{self.id}] retries={self.retries}>"
-
-
-def shown(value: Any, longest: int) -> str:
-    """Return how a value is written, cut to a length."""
-    text = repr(value)
-    return text if len(text) <= longest else f"{text[: max(0, longest - 3)]}..."
 
 
 _request: ContextVar[Request | None] = ContextVar("umbel_request", default=None)

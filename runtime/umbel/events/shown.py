@@ -1,31 +1,43 @@
-"""Values as text for events: never long, whatever they are."""
+"""Values as text, for events and for `Request.argsrepr`: never longer than asked for, and never an error."""
 
 from __future__ import annotations
 
 import reprlib
+from functools import lru_cache
 from typing import Any, Final
 
-#: Characters of a value at the most.
+#: Characters of a value at the most, unless the task's ``resultrepr_maxsize`` says otherwise.
 MOST: Final = 1024
+_CUT: Final = "..."
 
 _PLAIN: Final = (int, float, bool, type(None))
 
-_short: Final = reprlib.Repr()
-_short.maxstring = _short.maxother = _short.maxlong = MOST
-_short.maxlist = _short.maxtuple = _short.maxset = _short.maxfrozenset = _short.maxdeque = _short.maxarray = 100
-_short.maxdict = 100
-
 
 def shown(value: Any, most: int = MOST) -> str:
-    """Return the repr of a value, cut short: large containers are not gone through to their end."""
+    """Return the repr of a value, cut short: large containers are not gone through to their end.
+
+    Args:
+        value: whatever it is; a repr that raises is told of.
+        most: characters.
+    """
     kind = type(value)
     if kind in _PLAIN:
         return repr(value)
     try:
-        text = repr(value) if _is_small(value) else _short.repr(value)
+        text = repr(value) if _is_small(value) else _short(most).repr(value)
     except Exception as error:
-        return f"<{kind.__name__}: its repr raised {type(error).__name__}>"
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+        text = f"<{kind.__name__}: its repr raised {type(error).__name__}>"
+    return text if len(text) <= most else text[: max(0, most - len(_CUT))] + _CUT
+
+
+@lru_cache(maxsize=16)
+def _short(most: int) -> reprlib.Repr:
+    """Return what writes a value without much more than so many characters."""
+    made = reprlib.Repr()
+    made.maxstring = made.maxother = made.maxlong = most + len(_CUT)
+    made.maxlist = made.maxtuple = made.maxset = made.maxfrozenset = made.maxdeque = made.maxarray = max(100, most // 3)
+    made.maxdict = max(100, most // 6)
+    return made
 
 
 def _is_small(value: Any) -> bool:

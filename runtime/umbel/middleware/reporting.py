@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from umbel.events.shown import shown
+from umbel.events.shown import MOST, shown
 from umbel.middleware.base import Call, Middleware
 
 
@@ -22,12 +22,13 @@ class SentEvents(Middleware):
         if call.task is not None and not call.task.send_events:
             return
         headers, options = call.message.headers, call.options
+        longest = MOST if call.task is None else call.task.resultrepr_maxsize
         call.app.events.pen.put(
             "task-sent",
             uuid=call.id,
             name=headers.get("shadow") or call.name,
-            args=headers.get("argsrepr") or shown(tuple(call.args)),
-            kwargs=headers.get("kwargsrepr") or shown(call.kwargs),
+            args=headers.get("argsrepr") or shown(tuple(call.args), longest),
+            kwargs=headers.get("kwargsrepr") or shown(call.kwargs, longest),
             retries=headers.get("retries", 0),
             eta=_text(options.get("eta")),
             expires=_text(options.get("expires")),
