@@ -299,7 +299,7 @@ class Request:
 
 
 _request: ContextVar[Request | None] = ContextVar("umbel_request", default=None)
-_may_wait: ContextVar[bool] = ContextVar("umbel_may_wait", default=False)
+_may_wait: ContextVar[bool | None] = ContextVar("umbel_may_wait", default=None)
 _default_app: list[Umbel] = []
 
 current_request = _request.get
@@ -347,7 +347,7 @@ def allow_join_result() -> Iterator[None]:
 
 @contextmanager
 def denied_join_result() -> Iterator[None]:
-    """Forbid waiting again, inside of an `allow_join_result`."""
+    """Forbid waiting again inside of an `allow_join_result`, and outside of tasks, too."""
     token = _may_wait.set(False)
     try:
         yield
@@ -356,13 +356,13 @@ def denied_join_result() -> Iterator[None]:
 
 
 def assert_will_not_block() -> None:
-    """Refuse to wait for a result inside of a task.
+    """Refuse to wait for a result inside of a task, or where `denied_join_result` forbids it.
 
     Raises:
         RuntimeError: with what to do instead.
     """
-    request = _request.get()
-    if request is None or request.called_directly or request.is_eager or _may_wait.get():
+    request, told = _request.get(), _may_wait.get()
+    if told or (told is None and (request is None or request.called_directly or request.is_eager)):
         return
     raise RuntimeError(
         "a task must not wait for the result of another task: it holds a slot that the other one may need. Let the other task "

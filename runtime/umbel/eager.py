@@ -67,9 +67,9 @@ def _result(task: Task[..., Any], ended: execution.Execution, throw: bool | None
 
         inner = canvas.apply(instead, None, None, {"task_id": task_id, "throw": throw})
         failed = inner.result if isinstance(inner.result, BaseException) else None
-        return EagerResult(task_id, inner.final, failed, app, task.name)
+        return EagerResult.of(task_id, inner.final, failed, app, task.name)
     error = ended.exception if ended.state in states.PROPAGATE_STATES else None
-    return EagerResult(task_id, _record(task, ended), error, app, task.name)
+    return EagerResult.of(task_id, _record(task, ended), error, app, task.name)
 
 
 def _link(app: Umbel, result: EagerResult[Any], links: list[Any], request: Request) -> None:

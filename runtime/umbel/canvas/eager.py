@@ -124,7 +124,7 @@ def _failed_body(sig: chord[Any], failed: EagerResult[Any]) -> Any:
     """Fail a body that is not run, and call its errbacks."""
     error = ChordError(f"Dependency {failed.id} raised {_error_of(failed)!r}")
     record = _failure(error)
-    result = _spoiled(sig.body.freeze(), EagerResult(failed.id, record, error, sig.app), last=True)
+    result = _spoiled(sig.body.freeze(), EagerResult.of(failed.id, record, error, sig.app), last=True)
     for task, end in zip(_last_tasks(sig.body), _finals(result), strict=False):
         request = Request(sig.app, None, Message({"id": end.id, "task": task.task}, b""), task.args, task.kwargs)
         errbacks(sig.app, as_list(task.options.get("link_error")), end.id, request, error)
@@ -149,10 +149,10 @@ def _spoiled(result: Any, cause: Any, *, last: bool) -> Any:
         if parent is not None and parent is not cause and not isinstance(parent, EagerResult):
             parent = _spoiled(parent, cause, last=False)
         if not last:
-            return EagerResult(result.id, Record(states.PENDING, b""), None, result.app, result.task_name, parent)
+            return EagerResult.of(result.id, Record(states.PENDING, b""), None, result.app, result.task_name, parent)
         error = _error_of(bad)
         record = bad.final if bad.state in states.PROPAGATE_STATES else _failure(error)
-        return EagerResult(result.id, record, error, result.app, result.task_name, parent)
+        return EagerResult.of(result.id, record, error, result.app, result.task_name, parent)
     members = [_spoiled(member, cause, last=last) for member in result.results]
     whole = group_result(result.app, result.id, members)
     whole.parent = result.parent

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from umbel.errors import TimeoutError
 from umbel.result import walking
 from umbel.result.acting import asked
 from umbel.result.awaited import AwaitedResult
@@ -31,6 +32,9 @@ class AsyncResult(AwaitedResult[R]):
     """
 
     __slots__ = ()
+
+    #: What `get` raises when the time is over.
+    TimeoutError = TimeoutError
 
     @property
     def children(self) -> list[AsyncResult[Any] | GroupResult[Any]]:
@@ -137,6 +141,11 @@ class AsyncResult(AwaitedResult[R]):
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def __copy__(self) -> AsyncResult[R]:
+        return AsyncResult(
+            self.id, self._backend, self.task_name, self._app, self.parent, ignored=self.ignored, inbox=self._inbox
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.id, self.task_name, self.parent, self.ignored)

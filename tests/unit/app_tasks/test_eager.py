@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from umbel import EagerResult, Task, Umbel, states
-from umbel.errors import EncodeError, ImproperlyConfigured
+from umbel.errors import EncodeError
 
 
 def test_apply_returns_what_the_task_returned(app: Umbel) -> None:
@@ -107,11 +107,3 @@ def test_ignored_results_are_there_for_the_caller_of_apply(app: Umbel) -> None:
 
     assert quiet.apply((False,)).state == states.SUCCESS
     assert isinstance(quiet.apply((True,)).result, ZeroDivisionError)
-
-
-def test_what_cannot_be_done_to_an_eager_result(app: Umbel) -> None:
-    result = app.task(name="one")(lambda: 1).apply()
-    result.forget()
-    assert result.get() == 1
-    with pytest.raises(ImproperlyConfigured, match="cannot be revoked any more"):
-        result.revoke()
