@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.integration.beat.process import BeatProcess
 from tests.redis_server import RedisServer
-from tests.workers import ROOT, Worker, runs, until
+from tests.workers import Worker, runs, until
 
 from umbel import Umbel
 
@@ -19,16 +19,6 @@ S = "tests.sample_app."
 POD = "5d1c3c62-0000-4000-8000-000000000005"
 Start = Callable[..., Worker]
 Produce = Callable[..., Umbel]
-
-
-@pytest.fixture
-def beat(redis_server: RedisServer, prefix: str, tmp_path: Path) -> Iterator[BeatProcess]:
-    """A beat without schedules, as an operator starts one."""
-    (tmp_path / "config").mkdir()
-    beat = BeatProcess(redis_server, prefix, tmp_path / "beat.log", "--config-dir", str(tmp_path / "config"), cwd=ROOT)
-    until(lambda: beat.get("/livez")[0] == 200, "beat is there")
-    yield beat
-    beat.end()
 
 
 @pytest.fixture

@@ -22,10 +22,8 @@ import orjson
 
 from umbel.control import custom
 from umbel.polling import readable
-from umbel.worker import linux
 from umbel.worker.about import About
 from umbel.worker.link import PACKET, Link
-from umbel.worker.options import WorkerOptions
 from umbel.worker.roster import Roster
 
 if TYPE_CHECKING:
@@ -182,17 +180,9 @@ def _answer(app: Any, message: dict[str, Any]) -> Any:
 
 def _main() -> None:
     """Be a process that was started anew: import the app here."""
-    handed = orjson.loads(sys.argv[1])
-    options = WorkerOptions.from_json(handed["options"])
-    linux.die_with_parent(handed["supervisor"])
-    from umbel.logs import setup_logging
-    from umbel.worker.loading import deaf_to_terminal, load
+    from umbel.worker.loading import load_anew
 
-    deaf_to_terminal()
-    setup_logging(options.loglevel)
-    app = load(options, Link(socket.socket(fileno=os.dup(handed["fd"]))))
-    if app is None:
-        os._exit(1)
+    handed, _, app = load_anew(sys.argv[1])
     carry_out(app, handed, handed["fd"])
     os._exit(0)
 

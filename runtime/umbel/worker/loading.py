@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import traceback
 from typing import Any
 
+import orjson
+
 from umbel.errors import UmbelError
 from umbel.imports import find_app
+from umbel.logs import setup_logging
 from umbel.ownqueues import broadcasts
+from umbel.worker import linux
 from umbel.worker.instance import Instance
 from umbel.worker.link import Link
 from umbel.worker.options import WorkerOptions
@@ -45,6 +50,25 @@ def load(options: WorkerOptions, link: Link) -> Any:
             }
         )
     return None
+
+
+def load_anew(argument: str) -> tuple[dict[str, Any], WorkerOptions, Any]:
+    """Import the app in a process that was started for one errand of a worker, and ends with its supervisor.
+
+    Args:
+        argument: what it was started with, as JSON: ``options``, ``supervisor`` (its process), ``fd`` (the link).
+
+    Returns: what it was started with, the options, and the app. Ends the process if the app cannot be imported.
+    """
+    handed = orjson.loads(argument)
+    options = WorkerOptions.from_json(handed["options"])
+    linux.die_with_parent(handed["supervisor"])
+    deaf_to_terminal()
+    setup_logging(options.loglevel)
+    app = load(options, Link(socket.socket(fileno=os.dup(handed["fd"]))))
+    if app is None:
+        os._exit(1)
+    return handed, options, app
 
 
 def describe(app: Any) -> dict[str, Any]:

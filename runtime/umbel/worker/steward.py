@@ -15,17 +15,13 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from umbel import message as messages
 from umbel import signals
 from umbel.context import Request
 from umbel.polling import readable
-from umbel.worker import linux
 from umbel.worker.about import About
 from umbel.worker.instance import Instance
 from umbel.worker.link import Link
-from umbel.worker.options import WorkerOptions
 
 if TYPE_CHECKING:
     from umbel.worker.zygotes import ZygoteHandle
@@ -124,17 +120,9 @@ def call(instance: Instance, name: str, arguments: dict[str, Any]) -> None:
 
 def _main() -> None:
     """Be a process that was started anew: import the app here."""
-    handed = orjson.loads(sys.argv[1])
-    options = WorkerOptions.from_json(handed["options"])
-    linux.die_with_parent(handed["supervisor"])
-    from umbel.logs import setup_logging
-    from umbel.worker.loading import deaf_to_terminal, load
+    from umbel.worker.loading import load_anew
 
-    deaf_to_terminal()
-    setup_logging(options.loglevel)
-    app = load(options, Link(socket.socket(fileno=os.dup(handed["fd"]))))
-    if app is None:
-        os._exit(1)
+    handed, options, app = load_anew(sys.argv[1])
     serve(Instance.of(app, options), handed["fd"])
     os._exit(0)
 
