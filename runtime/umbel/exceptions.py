@@ -82,11 +82,11 @@ class BackendStoreError(BackendError):
 
 
 class WorkerTerminate(SystemExit):
-    """Never raised. In a task it ends the task, not its worker: `app.control.shutdown` ends workers."""
+    """Raise it, with an exit code, in a task, a receiver of a signal or a command to have the worker end: what runs goes back."""
 
 
 class WorkerShutdown(SystemExit):
-    """Never raised. In a task it ends the task, not its worker: `app.control.shutdown` ends workers."""
+    """Raise it, with an exit code, in a task, a receiver of a signal or a command to have the worker end: what runs may end."""
 
 
 class CPendingDeprecationWarning(PendingDeprecationWarning):

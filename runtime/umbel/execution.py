@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from umbel import bodies, failure, retrying, serialization, signals, states, verdict
+from umbel import bodies, failure, leaving, retrying, serialization, signals, states, verdict
 from umbel.broker.base import Kind
 from umbel.clock import wall_ms
 from umbel.context import Request, enter, leave
@@ -419,5 +419,7 @@ def _notify(task: Task[..., Any], request: Request, ended: Execution) -> None:
             task.on_failure(error, *call, trace)
         if ended.state != states.RETRY:
             task.after_return(ended.state, ended.value if error is None else error, *call, trace or None)
-    except (Exception, SystemExit):
+    except (Exception, SystemExit) as raised:
+        if leaving.ask(raised):
+            return
         get_logger("umbel.task").exception("handler failed", extra={"task": task.name, "id": request.id})

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from umbel import leaving
 from umbel.errors import OperationalError
 from umbel.interrupting import Condemned
 from umbel.middleware.base import Call, Middleware
@@ -163,6 +164,9 @@ class Hooks:
         for ended in self._ended:
             try:
                 ended(request, end)
+            except SystemExit as error:
+                if not leaving.ask(error):
+                    raise
             except Exception:
                 log.exception("middleware.failed", extra={"hook": repr(ended), "id": request.id})
 

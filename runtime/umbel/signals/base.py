@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol, TypeVar, cast, overload
 
+from umbel import leaving
 from umbel.backoff import exponential
 
 log = logging.getLogger("umbel.signals")
@@ -144,6 +145,10 @@ class Signal:
         for number in range(1, tries + 1):
             try:
                 return receiver(signal=self, sender=sender, **arguments)
+            except SystemExit as error:
+                if leaving.ask(error):
+                    return error
+                raise
             except Exception as error:
                 told = {"signal": self.name, "receiver": repr(receiver)}
                 if number == tries:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from umbel import ids, signals
 from umbel.broker.base import Bell, Consumer, Delivery, OwnerInfo, OwnerLost
 from umbel.broker.tickets import Admission, Ticket
+from umbel.leaving import Leaving
 from umbel.ownqueues import broadcasts, with_own
 from umbel.record import Record
 from umbel.taskdefaults import TaskDefaults
@@ -83,10 +84,13 @@ class InMemoryWorker:
         """
         deadline = time.monotonic() + wait
         count = 0
+        self._stopping.clear()
         try:
             while True:
                 found, next_due = self._turn()
                 count += found
+                if self._stopping.is_set():  # a task has asked for it
+                    return count
                 if not found:
                     if next_due is None or time.monotonic() + next_due > deadline:
                         return count
@@ -161,6 +165,10 @@ class InMemoryWorker:
     def max_deliveries(self, queue: str) -> int:
         """Return the queue's bound on lost deliveries."""
         return self._bounds[queue]
+
+    def leave(self, asked: Leaving) -> None:
+        """End, as a task has asked."""
+        self._stopping.set()
 
     # Working
 

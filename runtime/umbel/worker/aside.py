@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from umbel import leaving
 from umbel.control import custom
+from umbel.leaving import Leaving
 from umbel.polling import readable
 from umbel.worker.about import About
 from umbel.worker.link import PACKET, Link
@@ -49,9 +51,17 @@ class Aside:
         roster: who works here.
         about: what the app is.
         zygote: forks the processes.
+        leave: has the worker end, where a command asks for that.
     """
 
-    def __init__(self, roster: Roster, about: About, zygote: ZygoteHandle) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        about: About,
+        zygote: ZygoteHandle,
+        leave: Callable[[Leaving], object] = lambda asked: None,
+    ) -> None:
+        self._leave = leave
         self._roster = roster
         self._about = about
         self._zygote = zygote
@@ -107,6 +117,9 @@ class Aside:
             try:
                 until = time.monotonic() + seconds
                 answer = _next(ours, seconds)
+                while answer is not None and answer["what"] == "leave":
+                    self._leave(Leaving.of_message(answer))
+                    answer = _next(ours, max(0.0, until - time.monotonic()))
                 if answer is not None:
                     return answer["answer"]
                 return {"error": _why(process, order["command"], seconds, time.monotonic() < until)}
@@ -151,6 +164,7 @@ def carry_out(app: Any, message: dict[str, Any], fd: int) -> None:
     app.child_started()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
+    leaving.pass_on_to(lambda asked: link.send(asked.as_message()))
     answer = {"what": "answer", "answer": _answer(app, message)}
     packet = orjson.dumps(answer, default=str, option=orjson.OPT_NON_STR_KEYS)
     if len(packet) > PACKET:
@@ -173,6 +187,10 @@ def _answer(app: Any, message: dict[str, Any]) -> Any:
 
             return asyncio.run(answer)
         return answer
+    except SystemExit as error:
+        if leaving.ask(error):
+            return {"ok": "shutting down"}
+        raise
     except Exception as error:
         traceback.print_exc()
         return {"error": f"{type(error).__name__}: {error}"}

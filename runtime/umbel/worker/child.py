@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from umbel.broker.base import Bell, Broker, ConnectionLost, Delivery, OwnerLost
+from umbel.leaving import Leaving
 from umbel.polling import readable
 from umbel.worker.descriptors import Descriptors
 from umbel.worker.desk import Desk
@@ -84,6 +85,7 @@ class Child(Errands):
         self._done = 0
         self._retirement = retirement
         self._helper = Helper(self, desk, link, self._wake_helper)
+        self._leaving: Leaving | None = None
 
     # Main thread
 
@@ -110,7 +112,7 @@ class Child(Errands):
             self._work_off()
 
     def _work_off(self) -> None:
-        while self._desk.ready and not (self.draining or self._paused):
+        while self._desk.ready and not (self.draining or self._paused or self._leaving):
             self._run_next()
 
     def _turn(self) -> None:
@@ -122,11 +124,15 @@ class Child(Errands):
             with self._desk.lock:
                 if not self._desk.certain:
                     raise ConnectionLost("the last answer is missing")
-                want = self._estimate.want() if queue and not self._paused else 0
+                want = self._estimate.want() if queue and not (self._paused or self._leaving) else 0
                 batch = self._desk.cycle(asked, want)
                 self._desk.flush(but=asked)
         except (ConnectionLost, OwnerLost) as error:
             self._lost(error)
+            self._pass_on()
+            return
+        if self._leaving is not None:
+            self._pass_on()
             return
         self._refusals = 0
         self._estimate.travelled(time.perf_counter() - began)
@@ -138,6 +144,13 @@ class Child(Errands):
         self._turns.empty(asked)
         if self._turns.next() is None and not self._desk.ready and not self._paused:
             self._wait()
+
+    def _pass_on(self) -> None:
+        """Tell the supervisor that the worker is to end, once what ran here is reported: it may kill this child for that."""
+        asked, self._leaving = self._leaving, None
+        if asked is not None:
+            self._link.send(asked.as_message())
+            self.draining = True
 
     def _change_queues(self) -> None:
         """Consume what the supervisor has said last."""
@@ -186,7 +199,7 @@ class Child(Errands):
         self.busy = False
         try:
             self._bell.ask(self._names, timeout)
-            while not (self.draining or self._paused or self._standing.changed):
+            while not (self.draining or self._paused or self._standing.changed or self._leaving):
                 heard = readable([self._bell.fileno(), self._wake_main], timeout + self._bell.late)
                 if self._wake_main in heard:
                     self._drain_wake()
@@ -272,6 +285,11 @@ class Child(Errands):
             self._isolated = False
             return False
         return True
+
+    def leave(self, asked: Leaving) -> None:
+        """Have the worker end, after this task; also called by other threads of the app's."""
+        self._leaving = asked
+        os.eventfd_write(self._wake_main, 1)
 
     def _refused(self) -> bool:
         return self._verdict is False

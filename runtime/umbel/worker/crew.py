@@ -19,6 +19,7 @@ from typing import Any
 from umbel.broker.base import Bell, Broker, ConnectionLost, Delivery, Outcome, OwnerLost
 from umbel.errors import TaskRevokedError
 from umbel.interrupting import Condemned
+from umbel.leaving import Leaving
 from umbel.polling import readable
 from umbel.states import REVOKED
 from umbel.worker.alarms import Alarms
@@ -97,6 +98,7 @@ class Crew(Errands):
         self._suspect: Lane | None = None  # runs one itself
         self._verdict: bool | None = None  # the supervisor's answer to `isolate`
         self._changed = threading.Condition(self._counting)
+        self._leaving: Leaving | None = None
         self._thread = threading.Thread(target=self._run, name="umbel-crew", daemon=True)
 
     def run(self) -> None:
@@ -165,6 +167,11 @@ class Crew(Errands):
         self._errands.append(errand)
         self._rouse()
 
+    def leave(self, asked: Leaving) -> None:
+        """Have the worker end, once what has ended here is reported: the supervisor may kill this child for that."""
+        self._leaving = asked
+        self._rouse()
+
     def isolate(self, lane: Lane) -> bool:
         """Have all others stand by while a suspect runs in a lane; see `umbel.worker.quarantine`. Takes as long as they do."""
         until = time.monotonic() + ISOLATION_PATIENCE
@@ -186,7 +193,7 @@ class Crew(Errands):
 
     def _closed(self) -> bool:
         """Whether nothing may be started now."""
-        return self.draining or self._paused or self._suspect is not None
+        return self.draining or self._paused or self._suspect is not None or self._leaving is not None
 
     def _rouse(self) -> None:
         os.eventfd_write(self._wake, 1)
@@ -215,6 +222,9 @@ class Crew(Errands):
             self._lost(ConnectionLost("the last answer is missing"))
         if self._standing.changed:
             self._change_queues()
+        if self._leaving is not None and not self._desk.has_outcomes():
+            self._link.send(self._leaving.as_message())
+            self.draining, self._leaving = True, None
         want = self._want()
         queue = self._turns.next() if want else None
         if self._desk.ready and (self._closed() or self._is_stuck()):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from umbel import __version__
+from umbel.leaving import Leaving
 from umbel.worker.steward import Steward
 
 if TYPE_CHECKING:
@@ -67,10 +68,18 @@ class Herald:
             self._due = now + HEARTBEAT
             self._say("worker-heartbeat")
 
-    def ending(self, number: int, *, cold: bool) -> None:
-        """The worker was asked to end, by a signal."""
+    def filenos(self) -> list[int]:
+        """What to select on, before `hear`."""
+        return self._steward.filenos()
+
+    def hear(self) -> Leaving | None:
+        """Return what a receiver of a signal has asked of the worker, None for nothing."""
+        return self._steward.hear()
+
+    def ending(self, number: int, *, cold: bool, exitcode: int = 0) -> None:
+        """The worker was asked to end, by a signal or by code of the app."""
         how = "Cold" if cold else "Warm"
-        self._steward.tell("worker_shutting_down", sig=signal.Signals(number).name, how=how, exitcode=0)
+        self._steward.tell("worker_shutting_down", sig=signal.Signals(number).name, how=how, exitcode=exitcode)
 
     def beaten(self) -> None:
         """A heartbeat has reached the broker; called by the pulse."""

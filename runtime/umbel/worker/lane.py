@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from umbel.broker.base import Delivery
 from umbel.broker.tickets import Admission, Ticket
+from umbel.leaving import Leaving
 from umbel.record import Record
 from umbel.worker.alarms import Alarms
 from umbel.worker.lanelimit import LaneLimit
@@ -39,14 +40,22 @@ class Lane:
         self._slots = slots
         self._index = index
         self._done = 0
+        self._leaving: Leaving | None = None
 
     def take(self, delivery: Delivery, generation: int) -> None:
         """A delivery begins here."""
         self.tag, self.generation, self.began = delivery.tag, generation, time.monotonic()
         self.put_aside = False
 
+    def leave(self, asked: Leaving) -> None:
+        """Have the worker end, after this task."""
+        self._leaving = asked
+
     def clear(self) -> float:
-        """It has ended; return how many seconds that took."""
+        """It has ended, and its outcome is kept; return how many seconds that took."""
+        if self._leaving is not None:
+            self._crew.leave(self._leaving)
+            self._leaving = None
         self._done += 1
         self._slots.end(self._index, self._done)
         self.tag = 0

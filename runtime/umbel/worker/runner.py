@@ -18,6 +18,7 @@ from umbel.clock import wall_ms
 from umbel.errors import DecodeError, WorkerLostError
 from umbel.execution import run, run_async
 from umbel.ids import new_nonce
+from umbel.leaving import Leaving, leaving_of
 from umbel.limits import Limits, limits_of
 from umbel.marks import is_stamped
 from umbel.message import ENDED, Message
@@ -75,6 +76,7 @@ class Child(Protocol):
     def store(self, task_id: str, record: Record, ttl: float, reply_to: str | None = None) -> bool: ...
     def now(self) -> float: ...
     def max_deliveries(self, queue: str) -> int: ...
+    def leave(self, asked: Leaving) -> None: ...
 
 
 class Aside(Protocol):
@@ -346,6 +348,10 @@ class Runner:
             )  # else a dead letter without its story
         if "w" in ended.message.headers or ended.state == states.IGNORED:
             ended = advances.advance(self._app, ended, self._ttl_of(delivery.queue), begun=begun)
+        if isinstance(ended.exception, SystemExit):
+            asked = leaving_of(ended.exception)
+            if asked is not None:
+                child.leave(asked)
         self._tell(ended)
         if self.reporter is not None:
             self.reporter.ended(ended, delivery.queue)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from umbel import signals
+from umbel import leaving, signals
 from umbel.broker.base import Broker, OwnerInfo
 from umbel.ids import machine_id, new_owner_id
 from umbel.worker import forks, linux
@@ -91,6 +91,7 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
         options.prefetch,
     )
     child.send_figures = figures.send
+    leaving.pass_on_to(child.leave)
     app.child_started()
     _serve(child, figures, reporting)
 

@@ -13,11 +13,13 @@ import os
 import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
+from umbel import leaving, signals
 from umbel import message as messages
-from umbel import signals
 from umbel.context import Request
+from umbel.leaving import Leaving
 from umbel.polling import readable
 from umbel.worker.about import About
 from umbel.worker.instance import Instance
@@ -63,6 +65,24 @@ class Steward:
         if not link.send({"signal": name, "arguments": arguments}):
             log.warning("signal.lost", extra={"signal": name, "hint": "the process that calls its receivers is gone"})
 
+    def filenos(self) -> list[int]:
+        """What to select on, before `hear`."""
+        return [] if self._link is None else [self._link.fileno()]
+
+    def hear(self) -> Leaving | None:
+        """Return what a receiver has asked for, None for nothing: then the process is gone."""
+        link = self._link
+        told = None if link is None else link.receive()[0]
+        if told is None:
+            self._link = None
+            if link is not None:
+                link.close()
+                log.warning(
+                    "signal.lost", extra={"hint": "the process that calls receivers of the worker's signals is gone"}
+                )
+            return None
+        return Leaving.of_message(told)
+
     def terminated(self, payload: bytes, number: int | None) -> None:
         """Have the receivers of task_revoked called for a task that was ended with its process."""
         if "task_revoked" in self._wanted:
@@ -75,7 +95,11 @@ class Steward:
             return
         link.send({"signal": "worker_shutdown", "arguments": {}})
         link.socket.shutdown(socket.SHUT_WR)
-        if not readable([link.fileno()], PATIENCE):
+        until = time.monotonic() + PATIENCE
+        while readable([link.fileno()], max(0.0, until - time.monotonic())):
+            if link.receive()[0] is None:
+                break
+        else:
             log.warning(
                 "signal.slow", extra={"hint": f"a receiver of worker_shutdown takes longer than {PATIENCE:g} s"}
             )
@@ -103,6 +127,7 @@ def serve(instance: Instance, fd: int) -> None:
 
 def listen(instance: Instance, link: Link) -> None:
     """Call receivers until the other end of the link is closed."""
+    leaving.pass_on_to(lambda asked: link.send(asked.as_message()))
     while (told := link.receive()[0]) is not None:
         call(instance, told["signal"], told["arguments"])
 

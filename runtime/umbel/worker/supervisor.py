@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import astuple
 from typing import TypeVar
@@ -18,6 +19,7 @@ from umbel.broker.base import Broker, OwnerInfo
 from umbel.control.exposition import Sheet
 from umbel.executors import Shape
 from umbel.ids import machine_id
+from umbel.leaving import Leaving
 from umbel.polling import readable
 from umbel.worker import linux
 from umbel.worker.about import About, open_events
@@ -123,9 +125,13 @@ class Supervisor:
             **Orders(self, self._staff, about).handlers(),
         }
         self._steps = Steps(self._wake)
-        self._remote = Remote(broker, self._id, hostname, handlers, Aside(self._roster, about, zygote).start)
+        self._remote = Remote(
+            broker, self._id, hostname, handlers, Aside(self._roster, about, zygote, self.leave).start
+        )
         self._disowned: set[int] = set()  # seats whose child has taken another owner
         self._renewing = False  # the app is imported anew
+        self._leavings: deque[Leaving] = deque()  # that other threads have passed on
+        self._code = 0
         self._drain = Drain(options.drain_timeout)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ticked = time.monotonic()
@@ -205,6 +211,11 @@ class Supervisor:
         self._zygote.pid, self._zygote.imported = 0, False  # its end is expected
         self._zygote.begin_anew(self._options, self._slots)
 
+    def leave(self, asked: Leaving) -> None:
+        """Have the worker end, as code of the app has asked; called by any thread."""
+        self._leavings.append(asked)
+        self._wake()
+
     def forsake(self) -> None:
         """Hear that the pod is gone from the cluster; called by the listener's thread."""
         self._drain.forsake()
@@ -233,6 +244,8 @@ class Supervisor:
         while not (self._drain.begun and not any(seat.pid or seat.link for seat in self._seats)):
             self._ticked = now = time.monotonic()
             self._steps.take(self._staff.look)  # children are told before who asked hears that it is done
+            while self._leavings:
+                self._take_leave(self._leavings.popleft())
             self._births(now)
             if self._renewing and self._zygote.imported and not self._zygote.lost:
                 self._renewing = False
@@ -257,7 +270,7 @@ class Supervisor:
         listener.join(2.0)
         self._herald.stop()
         log.info("worker.stopped", extra={"worker": self._hostname})
-        return 0
+        return self._code
 
     def _prepare(self) -> None:
         """Be the parent of all processes of the worker."""
@@ -272,8 +285,16 @@ class Supervisor:
 
     def _asked_to_end(self, number: int, frame: object) -> None:
         self._drain.ask(number)
-        self._herald.ending(number, cold=self._drain.cold)
+        self._herald.ending(number, cold=self._drain.cold, exitcode=self._code)
         self._wake()
+
+    def _take_leave(self, asked: Leaving) -> None:
+        """End as code of the app has asked. A second one of the mild kind is no second signal: it changes nothing."""
+        if self._drain.begun and not asked.cold:
+            return
+        log.warning("worker.leaving", extra={"why": asked.why, "exitcode": asked.code})
+        self._code = asked.code
+        self._asked_to_end(signal.SIGQUIT if asked.cold else signal.SIGTERM, None)
 
     def _wake(self) -> None:
         try:
@@ -318,9 +339,14 @@ class Supervisor:
     def _listen(self, timeout: float) -> None:
         """Wait for signals and for what the children say."""
         links = {seat.link.fileno(): seat for seat in self._seats if seat.link is not None}
-        for fd in readable([self._wake_read, *links, *self._zygote.filenos()], timeout):
+        told = self._herald.filenos()
+        for fd in readable([self._wake_read, *links, *told, *self._zygote.filenos()], timeout):
             if fd == self._wake_read:
                 os.read(self._wake_read, 4096)
+            elif fd in told:
+                asked = self._herald.hear()
+                if asked is not None:
+                    self._take_leave(asked)
             elif fd in links:
                 self._hear(links[fd])
             else:
@@ -353,6 +379,8 @@ class Supervisor:
                     self.tally.take(seat.index, message)
                 case "alone":
                     self._quarantine.ask(seat, time.monotonic())
+                case "leave":
+                    self._take_leave(Leaving.of_message(message))
                 case "retires":
                     self._staff.replace(seat)
                 case "together":
