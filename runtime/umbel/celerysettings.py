@@ -142,7 +142,6 @@ REFUSED: Final[dict[str, str]] = {
         "a worker writes to the queue that it reads, in one call; give broker_url",
     ),
     **dict.fromkeys(("cache_backend", "cache_backend_options"), "a cache forgets results when it likes; use Redis"),
-    "beat_cron_starting_deadline": "a slot that was missed is sent once, late; startingDeadlineSeconds is for Schedules",
     "result_failure_expires": "failures are kept as long as other results: result_expires",
     "worker_agent": "parts of a worker cannot be replaced",
     "worker_consumer": "parts of a worker cannot be replaced",

@@ -319,6 +319,12 @@ _LIST: Final = [
     Setting("otel_enabled", boolean, False, "traces by OpenTelemetry; needs umbel[otel]"),
     Setting("event_log_length", integer(1), 100_000, "events that are kept, about"),
     Setting("event_log_age", seconds(), 6 * 3600.0, "seconds that events are kept"),
+    Setting(
+        "beat_cron_starting_deadline",
+        optional(seconds()),
+        None,
+        "seconds that a run of a crontab in beat_schedule may be late, after beat was away; however late unless set",
+    ),
     Setting("beat_schedule", mapping, {}, "periodic tasks: {name: {task, schedule, args, kwargs, options}}"),
 ]
 

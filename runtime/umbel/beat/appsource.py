@@ -21,7 +21,13 @@ MakeMessage = Callable[[str, Any, Any, Mapping[str, Any]], tuple[str, Message, f
 _KNOWN = frozenset({"task", "schedule", "args", "kwargs", "options", "relative"})
 
 
-def entries_of(app_name: str, schedule: Mapping[str, Any], zone: str, make: MakeMessage) -> dict[str, Entry]:
+def entries_of(
+    app_name: str,
+    schedule: Mapping[str, Any],
+    zone: str,
+    make: MakeMessage,
+    cron_deadline: float | None = None,
+) -> dict[str, Entry]:
     """Return the entries of an app's ``beat_schedule``, by uid.
 
     Args:
@@ -29,6 +35,7 @@ def entries_of(app_name: str, schedule: Mapping[str, Any], zone: str, make: Make
         schedule: name -> ``{task, schedule, args, kwargs, options, relative}``.
         zone: in which a crontab without a zone is read.
         make: makes a message.
+        cron_deadline: seconds that a run of a crontab may be late; None for however late.
 
     Raises:
         ImproperlyConfigured: an entry cannot be used; all are checked before anything runs.
@@ -36,7 +43,7 @@ def entries_of(app_name: str, schedule: Mapping[str, Any], zone: str, make: Make
     entries = {}
     for name, body in schedule.items():
         try:
-            entry = _entry(app_name, str(name), body, zone, make)
+            entry = _entry(app_name, str(name), body, zone, make, cron_deadline)
         except (ValueError, TypeError, KeyError) as error:
             raise ImproperlyConfigured(f"beat_schedule[{name!r}]: {error}") from error
         entries[entry.uid] = entry
@@ -66,7 +73,13 @@ def trigger_of(schedule: object, zone: str, *, relative: bool = False, seed: str
     raise ValueError(f"schedule must be a number of seconds, a timedelta or a crontab, not {schedule!r}")
 
 
-def _entry(app_name: str, name: str, body: Any, zone: str, make: MakeMessage) -> Entry:
+def rules_of(trigger: Trigger, cron_deadline: float | None) -> Rules:
+    """Return what is done about late runs: the latest is made up for, that of a crontab no later than its deadline."""
+    bounded = cron_deadline is not None and isinstance(trigger, (crontab, Cron))
+    return Rules("Latest", starting_deadline=timedelta(seconds=cron_deadline or 0.0) if bounded else None)
+
+
+def _entry(app_name: str, name: str, body: Any, zone: str, make: MakeMessage, cron_deadline: float | None) -> Entry:
     if not isinstance(body, Mapping):
         raise ValueError(f"must be a dict with task and schedule, not {body!r}")
     unknown = sorted(map(str, set(body) - _KNOWN))
@@ -95,7 +108,7 @@ def _entry(app_name: str, name: str, body: Any, zone: str, make: MakeMessage) ->
         uid=uid,
         name=name,
         trigger=trigger,
-        rules=Rules("Latest"),
+        rules=rules_of(trigger, cron_deadline),
         build=build,
         fingerprint=fingerprint_of([str(trigger), bool(body.get("relative", False))]),
     )

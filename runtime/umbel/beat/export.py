@@ -40,7 +40,11 @@ class Exported:
 
 
 def export(
-    schedule: Mapping[str, Any], zone: str, make: MakeMessage, namespace: str | None = None
+    schedule: Mapping[str, Any],
+    zone: str,
+    make: MakeMessage,
+    namespace: str | None = None,
+    cron_deadline: float | None = None,
 ) -> Iterator[Exported]:
     """Yield each entry of a ``beat_schedule`` that is known to be usable.
 
@@ -49,6 +53,7 @@ def export(
         zone: in which a crontab without a zone is read.
         make: makes a message.
         namespace: to be named in the resources; None for none.
+        cron_deadline: seconds that a run of a crontab may be late; None for however late.
     """
     taken: set[str] = set()
     for name, body in schedule.items():
@@ -58,6 +63,8 @@ def export(
             metadata["namespace"] = namespace
         try:
             spec = _spec(body, zone, make, found.notes)
+            if cron_deadline is not None and spec["trigger"]["type"] == "Cron":
+                spec["startingDeadlineSeconds"] = _whole(cron_deadline, "beat_cron_starting_deadline")
         except NotExpressible as error:
             found.notes = [str(error)]
         else:

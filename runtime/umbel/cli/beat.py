@@ -120,7 +120,10 @@ def _entries(app: Umbel) -> Mapping[str, Entry]:
     from umbel.beat.appsource import entries_of
 
     app.import_modules()
-    return entries_of(app.main or "app", app.conf.beat_schedule, app.conf.timezone, maker(app))
+    conf = app.conf
+    return entries_of(
+        app.main or "app", conf.beat_schedule, conf.timezone, maker(app), conf.beat_cron_starting_deadline
+    )
 
 
 def _run(app: Umbel, entries: Mapping[str, Entry], options: dict[str, Any]) -> None:

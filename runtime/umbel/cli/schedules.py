@@ -70,7 +70,7 @@ def _exported(session: Session, namespace: str | None) -> list[Exported]:
     app.import_modules()
     conf, make = app.conf, maker(app)
     entries_of(app.main or "app", conf.beat_schedule, conf.timezone, make)  # refuses what cannot be used at all
-    return list(exported(conf.beat_schedule, conf.timezone, make, namespace))
+    return list(exported(conf.beat_schedule, conf.timezone, make, namespace, conf.beat_cron_starting_deadline))
 
 
 def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:

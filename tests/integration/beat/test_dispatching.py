@@ -296,6 +296,32 @@ def test_the_apps_interval_keeps_its_phase_over_a_restart(bench: Bench) -> None:
     assert bench.slots(uid) == [100, 200, 1200, 1300], "one run for all that were missed, then on in the same phase"
 
 
+def test_a_crontab_of_the_app_that_is_too_late_is_left_out(bench: Bench) -> None:
+    from umbel.beat.appsource import entries_of
+    from umbel.message import Message
+    from umbel.schedules import crontab
+
+    def make(name: str, args: object, kwargs: object, options: Mapping[str, Any]) -> tuple[str, Message, float]:
+        return "mail", Message({"id": options.get("task_id", ""), "task": name}, b"[[],{}]"), 0.0
+
+    entries = entries_of("shop", {"a": {"task": "t", "schedule": crontab(minute="*/10")}}, "UTC", make, 120.0)
+    (uid,) = entries
+    beat = Dispatcher("app", bench.store, bench.broker, bench.clock, 5.0)
+    beat.replace(entries)
+    bench.run(beat, 1300)
+    before = len(bench.slots(uid))
+    assert before == 2
+    seconds_into = bench.clock.time() % 600
+    bench.clock.advance(1200 - seconds_into + 100)  # 100 s after a slot: it may still begin
+    beat.tick()
+    assert len(bench.slots(uid)) == before + 1
+    bench.clock.advance(1200 + 200)  # 300 s after the next but one
+    beat.tick()
+    assert len(bench.slots(uid)) == before + 1, "later than the deadline"
+    bench.run(beat, 400)
+    assert len(bench.slots(uid)) == before + 2, "the next one is sent"
+
+
 def test_what_redis_lost_is_written_again_from_memory(bench: Bench) -> None:
     beat = bench.beat(schedule("s1", every=600, successfulRunsHistoryLimit=7, manualTrigger="now"))
     beat.tick()

@@ -91,3 +91,19 @@ def test_a_wrong_entry_is_named(entry: Any, says: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"beat_schedule\['bad'\]") as caught:
         entries_of("shop", {"good": {"task": "t", "schedule": 5}, "bad": entry}, "UTC", make)
     assert says in str(caught.value)
+
+
+def test_the_deadline_is_for_crontabs_only() -> None:
+    schedule = {
+        "cron": {"task": "t", "schedule": crontab(minute=0)},
+        "text": {"task": "t", "schedule": "0 * * * *"},
+        "often": {"task": "t", "schedule": 60},
+    }
+    found = {entry.name: entry.rules for entry in entries_of("shop", schedule, "UTC", make, 90.0).values()}
+    assert {name: rules.starting_deadline for name, rules in found.items()} == {
+        "cron": timedelta(seconds=90),
+        "text": timedelta(seconds=90),
+        "often": None,
+    }
+    assert {rules.catch_up for rules in found.values()} == {"Latest"}
+    assert all(e.rules.starting_deadline is None for e in entries_of("shop", schedule, "UTC", make).values())

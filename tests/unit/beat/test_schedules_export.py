@@ -86,6 +86,14 @@ def test_an_entry_becomes_a_schedule(run: Any) -> None:
     ScheduleSpec.model_validate(found["spec"])
 
 
+def test_the_deadline_of_crontabs_goes_along(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMBEL_BEAT_CRON_STARTING_DEADLINE", "90")
+    cron, often = read(run("Nightly report!", "often"))
+    assert cron["spec"]["startingDeadlineSeconds"] == 90
+    assert "startingDeadlineSeconds" not in often["spec"]
+    ScheduleSpec.model_validate(cron["spec"])
+
+
 def test_what_is_different_is_said_in_front_of_it(run: Any) -> None:
     text = run("Nightly report!", "often", "text", "grouped").stdout
     for note in (
