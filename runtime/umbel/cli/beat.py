@@ -12,7 +12,7 @@ import click
 
 from umbel import signals
 from umbel.cli.exits import USAGE, Fail
-from umbel.cli.foreign import BEAT_REFUSED, refused
+from umbel.cli.foreign import BEAT_NEEDLESS, BEAT_REFUSED, needless, refused
 from umbel.cli.session import Session, pass_session
 from umbel.logs import LEVELS, setup_logging
 
@@ -64,6 +64,7 @@ END_WITHIN = 10.0
     help="The lowest level to log. UMBEL_LOG_FORMAT=json for JSON.",
 )
 @refused(BEAT_REFUSED)
+@needless(BEAT_NEEDLESS)
 @pass_session
 def beat(
     session: Session,

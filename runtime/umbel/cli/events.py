@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from umbel.cli.exits import USAGE, Fail
+from umbel.cli.foreign import EVENTS_NEEDLESS, EVENTS_REFUSED, needless, refused
 from umbel.cli.session import Session, json_option, pass_session
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
@@ -54,6 +55,8 @@ class Span(click.ParamType[float]):
     help="Seconds between two.",
 )
 @click.option("-r", "--maxrate", metavar="RATE", help="Pictures at the most, as 10/m.")
+@refused(EVENTS_REFUSED)
+@needless(EVENTS_NEEDLESS)
 @pass_session
 def events(
     session: Session,

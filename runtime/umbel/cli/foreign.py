@@ -1,4 +1,4 @@
-"""Options of Celery's that Umbel's commands do not have: refused with what to do, or taken with a warning where nothing changes."""
+"""Commands and options of Celery's that Umbel does not have: refused with what to do, or taken with a warning without effect."""
 
 from __future__ import annotations
 
@@ -51,7 +51,33 @@ BEAT_REFUSED: Final[Mapping[str, str]] = {
     "-s/--schedule=": _STATE,
     "-S/--scheduler=": "schedules that change at run time are Schedule resources: umbel schedules export",
 }
+#: Of all commands.
+REFUSED: Final[Mapping[str, str]] = {"--loader=": "there are no loaders; --config names a module with more settings"}
+NEEDLESS: Final[Mapping[str, str]] = {"--skip-checks": "nothing is checked that could be skipped"}
+BEAT_NEEDLESS: Final[Mapping[str, str]] = {
+    "--enable-remote-control/--no-enable-remote-control": "beat takes no commands; --port serves /livez, /readyz and /v1/status",
+    "-n/--hostname=": "beats of an app are one: one of them leads",
+}
+EVENTS_REFUSED: Final[Mapping[str, str]] = DAEMON
+EVENTS_NEEDLESS: Final[Mapping[str, str]] = {"-l/--loglevel=": "it prints what happens, and logs nothing"}
+_NO_GREEN_THREADS: Final = "there are no green threads: --pool asyncio of workers runs async def tasks"
+SHELL_REFUSED: Final[Mapping[str, str]] = {"--eventlet": _NO_GREEN_THREADS, "--gevent": _NO_GREEN_THREADS}
 CALL_REFUSED: Final[Mapping[str, str]] = {"--exchange=": _NO_EXCHANGES, "--routing-key=": _NO_EXCHANGES}
+
+
+#: Commands: name -> what to do in its place.
+COMMANDS: Final[Mapping[str, str]] = {
+    "multi": "one worker has any number of children (--concurrency), and a supervisor (Kubernetes, systemd) starts and ends "
+    "workers; umbel status lists them, umbel control shutdown ends them",
+    "list": "there are no bindings; umbel queues lists the queues",
+    "graph": "workers do not hang together; umbel status --json lists them, umbel result ID --graph shows a workflow",
+    "logtool": "UMBEL_LOG_FORMAT=json writes log lines that any tool reads; umbel events --since 2h shows what happened",
+    "amqp": "there is no AMQP; umbel queues shows and changes queues, umbel dead the messages that failed",
+    "migrate": "messages are not copied from one broker to another, since that could run them twice: start workers on both "
+    "brokers until the old one is empty",
+    "flower": "umbel events is a live view in the terminal, /metrics of workers is for Prometheus",
+}
+UPGRADE_SETTINGS: Final = "umbel upgrade celery PATH reads settings too, along with imports, tasks and calls"
 
 
 def refused(options: Mapping[str, str]) -> Callable[[F], F]:

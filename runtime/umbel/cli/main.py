@@ -13,6 +13,8 @@ import click
 
 from umbel import __version__
 from umbel.cli.exits import HELP, INTERRUPTED, as_failure
+from umbel.cli.foreign import COMMANDS as CELERYS
+from umbel.cli.foreign import NEEDLESS, REFUSED, needless, refused
 from umbel.cli.session import Session
 
 #: command -> (where it is, its line in the list of commands)
@@ -73,6 +75,8 @@ class Commands(click.Group):
         except click.UsageError as error:
             import difflib
 
+            if args and args[0] in CELERYS:
+                raise click.UsageError(f"{args[0]} is Celery's, and not here: {CELERYS[args[0]]}", ctx) from None
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []
             if near and not isinstance(error, click.NoSuchOption):
                 raise click.UsageError(f"There is no command {args[0]!r}; did you mean {near[0]!r}?", ctx) from None
@@ -98,6 +102,8 @@ class Commands(click.Group):
 @click.option("-q", "--quiet", is_flag=True, help="Print only what was asked for.")
 @click.option("-C", "--no-color", is_flag=True, help="Print without colors. [env: NO_COLOR]")
 @click.version_option(__version__, prog_name="umbel")
+@refused(REFUSED)
+@needless(NEEDLESS)
 @click.pass_context
 def umbel(
     ctx: click.Context,

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from umbel.cli.exits import USAGE, Fail
+from umbel.cli.foreign import SHELL_REFUSED, refused
 from umbel.cli.session import Session, pass_session
 
 
@@ -20,6 +21,7 @@ from umbel.cli.session import Session, pass_session
 @click.option("-P", "--python", "kind", flag_value="python", help="Use Python's own shell.")
 @click.option("-T", "--without-tasks", is_flag=True, help="Do not put the tasks among the names.")
 @click.option("-c", "--command", metavar="CODE", help="Run this, and end.")
+@refused(SHELL_REFUSED)
 @pass_session
 def shell(session: Session, kind: str | None, without_tasks: bool, command: str | None) -> None:
     """Start Python with the app, its tasks and what one needs to call them.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from umbel.cli.exits import FAILED, USAGE, Fail
+from umbel.cli.foreign import UPGRADE_SETTINGS
 from umbel.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 @click.group()
 def upgrade() -> None:
     """Move a project to Umbel, or to another version of it."""
+
+
+@upgrade.command(hidden=True, context_settings={"ignore_unknown_options": True})
+@click.argument("given", nargs=-1)
+def settings(given: tuple[str, ...]) -> None:
+    """Say what to do in place of Celery's command."""
+    raise click.UsageError(f"upgrade settings is Celery's, and not here: {UPGRADE_SETTINGS}")
 
 
 @upgrade.command()
