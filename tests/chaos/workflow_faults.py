@@ -1,7 +1,7 @@
 """The app of `tests.workflow_app`, whose worker dies, or freezes, at one step of advancing a workflow.
 
-``FAULT_AT`` says where (``end:before``, ``publish:after``, …), ``FAULT_FOLDER`` where each fault leaves a file, and
-``FAULT_TIMES`` how many there are at the most; ``FAULT_SIGNAL`` is what the process sends itself.
+``FAULT_AT`` says where (``end:before``, ``publish:after``, …; ``end:over`` is once a workflow is over), ``FAULT_FOLDER`` where each
+fault leaves a file, and ``FAULT_TIMES`` how many there are at the most; ``FAULT_SIGNAL`` is what the process sends itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _faulty(method: Callable[..., Any]) -> Callable[..., Any]:
         if _WHEN == "before":
             _fault()
         answer = method(*args, **kwargs)
-        if _WHEN == "after":
+        if _WHEN == "after" or (_WHEN == "over" and answer is not None and answer.over):
             _fault()
         return answer
 
