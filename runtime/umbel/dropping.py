@@ -1,15 +1,15 @@
 """What becomes of the tasks that a full queue drops (``overflow`` DropOldest): they fail, and are kept as dead letters.
-And of those in a queue that is deleted: they are revoked.
+And of those in a queue that is purged or deleted: they are revoked.
 
-Their messages stand aside, as if an owner held them, until this is written: by the producer for whom they were dropped, or by
-a worker or a beat that looks after it, should the producer end before. So nobody waits for ever for a dropped task.
+Their messages stand aside, as if an owner held them, until this is written: by the process that dropped them, or by
+a worker or a beat that looks after it, should that end before. So nobody waits for ever for a dropped task.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,13 +17,17 @@ from umbel import failure, states
 from umbel import message as messages
 from umbel.broker.base import Broker, Delivery, Kind, Outcome
 from umbel.errors import DecodeError, QueueFull, TaskError, TaskRevokedError, UmbelError
-from umbel.message import Message
+from umbel.message import HEAD_SIZE, PURGED, Message
 from umbel.record import Record
 
 log = logging.getLogger("umbel.queues")
 
 #: Seconds between two looks at what producers have left behind.
 LOOK_EVERY: Final = 5.0
+#: Messages that a purge puts aside at a time.
+ASIDE_COUNT: Final = 500
+#: Seconds for which it is kept that a task was purged.
+PURGED_TTL: Final = 3600.0
 
 
 def end_dropped(broker: Broker, dropped: Iterable[Delivery], ttl: float) -> None:
@@ -55,41 +59,77 @@ def look_after(broker: Broker, queues: Iterable[str], ttl: float = 86400.0) -> i
     count = 0
     for queue in queues:
         broker.wake_parked(queue)
-        left = broker.dropped(queue)
-        if left:
+        found = broker.dropped(queue)
+        count += len(found)
+        if purged := [delivery for delivery in found if _is_purged(delivery)]:
+            _revoke(broker, purged, _purged, ttl)
+        if left := [delivery for delivery in found if not _is_purged(delivery)]:
             for delivery in left:
                 _advance(broker, delivery, _full(delivery), ttl)
             broker.settle_dropped(queue, [_end(delivery, ttl) for delivery in left])
-            count += len(left)
     return count
 
 
-def end_purged(broker: Broker, deliveries: Sequence[Delivery], ttl: float) -> None:
+def purge(broker: Broker, queue: str, ttl: float = PURGED_TTL) -> int:
+    """Drop what waits in a queue, and tell those who wait for it: it counts as revoked; return how many tasks there were.
+
+    What comes in meanwhile may stay.
+
+    Raises:
+        OperationalError: the broker is away; what was put aside already is told of by a worker or a beat.
+    """
+    info = broker.info(queue)
+    left, count = info.ready + info.delayed + info.parked, 0
+    while left > count and (aside := broker.set_aside(queue, min(left - count, ASIDE_COUNT))):
+        count += len(aside)
+        _revoke(broker, aside, _purged, ttl)
+    return count
+
+
+def end_deleted(broker: Broker, deliveries: Sequence[Delivery], ttl: float = PURGED_TTL) -> None:
     """Write the ends of what a queue held that is deleted: its tasks count as revoked.
 
     Raises:
-        OperationalError: the broker is away, or has no memory for the records: `forget_purged` needs none.
+        OperationalError: the broker is away.
     """
-    for delivery in deliveries:
-        _advance(broker, delivery, _deleted(delivery), ttl)
-    broker.settle_dropped(deliveries[0].queue, [_revoked(delivery, ttl) for delivery in deliveries])
+    _revoke(broker, deliveries, _deleted, ttl)
 
 
-def forget_purged(broker: Broker, deliveries: Sequence[Delivery]) -> None:
-    """Drop what a queue held that is deleted, and tell nobody."""
-    broker.settle_dropped(deliveries[0].queue, [Outcome(delivery.tag, Kind.ACK) for delivery in deliveries])
+def _revoke(
+    broker: Broker, deliveries: Sequence[Delivery], why: Callable[[Delivery], TaskRevokedError], ttl: float
+) -> None:
+    """End tasks as revoked; where Redis has no memory left for that, drop them."""
+    queue = deliveries[0].queue
+    try:
+        for delivery in deliveries:
+            _advance(broker, delivery, why(delivery), ttl)
+        broker.settle_dropped(queue, [_revoked(delivery, why(delivery), ttl) for delivery in deliveries])
+    except UmbelError as error:
+        if getattr(error, "code", "") != "OOM":
+            raise
+        # Somebody may purge the queue just because Redis is full: what frees memory must not need any.
+        log.warning("queue.purged_untold", extra={"queue": queue, "count": len(deliveries)})
+        broker.settle_dropped(queue, [Outcome(delivery.tag, Kind.ACK) for delivery in deliveries])
 
 
-def _revoked(delivery: Delivery, ttl: float) -> Outcome:
+def _revoked(delivery: Delivery, error: TaskRevokedError, ttl: float) -> Outcome:
     try:
         message = messages.decode(delivery.payload)
     except DecodeError:
         return Outcome(delivery.tag, Kind.ACK)
-    return _told(delivery, Kind.ACK, message, states.REVOKED, _deleted(delivery), ttl)
+    return _told(delivery, Kind.ACK, message, states.REVOKED, error, ttl)
 
 
 def _deleted(delivery: Delivery) -> TaskRevokedError:
     return TaskRevokedError(f"the queue {delivery.queue!r} was deleted with all tasks that waited in it")
+
+
+def _purged(delivery: Delivery) -> TaskRevokedError:
+    return TaskRevokedError(f"the queue {delivery.queue!r} was purged while this task waited in it")
+
+
+def _is_purged(delivery: Delivery) -> bool:
+    return len(delivery.payload) >= HEAD_SIZE and delivery.payload[1] & PURGED == PURGED
 
 
 def _advance(broker: Broker, delivery: Delivery, error: TaskError, ttl: float) -> None:

@@ -42,10 +42,12 @@ HEAD_SIZE: Final = HEAD.size
 #: LOCKED: it is a unique task's, whose lock is among the headers. REPLACEABLE: another one of the same key may take its place.
 #: OVERDUE, UNFINISHED, BEGUN: it does not run again, its end is to be told: the supervisor killed what ran it, since its time
 #: limit was over, or since its worker had to end; or what ran it is gone, and it may run at most once (``acks_late=False``).
+#: PURGED, all three of them: its queue was purged, and those who wait for it are to be told.
 OVERDUE: Final = 32
 UNFINISHED: Final = 64
 BEGUN: Final = 128
 ENDED: Final = OVERDUE | UNFINISHED | BEGUN
+PURGED: Final = ENDED
 RESERVED: Final = 1
 WOKEN: Final = 2
 LOCKED: Final = 4

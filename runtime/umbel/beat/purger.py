@@ -9,8 +9,7 @@ from umbel.beat.definitions import Definitions
 from umbel.beat.lease import Lease
 from umbel.broker.base import Broker, Delivery
 from umbel.clock import Clock
-from umbel.dropping import end_purged, forget_purged
-from umbel.redis.connection import ServerRefused
+from umbel.dropping import end_deleted
 from umbel.redis.purging import Purge, Purges, Step
 
 log = logging.getLogger("umbel.beat")
@@ -19,8 +18,6 @@ log = logging.getLogger("umbel.beat")
 LOOK_EVERY = 1.0
 #: Seconds for which one look works at the most, and rests then if there is more.
 BUDGET = 0.25
-#: Seconds for which it is kept that a task was purged.
-RESULT_TTL = 3600.0
 REST = 0.05
 
 
@@ -95,13 +92,5 @@ class Purger:
 def tell(purges: Purges, broker: Broker, queue: str) -> None:
     """End the tasks that a purge has put aside: whoever waits for one is told that it was revoked."""
     deliveries = [Delivery(queue, tag, payload) for tag, payload in purges.aside(queue)]
-    if not deliveries:
-        return
-    try:
-        end_purged(broker, deliveries, RESULT_TTL)
-    except ServerRefused as error:
-        if error.code != "OOM":
-            raise
-        # Somebody may delete the queue just because Redis is full: what frees memory must not need any.
-        log.warning("queue.purged_untold", extra={"queue": queue, "count": len(deliveries)})
-        forget_purged(broker, deliveries)
+    if deliveries:
+        end_deleted(broker, deliveries)

@@ -118,7 +118,7 @@ class Broker(Protocol):
         """
 
     def dropped(self, queue: str) -> list[Delivery]:
-        """Return some of what a full queue dropped and nobody has been told of yet."""
+        """Return some of what a full queue dropped, or `set_aside` put aside, and nobody has been told of yet."""
 
     def settle_dropped(self, queue: str, outcomes: Sequence[Outcome]) -> None:
         """Write the ends of messages that were dropped; those that somebody else has written are passed over."""
@@ -159,7 +159,14 @@ class Broker(Protocol):
         """
 
     def purge(self, queue: str) -> int:
-        """Drop all messages that wait: ready, delayed or for a place; return how many."""
+        """Drop all messages that wait: ready, delayed or for a place; return how many. Nobody is told of them."""
+
+    def set_aside(self, queue: str, most: int) -> list[Delivery]:
+        """Put aside so many messages that wait, at the most, and return them, flagged as `umbel.message.PURGED`.
+
+        Who waits for these must be told, and `settle_dropped` called. Whoever looks at `dropped` does it, should this process
+        end before.
+        """
 
     def dead(
         self,

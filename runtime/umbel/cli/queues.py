@@ -12,6 +12,7 @@ from umbel.cli.exits import USAGE, Fail
 from umbel.cli.queuesettings import set_settings, show
 from umbel.cli.session import Session, json_option, pass_session
 from umbel.cli.table import ago, columns
+from umbel.dropping import purge as drop
 
 if TYPE_CHECKING:
     from umbel.broker.base import QueueInfo
@@ -98,10 +99,15 @@ def _row(info: QueueInfo) -> tuple[object, ...]:
 @click.option("-Q", "--queues", "names", metavar="A,B", help="These queues; the app's unless given.")
 @click.option("-X", "--exclude-queues", "excluded", metavar="A,B", help="Not these.")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option(
+    "--tell/--no-tell", default=True, show_default=True, help="Tell who waits for a task; or drop all at once."
+)
 @json_option
 @pass_session
-def purge(session: Session, names: str | None, excluded: str | None, force: bool, as_json: bool) -> None:
+def purge(session: Session, names: str | None, excluded: str | None, force: bool, tell: bool, as_json: bool) -> None:
     """Drop all tasks that wait or are delayed. Running tasks and dead letters are not touched.
+
+    The tasks count as revoked: who waits for one is told, and its workflow ends.
 
     \b
     Examples:
@@ -124,7 +130,7 @@ def purge(session: Session, names: str | None, excluded: str | None, force: bool
         if not sys.stdin.isatty():
             raise Fail("purge asks before it drops tasks, and there is no terminal to ask at: give --force", USAGE)
         click.confirm(f"Drop {waiting} tasks from {', '.join(wanted)}?", abort=True)
-    dropped = {name: broker.purge(name) for name in wanted}
+    dropped = {name: drop(broker, name) if tell else broker.purge(name) for name in wanted}
     if as_json:
         session.json({"purged": sum(dropped.values()), "queues": dropped})
         return

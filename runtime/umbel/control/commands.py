@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from umbel.control.asking import Addressees, ask, tell
 from umbel.control.inspect import TIMEOUT, Inspect
 from umbel.control.signals import number_of
+from umbel.dropping import purge
 from umbel.errors import ImproperlyConfigured
 from umbel.marks import stamp_marks
 from umbel.pace import rate_interval
@@ -172,14 +173,16 @@ class Control:
         """Have workers finish what they run, give the rest back, and end, as on SIGTERM."""
         return self.broadcast("shutdown", None, destination, **how)
 
-    def purge(self, queues: Iterable[str] | None = None) -> int:
+    def purge(self, queues: Iterable[str] | None = None, *, tell: bool = True) -> int:
         """Drop all waiting and delayed tasks of queues; return how many. Running tasks are not touched.
 
         Args:
             queues: their names; those that the app's settings and tasks name unless given.
+            tell: who waits for such a task gets `umbel.errors.TaskRevokedError`, and its workflow ends. Without, all is dropped at
+                once, and nobody told.
         """
-        names = self._app.queue_names() if queues is None else queues
-        return sum(self._app.broker.purge(name) for name in sorted(names))
+        names, broker = self._app.queue_names() if queues is None else queues, self._app.broker
+        return sum(purge(broker, name) if tell else broker.purge(name) for name in sorted(names))
 
     discard_all = purge
 

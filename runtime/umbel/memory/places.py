@@ -44,6 +44,14 @@ class Places:
         """How many messages wait for a place."""
         return sum(map(len, self._parked.values()))
 
+    def take_parked(self) -> bytes:
+        """Take out some message that waits for a place."""
+        key, waiting = next(iter(self._parked.items()))
+        payload = waiting.pop()[-1]
+        if not waiting:
+            del self._parked[key]
+        return payload
+
     def clear_parked(self) -> int:
         """Drop what waits for a place; return how many."""
         count = self.parked

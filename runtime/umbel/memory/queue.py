@@ -325,6 +325,20 @@ class MemoryQueue:
             fair.clear()
         return dropped
 
+    def take_waiting(self, most: int) -> list[bytes]:
+        """Take out so many of the messages that wait, at the most."""
+        taken: list[bytes] = []
+        while len(taken) < most:
+            if self.ready:
+                taken.append(self._drop_one())
+            elif self._delayed:
+                taken.append(heapq.heappop(self._delayed)[2])
+            elif self.places.parked:
+                taken.append(self.places.take_parked())
+            else:
+                break
+        return taken
+
     def info(self, now: float) -> QueueInfo:
         """Return a snapshot."""
         best = self._best()

@@ -14,6 +14,7 @@ from umbel.broker.base import Broker, ConnectionLost, OwnerInfo, OwnerLost
 from umbel.control.calls import Call, Response
 from umbel.control.exposition import serve
 from umbel.control.reaper import bury_worker
+from umbel.dropping import purge
 from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
 from umbel.executors import Shape, shape
 from umbel.ids import machine_id, new_owner_id
@@ -73,7 +74,7 @@ def run(options: WorkerOptions) -> int:
     warn_of_memory_policy(server)
     check_queues(broker, queues, app, options)
     if options.purge:
-        dropped = sum(broker.purge(name) for name, _ in queues)
+        dropped = sum(purge(broker, name) for name, _ in queues)
         log.warning("worker.purged", extra={"tasks": dropped, "queues": ",".join(name for name, _ in queues)})
     queues = with_own(queues, hostname, app["broadcasts"], direct=app["worker_direct"])
     try_to_register(broker, [name for name, _ in queues], hostname)

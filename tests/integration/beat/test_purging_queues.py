@@ -16,7 +16,7 @@ from umbel import Umbel
 from umbel.beat.purger import tell
 from umbel.broker.base import Kind, Outcome, Outgoing, OwnerInfo
 from umbel.broker.redis import RedisBroker
-from umbel.broker.tickets import Lock
+from umbel.broker.tickets import Lock, Ticket
 from umbel.dropping import look_after
 from umbel.errors import QueueClosed, TaskRevokedError
 from umbel.message import LOCKED, Message
@@ -241,6 +241,24 @@ def test_whoever_waits_for_a_task_that_goes_is_told(
         assert result.state == "REVOKED"
     assert silent.state == "PENDING"
     app.close()
+
+
+def test_who_waits_for_a_task_that_waits_for_a_place_is_told(
+    broker: RedisBroker, purges: Purges, redis_server: RedisServer, prefix: str
+) -> None:
+    broker.publish("mail", [outgoing("runs"), outgoing("parked")])
+    consumer = broker.consumer(OwnerInfo("somebody", ["mail"]))
+    consumer.register()
+    runs, parked = consumer.cycle("mail", [], 2).deliveries
+    assert [consumer.admit(delivery, Ticket(place="c:7", places=1)) for delivery in (runs, parked)] == ["go", "parked"]
+    assert purges.step(Purge("mail", "uid-mail", "config:b", 1)) is Step.ASIDE
+    tell(purges, broker, "mail")
+    raw = redis_server.client().get(keys.result(prefix, "parked"))
+    assert isinstance(raw, bytes)
+    assert decode(raw).state == "REVOKED"
+    consumer.cycle("mail", [Outcome(runs.tag, Kind.ACK)], 0)
+    consumer.leave()
+    consumer.close()
 
 
 def test_a_purge_that_was_cut_off_is_taken_up_with_what_it_had_put_aside(

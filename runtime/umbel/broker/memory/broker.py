@@ -28,7 +28,7 @@ from umbel.memory.claims import Claims
 from umbel.memory.commands import MemoryAnswers, MemoryListener
 from umbel.memory.queue import MemoryQueue, Settings
 from umbel.memory.store import open_store
-from umbel.message import nonce_of
+from umbel.message import PURGED, nonce_of
 from umbel.workflow.memory import MemoryWorkflows
 
 
@@ -145,6 +145,12 @@ class MemoryBroker:
         with self._store.locked() as store:
             state = store.queues.get(queue)
             return 0 if state is None else state.purge()
+
+    def set_aside(self, queue: str, most: int) -> list[Delivery]:
+        with self._store.locked() as store:
+            state = store.queues.get(queue)
+            taken = [] if state is None else state.take_waiting(most)
+            return [] if state is None else state.keep_dropped(head.flag(payload, PURGED) for payload in taken)
 
     def dead(
         self,

@@ -32,6 +32,7 @@ from umbel.broker.redis.liveness import RedisLiveness
 from umbel.broker.redis.packing import cycle_keys, pack_outcomes
 from umbel.broker.redis.publisher import RedisPublisher
 from umbel.errors import DecodeError
+from umbel.message import PURGED
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, RedisConnection
 from umbel.redis.endpoint import Endpoint
@@ -251,6 +252,15 @@ class RedisBroker:
         own = keys.queue(self.prefix, queue)
         names = (own.eta, own.park, own.fair, own.clocks, *own.ready, own.meta)
         return int(self._pool.run(lambda connection: scripts.purge(connection, names), repeat=True))
+
+    def set_aside(self, queue: str, most: int) -> list[Delivery]:
+        own = keys.queue(self.prefix, queue)
+        names = (own.eta, own.park, own.fair, own.inflight, own.dropped, *own.ready)
+        # Where an answer is lost, more is put aside: the rest is found by who looks at `dropped`.
+        first, found = self._pool.run(
+            lambda connection: scripts.purge_aside(connection, names, (most, PURGED)), repeat=True
+        )
+        return [Delivery(queue, first + index, payload) for index, payload in enumerate(found)]
 
     def retry_dead(self, queue: str, letters: Sequence[DeadLetter]) -> int:
         return self._letters.retry(queue, letters)

@@ -6,9 +6,8 @@
 -- ARGV  1 uid of the TaskQueue, 2 source, 3 epoch of its leader, 4 layout version, 5 how many messages to put aside
 -- Returns {status, number}: {"aside", messages that somebody is to be told of}; {"held", messages that workers hold}: wait for these;
 --         {"quiet", 0}: only keys are left; {"purged", 0}: done before; {"stale", highest epoch seen}; {"layout", version in Redis}
---
--- What is put aside stands as if an owner held it, like what a full queue drops. It is taken out first: a Redis without memory
--- refuses a script that has freed nothing.
+
+-- include set_aside
 
 if redis.call('GET', KEYS[2]) == ARGV[1] then
   return {'purged', 0}
@@ -22,32 +21,12 @@ if epoch < seen then
   return {'stale', seen}
 end
 redis.call('UNLINK', KEYS[3], unpack(KEYS, 7, 9))
-local messages, most = {}, tonumber(ARGV[5])
-for i = 12, #KEYS do
-  if #messages < most then
-    local popped = redis.call('LPOP', KEYS[i], most - #messages) or {}
-    for j = 1, #popped do
-      messages[#messages + 1] = popped[j]
-    end
-  end
+local function as_it_is(message)
+  return message
 end
-for i = 4, 6 do
-  if #messages < most then
-    local popped = redis.call('ZPOPMIN', KEYS[i], most - #messages)
-    for j = 1, #popped, 2 do
-      messages[#messages + 1] = popped[j]
-    end
-  end
-end
+set_aside({unpack(KEYS, 12)}, KEYS[4], KEYS[6], KEYS[5], KEYS[11], KEYS[10], tonumber(ARGV[5]), as_it_is)
 redis.call('HSET', KEYS[1], 'layout', ARGV[4], 'epoch:' .. ARGV[2], ARGV[3], 'purge', ARGV[1], 'intake', 'Reject',
   'dispatch', 'Held')
-if #messages > 0 then
-  local first = redis.call('HINCRBY', KEYS[11], '@', #messages) - #messages + 1
-  for i = 1, #messages do
-    redis.call('HSET', KEYS[11], first + i - 1, messages[i])
-  end
-  redis.call('INCRBY', KEYS[10], #messages)
-end
 local aside = math.max(0, redis.call('HLEN', KEYS[11]) - 1)
 if aside > 0 then
   return {'aside', aside}
