@@ -19,10 +19,13 @@ from umbel.results.database.schema import Tables
 
 #: Rows that one clean-up statement deletes.
 SWEEP: Final = 1000
+#: What tells rows apart.
+_KEY: Final = ("prefix", "task_id")
+_COUNTED: Final = {"preserve_rowcount": True}
 
 
 class Statements:
-    """The statements for one kind of database.
+    """The statements for one kind of database, each put together once: that takes longer than running it.
 
     Args:
         tables: they work on.
@@ -32,9 +35,18 @@ class Statements:
 
     def __init__(self, tables: Tables, dialect: str, prefix: str) -> None:
         self._parts = Parts(tables, dialect)
-        self._table = tables.results
-        self._dialect = dialect
         self._prefix = prefix
+        self._table = tables.results
+        there = self._table.c
+        self._names = [column.name for column in self._table.columns]
+        self._of = sa.and_(there.prefix == prefix, there.task_id.in_(sa.bindparam("ids", expanding=True)))
+        fresh = there.expires_ms > sa.bindparam("now_ms")
+        self._any = sa.select(there.task_id, there.record).where(self._of, fresh)
+        self._final = self._any.where(there.code >= states.FINAL_CODE)
+        self._inserts = sa.insert(self._table)
+        self._in_one_step = dialect in ("postgresql", "sqlite")
+        make = self._upsert if self._in_one_step else self._update
+        self._writes = {ended: make(dialect, ended) for ended in (False, True)}
 
     def write(self, connection: Connection, row: dict[str, Any], record: Record, now_ms: int, *, ended: bool) -> bool:
         """Write a row unless what stands there is later, or final; return whether it was written.
@@ -53,28 +65,38 @@ class Statements:
         return written
 
     def _write(self, row: dict[str, Any], connection: Connection, now_ms: int, ended: bool) -> bool:
-        guard = self._guard(row, now_ms, ended)
-        values = {name: value for name, value in row.items() if name not in ("prefix", "task_id")}
-        if self._dialect in ("postgresql", "sqlite"):
-            made: Any = (postgresql if self._dialect == "postgresql" else sqlite).insert(self._table).values(row)
-            statement = made.on_conflict_do_update(index_elements=["prefix", "task_id"], set_=values, where=guard)
-            return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
+        statement = self._writes[ended]
+        if self._in_one_step:
+            return connection.execute(statement, row | {"now_ms": now_ms}, execution_options=_COUNTED).rowcount > 0
         try:
-            connection.execute(sa.insert(self._table).values(row))
+            connection.execute(self._inserts, row)
         except IntegrityError:
-            own = self._of([row["task_id"]])
-            return bool(connection.execute(sa.update(self._table).where(own, guard).values(values)).rowcount)
+            named = {f"new_{name}": value for name, value in row.items()} | {"now_ms": now_ms}
+            return bool(connection.execute(statement, named).rowcount)
         return True
 
-    def _guard(self, row: dict[str, Any], now_ms: int, ended: bool) -> Any:
-        """Return the condition under which the row that stands there may be replaced."""
+    def _upsert(self, dialect: str, ended: bool) -> Any:
+        made: Any = (postgresql if dialect == "postgresql" else sqlite).insert(self._table)
+        values = {name: made.excluded[name] for name in self._names if name not in _KEY}
+        made = made.values({name: sa.bindparam(name) for name in self._names})
+        guard = self._guard(made.excluded.attempt, ended)
+        return made.on_conflict_do_update(index_elements=list(_KEY), set_=values, where=guard)
+
+    def _update(self, dialect: str, ended: bool) -> Any:
         there = self._table.c
-        if ended:
-            free = there.attempt <= row["attempt"]
-        else:
-            open_again = sa.or_(there.attempt < row["attempt"], there.code < states.FINAL_CODE)
-            free = sa.and_(there.attempt <= row["attempt"], open_again, there.code != states.CODES[states.SUCCESS])
-        return sa.or_(free, there.expires_ms <= now_ms)
+        own = sa.and_(*(there[name] == sa.bindparam(f"new_{name}") for name in _KEY))
+        values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in self._names if name not in _KEY}
+        attempt = sa.bindparam("new_attempt", type_=there.attempt.type)
+        return sa.update(self._table).where(own, self._guard(attempt, ended)).values(values)
+
+    def _guard(self, attempt: Any, ended: bool) -> Any:
+        """Return the condition under which the row that stands there may be replaced by one of an attempt."""
+        there = self._table.c
+        free = there.attempt <= attempt
+        if not ended:
+            open_again = sa.or_(there.attempt < attempt, there.code < states.FINAL_CODE)
+            free = sa.and_(free, open_again, there.code != states.CODES[states.SUCCESS])
+        return sa.or_(free, there.expires_ms <= sa.bindparam("now_ms"))
 
     def read(
         self, connection: Connection, task_ids: Sequence[str], now_ms: int, *, final: bool = False
@@ -94,11 +116,9 @@ class Statements:
     def _read(
         self, connection: Connection, task_ids: Sequence[str], now_ms: int, final: bool = False
     ) -> dict[str, Record]:
-        there = self._table.c
-        statement = sa.select(there.task_id, there.record).where(self._of(task_ids), there.expires_ms > now_ms)
-        if final:
-            statement = statement.where(there.code >= states.FINAL_CODE)
-        return {row.task_id: _decoded(row.record) for row in connection.execute(statement).all()}
+        statement = self._final if final else self._any
+        rows = connection.execute(statement, {"ids": list(task_ids), "now_ms": now_ms}).all()
+        return {row.task_id: _decoded(row.record) for row in rows}
 
     def _whole(self, connection: Connection, task_id: str, short: Record, now_ms: int) -> Record | None:
         """Return the record for which a short one stands; None if it was forgotten meanwhile."""
@@ -117,7 +137,7 @@ class Statements:
             stored = self._read(connection, [task_id], 0).get(task_id)
         except BackendError:
             stored = None  # what nobody can read can be forgotten
-        connection.execute(sa.delete(self._table).where(self._of([task_id])))
+        connection.execute(sa.delete(self._table).where(self._of), {"ids": [task_id]})
         if stored is not None:
             self._parts.drop(connection, stored.meta.get(PARTS, [""])[0])
 
@@ -134,10 +154,6 @@ class Statements:
             count = connection.execute(sa.delete(self._table).where(named, there.expires_ms <= now_ms)).rowcount
         more = self._parts.drop_too_old(connection, now_ms)
         return count, more or len(rows) == SWEEP
-
-    def _of(self, task_ids: Sequence[str]) -> Any:
-        there = self._table.c
-        return sa.and_(there.prefix == self._prefix, there.task_id.in_(list(task_ids)))
 
 
 def _decoded(raw: Any) -> Record:
