@@ -17,6 +17,8 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 #: A connection that was idle for longer than this many seconds is looked at before it is used.
 TRUST = 0.1
+#: One that was idle for longer than this is closed when another is given back: a burst of threads has left it behind.
+KEEP = 60.0
 
 
 class Pool:
@@ -101,9 +103,12 @@ class Pool:
             connection.close()
 
     def _give(self, connection: RedisConnection) -> None:
-        connection.idle_since = time.monotonic()
+        connection.idle_since = now = time.monotonic()
         if connection.pid == self._pid:
-            self._idle.append(connection)
+            idle = self._idle
+            idle.append(connection)
+            if len(idle) > 1:
+                _drop_one(idle, now)
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed by nobody but their user."""
@@ -111,3 +116,17 @@ class Pool:
         for connection in idle:
             if connection.pid == os.getpid():
                 connection.close()
+
+
+def _drop_one(idle: list[RedisConnection], now: float) -> None:
+    """Close the connection that was idle longest, if that is too long: what was given back last is taken first."""
+    try:
+        if now - idle[0].idle_since <= KEEP:
+            return
+        oldest = idle.pop(0)
+    except IndexError:
+        return  # other threads have taken them
+    if now - oldest.idle_since > KEEP:
+        oldest.close()
+    else:
+        idle.append(oldest)
