@@ -142,6 +142,17 @@ def test_a_member_that_comes_again_after_the_end_changes_nothing(fleet: Fleet, t
     assert fleet.app.broker.info("default").dead == 0
 
 
+def test_an_errback_that_comes_again_after_the_end_hears_of_the_failure_again(fleet: Fleet, tmp_path: Path) -> None:
+    dies_after_the_last_step(fleet, tmp_path)
+    result = send(fleet.app, chain(task("fail", options={"link_error": [task("told_more")]}), task("logged_add", 1)))
+    wait_for_all(fleet, tmp_path)
+    first, again = (line.split() for line in fleet.noted("told-more"))
+    assert first[0] == again[0] == result.parent.id
+    assert first[2:] == again[2:] == ["ValueError('broken')", "True"]
+    with pytest.raises(ValueError, match="broken"):
+        result.get(timeout=SECONDS)
+
+
 def test_a_process_that_wakes_up_late_publishes_nothing_twice(fleet: Fleet, tmp_path: Path) -> None:
     faults = {"FAULT_AT": "end:after", "FAULT_FOLDER": str(tmp_path), "FAULT_SIGNAL": "SIGSTOP"}
     frozen = fleet.start("tests.chaos.workflow_faults:app", concurrency=1, environment=faults)

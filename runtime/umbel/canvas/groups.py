@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from umbel.canvas.freezing import Belonging, group_result
 from umbel.canvas.gathered import Gathered
@@ -14,6 +14,7 @@ from umbel.canvas.signature import KINDS, Signature, as_signature
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
+    from umbel.result import GroupResult
 
 R = TypeVar("R", covariant=True)
 
@@ -80,14 +81,24 @@ class group(Gathered[list[R]]):  # noqa: N801 - Celery's name
         results = [task._frozen(replace(inside, group_index=index)) for index, task in enumerate(flat)]
         return group_result(self.app, own, results)
 
-    def __call__(self, *args: Any, **options: Any) -> Any:
+    def __call__(self, *args: Any, **options: Any) -> GroupResult[R]:
         """Send the group, with these arguments in front of those of each member."""
         return self.apply_async(args, **options)
 
-    def apply_async(
+    def delay(self, *args: Any, **kwargs: Any) -> GroupResult[R]:  # type: ignore[override]
+        """Send the members, with these arguments in front of those of each; return their results."""
+        return self.apply_async(args, kwargs)
+
+    def apply(  # type: ignore[override]
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
-        """Send the members; return a `umbel.result.GroupResult`.
+    ) -> GroupResult[R]:
+        """Run the members here and now, one after the other; return their results; see `umbel.Signature.apply`."""
+        return cast("GroupResult[R]", super().apply(args, kwargs, **options))
+
+    def apply_async(  # type: ignore[override]
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> GroupResult[R]:
+        """Send the members; return their results.
 
         Args:
             args: put in front of those of each member.
@@ -99,7 +110,7 @@ class group(Gathered[list[R]]):  # noqa: N801 - Celery's name
         for option, instead in (("link", "use a chord: group(...) | task"), ("link_error", "link it to the members")):
             if options.get(option) is not None:
                 raise TypeError(f"a group cannot be sent with {option}=: {instead}")
-        return super().apply_async(args, kwargs, **options)
+        return cast("GroupResult[R]", super().apply_async(args, kwargs, **options))
 
     def __len__(self) -> int:
         return len(self.tasks)

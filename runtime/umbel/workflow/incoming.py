@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from umbel import bodies
+from umbel import bodies, states
 from umbel import message as messages
 from umbel import record as records
 from umbel.canvas.errbacks import takes_failure
@@ -20,6 +20,7 @@ from umbel.workflow.advancing import End, failed_record, place_of
 if TYPE_CHECKING:
     from umbel.app import Umbel
     from umbel.message import Message
+    from umbel.record import Record
     from umbel.workflow.advancing import Place
 
 
@@ -75,13 +76,25 @@ def _error(app: Umbel, message: Message, place: Place) -> Incoming | None:
     assert told is not None
     noted = app.broker.workflows.failure(place.workflow, told["n"])
     if noted is None:
-        return None
+        return _recorded(app, message, told["id"])
     raw, payload = values.read_failure(noted)
     failed = messages.decode(payload)
     record = records.decode(raw)
     if told["chord"]:
         record = failed_record(End(failed.headers["id"], "F", noted), through=True)
         failed = messages.Message({**failed.headers, "id": told["id"]}, b"")
+    return _told(app, message, failed, record)
+
+
+def _recorded(app: Umbel, message: Message, task_id: str) -> Incoming | None:
+    """Return what the record of the task that failed tells, once its workflow is gone: who ran the errback died after its end."""
+    record = app.results.get(task_id)
+    if record is None or record.state not in states.PROPAGATE_STATES:
+        return None
+    return _told(app, message, messages.Message({"id": task_id, "task": record.meta.get("name", "")}, b""), record)
+
+
+def _told(app: Umbel, message: Message, failed: Message, record: Record) -> Incoming:
     args, kwargs = _arguments(app, failed)
     request = Request(app, app.tasks.get(failed.headers["task"]), failed, args, kwargs)
     return Incoming([request, exception_of(record), record.meta.get("traceback")], 1 if _takes(app, message) else 0)

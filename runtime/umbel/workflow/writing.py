@@ -67,6 +67,9 @@ class Writer:
             given: what comes from outside.
             number: of the node.
             exits: whether somebody waits for it.
+
+        Raises:
+            ImproperlyConfigured: this call cannot be a step.
         """
         app, own = self._app, options_of(shape)
         if "chord_place" in own:
@@ -79,6 +82,12 @@ class Writer:
         if not shape.get("immutable"):
             args, kwargs = (*given.args, *args), {**kwargs, **given.kwargs}
         task = app.tasks.get(shape["task"])
+        if task is not None and task.uniqueness is not None:
+            raise ImproperlyConfigured(
+                f"{task.name} is unique, and no step of a workflow can be: its arguments tell equal calls apart, and they are not "
+                f"known before the step's turn. Send it by itself ({task.name.rpartition('.')[2]}.delay(...)), from a step too, or "
+                "declare a task without unique= for workflows"
+            )
         call = call_options({name: value for name, value in options.items() if name not in COMPOSING})
         task_id = self._task_id(own, number)
         call |= {name: own.get(name) for name in ("group_id", "group_index")} | {"task_id": task_id}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from umbel import Umbel, bulk
-from umbel.errors import DuplicateTask, EncodeError, TaskRevokedError
+from umbel import Umbel, bulk, group
+from umbel.errors import DuplicateTask, EncodeError, ImproperlyConfigured, TaskRevokedError
 from umbel.testing import InMemoryWorker
 
 
@@ -36,6 +36,25 @@ def test_an_equal_call_gets_the_result_of_the_first(app: Umbel) -> None:
     InMemoryWorker(app).run()
     assert [other.get(timeout=1) for other in others] == [3, 3, 3, 3]
     assert add.delay(1).id != first.id
+
+
+def test_a_unique_task_is_no_step_of_a_workflow(app: Umbel) -> None:
+    @app.task(unique=True)
+    def once(x: int) -> int:
+        return x
+
+    @app.task
+    def add(x: int, y: int = 0) -> int:
+        return x + y
+
+    for whole in (once.s(1) | add.s(1), add.s(1) | once.s(), group(add.s(1), add.s(2)) | once.si(1)):
+        with pytest.raises(ImproperlyConfigured, match="once is unique"):
+            whole.delay()
+    with pytest.raises(ImproperlyConfigured, match="once is unique"):
+        add.apply_async((1,), link=once.s())
+    assert ready(app) == 0
+    first, second = group(once.s(1), once.s(2)).delay().results
+    assert (once.delay(1).id, once.s(2).delay().id) == (first.id, second.id)
 
 
 def test_the_order_of_a_dict_makes_no_difference(app: Umbel) -> None:
