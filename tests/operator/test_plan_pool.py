@@ -1,13 +1,11 @@
-"""The planner of WorkerPools: every condition and reason by a table of states, and what is done."""
+"""The planner of WorkerPools: every condition and reason by a table of states, and what is told."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.operator.pools import IMAGE, failed, working
 from tests.operator.resources import (
     NOW,
     broker,
@@ -24,36 +22,9 @@ from tests.operator.resources import (
     state,
 )
 
-from umbel_operator.api.workerpool import WorkerPool
-from umbel_operator.build.canonical import short_hash
 from umbel_operator.build.deployment import build_worker_deployment
-from umbel_operator.build.disruption import build_disruption_budget
-from umbel_operator.build.monitors import build_worker_monitor
-from umbel_operator.build.networkpolicy import build_worker_network_policy
-from umbel_operator.build.settings import Monitors, Settings
-from umbel_operator.plan.model import Apply, Delete, Failure, Patch, Ref, State
+from umbel_operator.plan.model import State
 from umbel_operator.plan.pool import plan_pool
-
-DEPLOYMENT = Ref("apps/v1", "Deployment", "shop", "mailers-worker")
-IMAGE = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
-
-
-def built(made: WorkerPool) -> dict[str, Any]:
-    return build_worker_deployment(made, broker(), [("mail", 1)])
-
-
-def working(
-    made: WorkerPool | None = None, *others: Any, live: dict[str, Any] | None = None, **more: Any
-) -> State[Any]:
-    """Return the state of a pool whose Deployment is rolled out, unless `live` changes it."""
-    made = made or pool()
-    deployment = live_deployment(built(made), **(live or {}))
-    return state(made, ready_broker(), queue(), *others, children=[deployment], **more)
-
-
-def failed(reason: Any, generation: int = 1) -> tuple[Failure, ...]:
-    return (Failure(DEPLOYMENT, reason, "the API server said so", generation),)
-
 
 OTHERS = queue("foreign", brokerRef={"name": "other"})
 NO_BUDGET = {"conditions": [("ReplicaFailure", "True", "FailedCreate", "pods is forbidden: exceeded quota: small")]}
@@ -233,175 +204,6 @@ def test_conditions(case: str) -> None:
 )
 def test_messages_say_what_to_do(given: State[Any], type: str, words: str) -> None:
     assert words in message(plan_pool(given).status, type)
-
-
-def crashing(state: Mapping[str, Any], *, ready: bool = False, ran: float = 2, restarts: int = 4) -> dict[str, Any]:
-    """Return a pod whose last life was `ran` seconds long and ended half a minute ago."""
-    ended = {"exitCode": 1, "reason": "Error", "startedAt": ago(30 + ran), "finishedAt": ago(30)}
-    made = live_pod(last={"terminated": ended})
-    made["status"]["containerStatuses"][0] |= {"state": state, "ready": ready, "restartCount": restarts}
-    return made
-
-
-def ago(seconds: float) -> str:
-    return stamp(NOW - timedelta(seconds=seconds))
-
-
-def test_a_crash_loop_is_told_once_whatever_moment_of_it_one_sees() -> None:
-    """Given a worker that falls soon after each start, be it ready for that moment or not, then its pool is not available all the
-    time, in the same words."""
-    up = {"running": {"startedAt": ago(2)}}
-    moments: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        ({"available": 0}, crashing({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}})),
-        ({"available": 0}, crashing(up)),
-        ({}, crashing(up, ready=True)),
-        ({"available": 0}, crashing({"terminated": {"exitCode": 1, "reason": "Error"}})),
-    ]
-    told = set()
-    for live, pod in moments:
-        status = plan_pool(working(live=live, pods=(pod,))).status
-        told.add((reasons(status)["Available"], message(status, "Available")))
-        assert reasons(status)["Ready"] == "MinimumReplicasUnavailable"
-    assert len(told) == 1
-    ((reason, text),) = told
-    assert reason == "MinimumReplicasUnavailable"
-    assert text.startswith(
-        "0 of 1 workers are available; pod p-1, container worker: exits with code 1 and is restarted"
-    )
-
-
-@pytest.mark.parametrize(
-    ("pod", "available"),
-    [
-        (crashing({"running": {"startedAt": ago(61)}}, ready=True), True),
-        (crashing({"running": {"startedAt": ago(2)}}, ready=True, ran=600), True),
-        (crashing({"running": {"startedAt": ago(2)}}, ready=True, restarts=1), True),
-        (crashing({"running": {"startedAt": "soon"}}, ready=True), True),
-        (crashing({"running": {"startedAt": ago(2)}}, ready=True), False),
-        (crashing({"running": {"startedAt": ago(-300)}}, ready=True), False),
-    ],
-    ids=["runs for a minute", "fell once in ten minutes", "was killed once", "unreadable", "crashes", "clock ahead"],
-)
-def test_when_a_worker_that_fell_counts_again(pod: dict[str, Any], available: bool) -> None:
-    plan = plan_pool(working(pods=(pod,)))
-    assert (reasons(plan.status)["Available"] == "MinimumReplicasAvailable") is available
-    assert (plan.requeue_after is not None) is not available
-    if plan.requeue_after is not None:
-        assert 0 < plan.requeue_after <= 60
-
-
-def test_the_attempts_at_a_pull_and_the_waits_between_are_told_as_one() -> None:
-    """Given an image that cannot be pulled, then its message does not change for as long as that lasts."""
-    texts = {
-        message(plan_pool(working(live={"available": 0}, pods=(live_pod(waiting={"reason": reason}),))).status, "Ready")
-        for reason in ("ErrImagePull", "ImagePullBackOff")
-    }
-    assert len(texts) == 1
-
-
-def test_pods_that_are_only_starting_are_no_trouble() -> None:
-    starting = live_pod(waiting={"reason": "ContainerCreating"})
-    given = working(live={"available": 0}, pods=(starting,))
-    assert message(plan_pool(given).status, "Available") == "0 of 1 workers are available"
-
-
-def test_a_pool_is_applied_with_its_budget() -> None:
-    made = pool(disruption={"maxUnavailable": 1})
-    actions = plan_pool(state(made, ready_broker(), queue())).actions
-    assert [type(action).__name__ for action in actions] == ["Apply", "Apply"]
-    deployment, budget = actions
-    assert isinstance(deployment, Apply)
-    assert deployment.manifest == built(made)
-    assert deployment.event is not None
-    assert deployment.event.message == 'applied Deployment "mailers-worker": 1 replicas of shop:1'
-    assert isinstance(budget, Apply)
-    assert budget.manifest == build_disruption_budget(made)
-
-
-def test_a_budget_that_is_no_longer_wanted_is_deleted() -> None:
-    old = build_disruption_budget(pool(disruption={"maxUnavailable": 1}))
-    assert old is not None
-    live = {**old, "metadata": {**old["metadata"], "uid": "uid-budget"}}
-    plan = plan_pool(state(pool(), ready_broker(), queue(), children=[live]))
-    assert Delete(Ref("policy/v1", "PodDisruptionBudget", "shop", "mailers-worker"), "uid-budget") in plan.actions
-
-
-def test_the_security_context_of_the_installation_reaches_the_pods() -> None:
-    settings = Settings(beat_image="umbel:1", worker_security_context={"readOnlyRootFilesystem": True})
-    (applied,) = plan_pool(replace(state(pool(), ready_broker(), queue()), settings=settings)).actions
-    assert isinstance(applied, Apply)
-    (container,) = applied.manifest["spec"]["template"]["spec"]["containers"]
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
-
-
-GUARDED = Settings(beat_image="umbel:1", network_policies=True, monitors=Monitors())
-MONITOR = Ref("monitoring.coreos.com/v1", "PodMonitor", "shop", "mailers-worker")
-
-
-def test_a_pool_is_applied_with_its_policy_and_monitor_where_the_installation_asks_for_them() -> None:
-    given = replace(state(pool(), ready_broker(), queue()), settings=GUARDED)
-    kinds = [action.ref.kind for action in plan_pool(given).actions if isinstance(action, Apply)]
-    assert kinds == ["Deployment", "NetworkPolicy", "PodMonitor"]
-
-
-def test_a_policy_and_a_monitor_that_are_no_longer_wanted_are_deleted() -> None:
-    live = []
-    for built_ in (build_worker_network_policy(pool(), GUARDED), build_worker_monitor(pool(), GUARDED)):
-        assert built_ is not None
-        live.append({**built_, "metadata": {**built_["metadata"], "uid": f"uid-{built_['kind']}"}})
-    plan = plan_pool(state(pool(), ready_broker(), queue(), children=live))
-    policy = Ref("networking.k8s.io/v1", "NetworkPolicy", "shop", "mailers-worker")
-    deleted = [action for action in plan.actions if isinstance(action, Delete)]
-    assert deleted == [Delete(policy, "uid-NetworkPolicy"), Delete(MONITOR, "uid-PodMonitor")]
-
-
-@pytest.mark.parametrize("reason", ["ResourceConflict", "TemplateInvalid", "Forbidden", "Unavailable"])
-def test_a_monitor_that_cannot_be_made_is_no_trouble_of_the_pool(reason: Any) -> None:
-    """Given a pool that works, when its monitor is refused, then its conditions are those of a pool without one."""
-    failure = Failure(MONITOR, reason, "the API server said so", 1)
-    given = replace(working(failures=(failure,)), settings=GUARDED)
-    assert reasons(plan_pool(given).status) == reasons(plan_pool(working()).status)
-    sent = [action.ref for action in plan_pool(given).actions if isinstance(action, Apply)]
-    assert (MONITOR in sent) == (reason != "TemplateInvalid")
-
-
-def test_what_was_refused_for_good_is_sent_again_once_the_broker_has_changed_it() -> None:
-    refused = next(a.manifest for a in plan_pool(state(pool(), queue(), broker())).actions if isinstance(a, Apply))
-    failures = (Failure(DEPLOYMENT, "TemplateInvalid", "the API server said so", 1, short_hash(refused)),)
-    assert plan_pool(state(pool(), queue(), broker(), failures=failures)).actions == ()
-    moved = broker(connection={"addresses": ["redis-2:6379"]})
-    assert [a.ref for a in plan_pool(state(pool(), queue(), moved, failures=failures)).actions] == [DEPLOYMENT]
-
-
-def test_what_was_refused_for_good_is_not_sent_again() -> None:
-    assert plan_pool(working(failures=failed("TemplateInvalid"))).actions == ()
-    assert len(plan_pool(working(pool(meta={"generation": 2}), failures=failed("TemplateInvalid", 1))).actions) == 1
-
-
-@pytest.mark.parametrize("reason", ["ResourceConflict", "QuotaExceeded", "Forbidden", "Unavailable"])
-def test_what_may_be_cured_is_tried_again(reason: str) -> None:
-    assert len(plan_pool(working(failures=failed(reason))).actions) == 1
-
-
-def test_without_any_queue_no_worker_runs() -> None:
-    live = live_deployment(built(pool()))
-    plan = plan_pool(state(pool(), ready_broker(), children=[live]))
-    assert plan.actions == (Patch(DEPLOYMENT, {"spec": {"replicas": 0}}),)
-
-
-def test_no_worker_is_sent_to_the_keys_of_another_broker() -> None:
-    loser = broker(status={"conditions": [condition("Ready", "False", "NameConflict", "Broker a/b is older")]})
-    plan = plan_pool(state(pool(), queue(), loser))
-    assert plan.actions == ()
-    assert reasons(plan.status)["Ready"] == "BrokerNotReady"
-    assert "NameConflict: Broker a/b is older" in message(plan.status, "Ready")
-
-
-def test_without_its_broker_what_runs_is_left_alone() -> None:
-    live = live_deployment(built(pool()))
-    plan = plan_pool(state(pool(), queue(), children=[live]))
-    assert plan.actions == ()
-    assert reasons(plan.status)["Available"] == "MinimumReplicasAvailable"
 
 
 def test_a_pool_that_is_being_deleted_needs_nothing() -> None:
