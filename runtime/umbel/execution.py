@@ -306,7 +306,7 @@ def _success(
     if known.extended:
         meta |= verdict.extended(task.app, message, hostname, request.queue)
     try:
-        raw = _encoded_result(codec, message, value)
+        raw = codec.encode(value) if codec is _json else _encoded_result(codec, message, value)
     except EncodeError as error:
         place = "".join(f"[{part!r}]" for part in error.path)
         at = f" at {place}" if place else ""

@@ -151,29 +151,15 @@ def expand_hostname(pattern: str) -> str:
 @pass_session
 def worker(
     session: Session,
-    concurrency: int | None,
+    /,
     queues: tuple[tuple[str, int], ...] | None,
     queue_order: str,
     loglevel: str,
-    hostname: str | None,
-    health_port: int | None,
-    strict_queues: bool,
-    drain_timeout: float | None,
-    kill_stopped_after: float | None,
-    include: tuple[str, ...],
-    pool: str | None,
-    children: int | None,
-    prefetch: int | None,
-    max_tasks_per_child: int | None,
-    max_memory_per_child: int | None,
-    disable_prefetch: bool,
+    settings: tuple[tuple[str, str], ...],
     time_limit: float | None,
     soft_time_limit: float | None,
-    excluded: str | None,
-    purge: bool,
-    settings: tuple[tuple[str, str], ...],
-    autoreload: bool,
-    task_events: bool,
+    drain_timeout: float | None,
+    **given: Any,
 ) -> None:
     """Start a worker, which runs the tasks of some queues.
 
@@ -189,7 +175,8 @@ def worker(
       umbel -A shop.tasks worker -P asyncio -c 200         async def tasks, 200 at once
       umbel -A shop.tasks worker -l debug --autoreload     while you write tasks
 
-    Exits with 0 when it was told to end, 2 if the app or an option is wrong, 69 without Redis.
+    Exits with 0 when it was told to end (or with what WorkerShutdown says, where the app raises that), 2 if the app or an option is
+    wrong, 69 without Redis.
     """
     app = session.require_app("worker")
     if queue_order == "strict" and queues is None:
@@ -198,35 +185,32 @@ def worker(
     from umbel.worker.options import WorkerOptions
 
     setup_logging(loglevel)
-
-    given: dict[str, Any] = {"drain_timeout": drain_timeout}
+    if drain_timeout is not None:  # else what the environment says
+        given["drain_timeout"] = drain_timeout
     options = WorkerOptions(
         app=app,
         queues=queues,
         queue_order=queue_order,
-        pool=pool,
-        concurrency=concurrency,
-        children=children,
-        prefetch=0 if disable_prefetch else prefetch,
-        max_tasks_per_child=max_tasks_per_child,
-        max_memory_per_child=max_memory_per_child,
-        autoreload=autoreload,
-        hostname=expand_hostname(hostname) if hostname else None,
         loglevel=loglevel.upper(),
-        health_port=health_port,
-        strict_queues=strict_queues,
         broker=session.broker,
-        workdir=_folder(session.workdir),
-        kill_stopped_after=kill_stopped_after,
-        exclude_queues=tuple(split(excluded)),
-        purge=purge,
         config=session.config,
+        workdir=_folder(session.workdir),
         settings=_settings(session.backend, time_limit, soft_time_limit, settings),
-        task_events=task_events or None,
-        include=tuple(name.strip() for names in include for name in names.split(",") if name.strip()),
-        **{name: value for name, value in given.items() if value is not None},
+        **_as_options(given),
     )
     sys.exit(run(options))
+
+
+def _as_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the other options as `WorkerOptions` has them: most under their own names."""
+    changed = {
+        "prefetch": 0 if given.pop("disable_prefetch") else given["prefetch"],
+        "hostname": expand_hostname(given["hostname"]) if given["hostname"] else None,
+        "exclude_queues": tuple(split(given.pop("excluded"))),
+        "task_events": given["task_events"] or None,
+        "include": tuple(name.strip() for names in given["include"] for name in names.split(",") if name.strip()),
+    }
+    return given | changed
 
 
 def _settings(

@@ -44,39 +44,17 @@ def run(options: WorkerOptions) -> int:
     """
     signal.signal(signal.SIGTERM, _leave)
     share_with_children()
-    slots = Slots()
-    about = About()
-    zygote = ZygoteHandle(about)
-    make = Supervisor
-    solo = options.pool == "solo"
-    app = {} if solo else zygote.begin(options, slots)
-    if solo or (options.pool is None and app["executor"] == "solo"):
-        from umbel.worker.solo import SoloSupervisor, SoloZygote
-
-        make = SoloSupervisor
-        zygote.dismiss()
-        zygote = SoloZygote(about)
-        app = zygote.begin(options, slots)
+    slots, about = Slots(), About()
+    make, zygote, app = begin(options, slots, about)
     options = replace(options, task_events=bool(options.task_events or app["task_events"]))
     built = shape_of(options, app)
-    if options.autoreload and built.executor == "solo":
-        raise ImproperlyConfigured(
-            "--autoreload replaces processes, of which --pool solo has one: leave one of them out"
-        )
     slots.lanes = built.lanes
-    queues = spread(wanted_queues(options, app["queues"]), app["queue_shards"])
-    queues = in_order(queues, Order(options.queue_order))
     hostname = options.name(app["name"])
     keeping = ResultKeeping(app)
-    broker = make_broker(app["broker_url"], prefix=app["key_prefix"], publish_timeout=5.0)
-    broker = keeping.with_results(broker)
+    broker = keeping.with_results(make_broker(app["broker_url"], prefix=app["key_prefix"], publish_timeout=5.0))
     server = broker.ping()
     warn_of_memory_policy(server)
-    check_queues(broker, queues, app, options)
-    if options.purge:
-        dropped = sum(purge(broker, name) for name, _ in queues)
-        log.warning("worker.purged", extra={"tasks": dropped, "queues": ",".join(name for name, _ in queues)})
-    queues = with_own(queues, hostname, app["broadcasts"], direct=app["worker_direct"])
+    queues = queues_of(options, app, broker, hostname)
     try_to_register(broker, [name for name, _ in queues], hostname)
     tell_of_beat(app["beat_schedule"])
     bury_predecessors(broker)
@@ -103,6 +81,43 @@ def run(options: WorkerOptions) -> int:
         if health is not None:
             health.stop()
         broker.close()
+
+
+def begin(options: WorkerOptions, slots: Slots, about: About) -> tuple[type[Supervisor], ZygoteHandle, dict[str, Any]]:
+    """Have the app imported; return the supervisor to make, what imports the app for its children, and what the app says.
+
+    Which executor it is may be known only once the app is there.
+
+    Raises:
+        ImproperlyConfigured: it cannot be imported, with the reason.
+    """
+    zygote = ZygoteHandle(about)
+    solo = options.pool == "solo"
+    app = {} if solo else zygote.begin(options, slots)
+    if not solo and (options.pool is not None or app["executor"] != "solo"):
+        return Supervisor, zygote, app
+    from umbel.worker.solo import SoloSupervisor, SoloZygote
+
+    zygote.dismiss()
+    alone = SoloZygote(about)
+    return SoloSupervisor, alone, alone.begin(options, slots)
+
+
+def queues_of(
+    options: WorkerOptions, app: dict[str, Any], broker: Broker, hostname: str
+) -> tuple[tuple[str, int], ...]:
+    """Return the queues to consume, with their weights, in their order; emptied, where that is asked for.
+
+    Raises:
+        ImproperlyConfigured, QueueNotFound: see `wanted_queues` and `check_queues`.
+    """
+    queues = spread(wanted_queues(options, app["queues"]), app["queue_shards"])
+    queues = in_order(queues, Order(options.queue_order))
+    check_queues(broker, queues, app, options)
+    if options.purge:
+        dropped = sum(purge(broker, name) for name, _ in queues)
+        log.warning("worker.purged", extra={"tasks": dropped, "queues": ",".join(name for name, _ in queues)})
+    return with_own(queues, hostname, app["broadcasts"], direct=app["worker_direct"])
 
 
 def tell_of_beat(entries: int) -> None:
@@ -142,6 +157,10 @@ def shape_of(options: WorkerOptions, app: dict[str, Any]) -> Shape:
         options.children or app["children"],
         os.cpu_count() or 1,
     )
+    if options.autoreload and built.executor == "solo":
+        raise ImproperlyConfigured(
+            "--autoreload replaces processes, of which --pool solo has one: leave one of them out"
+        )
     if built.slots > ROOM // 2:
         raise ImproperlyConfigured(
             f"one worker runs at most {ROOM // 2} tasks at once, not {built.slots}: give a lower --concurrency, "
