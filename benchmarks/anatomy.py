@@ -23,10 +23,10 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("talk to Redis: send, wait in the kernel, parse", ("redis/connection.py:send", "redis/connection.py:receive")),
     ("take in a batch", ("redis/consumer.py:cycle", "worker/desk.py")),
     ("read the message", ("umbel/message.py",)),
-    ("decode the arguments", ("serialization/json.py:decode", "execution.py:_arguments")),
+    ("decode the arguments", ("serialization/json.py:decode", "umbel/bodies.py")),
     ("make the request, call the task, watch its end", ("execution.py", "umbel/context.py")),
     ("the task itself, and counting it", ("benchmarks/body.py", "benchmarks/counter.py")),
-    ("encode the result", ("serialization/json.py:encode", "execution.py:_success", "umbel/record.py", "verdict.py")),
+    ("encode the result", ("serialization/json.py:encode", "umbel/judging.py", "umbel/record.py", "verdict.py")),
     (
         "pack the reports",
         ("redis/consumer.py:pack_outcomes", "redis/connection.py:pack", "redis/scripts.py", "keys.py"),

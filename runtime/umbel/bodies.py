@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from umbel import serialization
 from umbel.config import Settings
-from umbel.errors import ContentDisallowed, EncodeError
+from umbel.errors import ContentDisallowed, EncodeError, InvalidTaskError
 from umbel.serialization.compression import compress, decompress, too_large
 from umbel.settings import LARGEST
 
@@ -92,6 +92,22 @@ def read(conf: Settings, headers: Mapping[str, Any], raw: bytes) -> Any:
         content_type, raw = codec.open(headers, raw)
         codec = serialization.by_content_type(content_type)
     return codec.decode(decompress(headers.get("compression"), raw, conf.decompressed_max_size))
+
+
+def arguments(conf: Settings, headers: Mapping[str, Any], raw: bytes) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments that the body of a message holds; see `read`.
+
+    Raises:
+        InvalidTaskError: it holds something else.
+    """
+    body = read(conf, headers, raw)
+    if type(body) is list and len(body) == 2 and type(body[0]) is list and type(body[1]) is dict:
+        return body[0], body[1]
+    if isinstance(body, tuple) and len(body) == 2 and isinstance(body[0], (list, tuple)) and isinstance(body[1], dict):
+        return list(body[0]), body[1]  # of a codec that keeps tuples
+    raise InvalidTaskError(
+        "the body of a message must hold [args, kwargs]: a list of arguments and a dict of named ones"
+    )
 
 
 def refused(content_type: str, listed: Any, setting: str) -> ContentDisallowed:

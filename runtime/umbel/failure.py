@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Collection
 from typing import Any, Final
 
 from umbel import serialization
@@ -110,10 +111,10 @@ def _carried(argument: Any, codec: serialization.Codec) -> Any:
     return argument
 
 
-def traceback_of(error: BaseException, *, skip: str = "") -> str:
-    """Return the traceback as text, without the frames of the file ``skip`` that lie outermost."""
+def traceback_of(error: BaseException, *, skip: Collection[str] = ()) -> str:
+    """Return the traceback as text, without the frames of the files ``skip`` that lie outermost."""
     trace = error.__traceback__
-    while trace is not None and skip and trace.tb_frame.f_code.co_filename == skip:
+    while trace is not None and trace.tb_frame.f_code.co_filename in skip:
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace))
     if len(text) > MAX_TRACEBACK:

@@ -27,7 +27,7 @@ def test_the_innermost_place_that_is_known_counts() -> None:
 
 
 def test_a_function_is_told_from_the_rest_of_its_file() -> None:
-    assert step(f"{HOME}/execution.py:_success").startswith("encode the result")
+    assert step(f"{HOME}/judging.py:success").startswith("encode the result")
     assert step(f"{HOME}/execution.py:_run").startswith("make the request")
     assert step(f"{HOME}/serialization/json.py:decode").startswith("decode")
 

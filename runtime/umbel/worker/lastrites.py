@@ -69,7 +69,7 @@ def _traceback(app: Umbel, ended: Execution) -> str:
     """Return the last traceback that is known: of what ended this run, else of the retry before it."""
     error = ended.exception
     if error is not None and error.__traceback__ is not None:
-        return failure.traceback_of(error, skip=execution.__file__)
+        return failure.traceback_of(error, skip=(execution.__file__,))
     try:
         before = app.results.get(ended.message.headers["id"])
     except UmbelError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from umbel import execution, signals, verdict
+from umbel import handling, signals, verdict
 from umbel.errors import TaskError, TimeLimitExceeded, WorkerLostError
 from umbel.message import ENDED, OVERDUE, UNFINISHED, Message
 from umbel.verdict import Execution
@@ -59,4 +59,4 @@ def has_handlers(app: Umbel, message: Message, bound: int) -> bool:
 
 def call_handlers(app: Umbel, ended: Execution, hostname: str, queue: str) -> None:
     """Call ``on_failure`` and ``after_return`` of the task. What they raise is logged; it changes nothing any more."""
-    execution.notify(app, ended, hostname=hostname, queue=queue)
+    handling.notify(app, ended, hostname=hostname, queue=queue)
