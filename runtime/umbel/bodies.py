@@ -87,11 +87,21 @@ def read(conf: Settings, headers: Mapping[str, Any], raw: bytes) -> Any:
     content_type = headers.get("content_type", serialization.JSON)
     if content_type not in there.types:
         raise refused(content_type, conf.accept_content, "accept_content")
-    codec = serialization.by_content_type(content_type)
+    return unpacked(headers, raw, conf.decompressed_max_size)
+
+
+def unpacked(headers: Mapping[str, Any], raw: bytes, most: int = LARGEST) -> Any:
+    """Return what the body of a message holds, of whatever content type; raises as `read`.
+
+    Args:
+        headers, raw: see there.
+        most: bytes that compressed arguments may unpack to.
+    """
+    codec = serialization.by_content_type(headers.get("content_type"))
     if serialization.signs(codec):  # what nobody has signed who is trusted is not even unpacked
         content_type, raw = codec.open(headers, raw)
         codec = serialization.by_content_type(content_type)
-    return codec.decode(decompress(headers.get("compression"), raw, conf.decompressed_max_size))
+    return codec.decode(decompress(headers.get("compression"), raw, most))
 
 
 def arguments(conf: Settings, headers: Mapping[str, Any], raw: bytes) -> tuple[list[Any], dict[str, Any]]:

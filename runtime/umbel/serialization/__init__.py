@@ -155,6 +155,10 @@ def by_content_type(content_type: str | None) -> Codec:
     for name, known in _LATER.items():
         if known == content_type:
             return _load(name)
+    if content_type == SIGNED:
+        raise DecodeError(
+            "signed content can be read only where app.setup_security() has been called, with keys: call it here"
+        )
     known_types = ", ".join(sorted({*_BY_CONTENT_TYPE, *_LATER.values()}))
     raise DecodeError(
         f"content of type {content_type!r} cannot be read here (known: {known_types}); "

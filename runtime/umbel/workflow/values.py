@@ -85,7 +85,7 @@ def put_first(headers: dict[str, Any], body: bytes, value: bytes, conf: Settings
         headers: of the message; what is said there of the body may change.
         body: as it is.
         value: that travelled.
-        conf: the settings of the app that reads and signs; without them only what is not packed further can be changed.
+        conf: the settings of the app that reads; None where there is none, and only the id of a failed task is put in front.
 
     Raises:
         EncodeError, DecodeError: the codec of the message cannot carry the value, or nothing can be read.
@@ -94,10 +94,7 @@ def put_first(headers: dict[str, Any], body: bytes, value: bytes, conf: Settings
     if plain and value[:1] != b"\x01" and body.startswith(_EMPTY):
         rest = body[len(_EMPTY) :]
         return _EMPTY + value + (b"" if rest.startswith(b"]") else b",") + rest
-    if conf is None:
-        args, kwargs = serialization.by_content_type(headers.get("content_type")).decode(body)
-    else:
-        args, kwargs = bodies.read(conf, headers, body)
+    args, kwargs = bodies.unpacked(headers, body) if conf is None else bodies.read(conf, headers, body)
     return bodies.repacked(headers, ([unpack(value), *args], kwargs))
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from tests.signers import Signer
-from tests.unit.app_tasks.sent import take_one
+from tests.unit.app_tasks.sent import take, take_one
 
-from umbel import Task, Umbel, chain, chord, group, publishing, states
+from umbel import Reject, Task, Umbel, chain, chord, group, publishing, states
 from umbel import serialization as codecs
 from umbel.beat.appsource import entries_of
 from umbel.beat.entry import RunIds
 from umbel.canvas import Signature
+from umbel.control.taskinfo import task_info
 from umbel.errors import ContentDisallowed, EncodeError, SecurityError
 from umbel.message import decode
 from umbel.middleware import Middleware
@@ -258,3 +259,65 @@ def test_what_nobody_signed_is_no_value_of_a_chord(signing_app: Apps, tmp_path: 
         app.AsyncResult(result.id).get(timeout=5)
     (letter,) = app.dead.find()
     assert letter.reason == "Untrusted"
+
+
+# On the way
+
+
+def _told(app: Umbel) -> list[str]:
+    """Have a task write down the ids that it is told as an errback."""
+    told: list[str] = []
+
+    @app.task(name="told")
+    def tell(task_id: str) -> None:
+        told.append(task_id)
+
+    return told
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_errbacks_of_what_was_dropped(signing_app: Apps, tmp_path: Path, signed: bool) -> None:
+    """Whoever drops a task has no app at hand: where it has a key, that signs."""
+    app = signing_app(Signer(tmp_path, "ada") if signed else None)
+    app.conf.task_compression = "zlib"
+    told = _told(app)
+    errback = app.tasks["told"].s().set(queue="errbacks")
+    result = app.tasks["add"].apply_async(("x" * 500,), link_error=errback)
+    app.broker.configure("default", {"max_length": 1, "overflow": "DropOldest"}, 1)
+    app.tasks["add"].delay(2)
+    InMemoryWorker(app, queues=["errbacks"]).run()
+    assert told == [result.id]
+
+
+def test_dead_letters_are_sent_again_and_forwarded_with_their_signature(app: Umbel) -> None:
+    refuses = [True, True]
+
+    @app.task(name="picky")
+    def picky(x: int) -> int:
+        if refuses and refuses.pop():
+            raise Reject("not now")
+        return x
+
+    result = picky.delay(5)
+    InMemoryWorker(app).run()
+    assert [letter.id for letter in app.dead.retry(reason="Rejected")] == [result.id]
+    app.broker.configure("default", {"dead_policy": "Forward", "dead_forward": "graves"}, 1)
+    InMemoryWorker(app).run()
+    assert not refuses
+    assert result.state == states.FAILURE
+    (message,) = take(app, "graves")
+    assert message.headers["headers"]["dead_letter"]["reason"] == "Rejected"
+    again = publishing.publish(
+        app, "default", replace(message, headers={**message.headers, "ignore_result": False}), 0.0
+    )
+    InMemoryWorker(app).run()
+    assert again.id == result.id
+    assert not list(app.dead.find())
+
+
+def test_who_has_no_key_says_what_is_missing(app: Umbel, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.tasks["add"].delay(1)
+    message = take_one(app)
+    monkeypatch.delitem(codecs._BY_CONTENT_TYPE, codecs.SIGNED)
+    told = task_info(message.encode(), "default")
+    assert "only where app.setup_security() has been called" in told["error"]
