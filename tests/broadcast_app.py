@@ -14,6 +14,7 @@ from umbel import Broadcast, Queue, Umbel
 app = Umbel(
     "broadcasting",
     task_queues=[Queue("default"), Broadcast("everyone")],
+    own_queue_grace=float(os.environ.get("OWN_QUEUE_GRACE", "300")),
     worker_direct=bool(os.environ.get("WORKER_DIRECT")),
     result_expires=600,
 )
@@ -66,6 +67,16 @@ def die_once_while_copying() -> None:
 
     RedisOwnQueues.publish = dying  # type: ignore[method-assign]
 
+
+if "BEAT_TO_ALL" in os.environ:
+    app.conf.beat_schedule = {
+        "all": {
+            "task": "tests.broadcast_app.note",
+            "schedule": 0.5,
+            "args": ("beat",),
+            "options": {"queue": "everyone"},
+        }
+    }
 
 if "DIE_ONCE" in os.environ:
     die_once_while_copying()

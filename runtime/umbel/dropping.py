@@ -1,5 +1,6 @@
 """What becomes of the tasks that a full queue drops (``overflow`` DropOldest): they fail, and are kept as dead letters.
-And of those in a queue that is purged or deleted: they are revoked.
+And of those in a queue that is purged or deleted: they are revoked. And of those in the own queue of a worker that is gone: copies
+are revoked, what was sent to this worker alone fails, and is kept as a dead letter.
 
 Their messages stand aside, as if an owner held them, until this is written: by the process that dropped them, or by
 a worker or a beat that looks after it, should that end before. So nobody waits for ever for a dropped task.
@@ -16,8 +17,9 @@ from typing import Final
 from umbel import failure, states
 from umbel import message as messages
 from umbel.broker.base import Broker, Delivery, Kind, Outcome
-from umbel.errors import DecodeError, QueueFull, TaskError, TaskRevokedError, UmbelError
+from umbel.errors import DecodeError, QueueFull, TaskError, TaskRevokedError, UmbelError, WorkerLostError
 from umbel.message import HEAD_SIZE, PURGED, Message
+from umbel.ownqueues import COPY_OF, SUFFIX
 from umbel.record import Record
 
 log = logging.getLogger("umbel.queues")
@@ -110,6 +112,41 @@ def _revoke(
         # Somebody may purge the queue just because Redis is full: what frees memory must not need any.
         log.warning("queue.purged_untold", extra={"queue": queue, "count": len(deliveries)})
         broker.settle_dropped(queue, [Outcome(delivery.tag, Kind.ACK) for delivery in deliveries])
+
+
+def end_abandoned(broker: Broker, deliveries: Sequence[Delivery], ttl: float) -> None:
+    """Write the ends of what an own queue held whose worker is gone: no other worker can run it.
+
+    Raises:
+        OperationalError: the broker is away.
+    """
+    queue = deliveries[0].queue
+    outcomes = []
+    for delivery in deliveries:
+        error = _gone(queue)
+        _advance(broker, delivery, error, ttl)
+        outcomes.append(_abandoned(delivery, error, ttl))
+    broker.own_queues.settle(queue, outcomes)
+
+
+def _abandoned(delivery: Delivery, error: TaskError, ttl: float) -> Outcome:
+    reason = {"reason": "WorkerGone", "message": str(error)}
+    try:
+        message = messages.decode(delivery.payload)
+    except DecodeError:
+        return Outcome(delivery.tag, Kind.DEAD, reason=reason)
+    if COPY_OF in message.headers:
+        copy = TaskRevokedError(f"{error}; the others have copies of this task of their own")
+        return _told(delivery, Kind.ACK, message, states.REVOKED, copy, ttl)
+    reason |= {"task": message.headers["task"], "id": message.headers["id"]}
+    return replace(_told(delivery, Kind.DEAD, message, states.FAILURE, error, ttl), reason=reason)
+
+
+def _gone(queue: str) -> WorkerLostError:
+    return WorkerLostError(
+        f"the worker {queue.removesuffix(SUFFIX)!r} is gone, and has not come back within the setting own_queue_grace: "
+        "what waited in its own queue did not run"
+    )
 
 
 def _revoked(delivery: Delivery, error: TaskRevokedError, ttl: float) -> Outcome:

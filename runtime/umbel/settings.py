@@ -232,6 +232,7 @@ _LIST: Final = [
         "task_queues", optional(queue_list), None, "the queues there are, which workers consume: names, or umbel.Queue"
     ),
     Setting("worker_direct", boolean, False, "each worker has a queue of its own too: <name of the worker>.dq2"),
+    Setting("own_queue_grace", seconds(), 300.0, "seconds after a worker's end until its own queue ends"),
     Setting(
         "task_create_missing_queues", boolean, True, "false: sending to a queue that is not in task_queues is an error"
     ),

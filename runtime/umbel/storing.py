@@ -62,6 +62,11 @@ class _Broker(_Wrapped):
         """The store of workflows; the ends of tasks that did not run go to the result backend."""
         return _Workflows(self._inner.workflows, self._results)
 
+    @property
+    def own_queues(self) -> Any:
+        """What queues of single workers need; the ends of tasks that did not run go to the result backend."""
+        return _OwnQueues(self._inner.own_queues, self._results)
+
     def settle_dropped(self, queue: str, outcomes: Sequence[Outcome]) -> None:
         """See the port."""
         self._inner.settle_dropped(queue, store_ends(self._results(), outcomes))
@@ -110,6 +115,12 @@ class _Workflows(_Wrapped):
     def tell(self, task_id: str, record: bytes, ttl: float, reply_to: str | None) -> bool:
         """See the port."""
         return self._results().store(task_id, records.decode(record), ttl)
+
+
+class _OwnQueues(_Wrapped):
+    def settle(self, queue: str, outcomes: Sequence[Outcome]) -> None:
+        """See the port."""
+        self._inner.settle(queue, store_ends(self._results(), outcomes))
 
 
 class _AsLost:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from umbel.broker.base import Broker, Liveness
 from umbel.clock import Clock
 from umbel.control import vanished
+from umbel.control.abandoned import OwnQueueJanitor
 from umbel.control.reaper import Reaper
 from umbel.dropping import LOOK_EVERY as DROPPED_EVERY
 from umbel.dropping import look_after
@@ -22,6 +23,8 @@ LOOK_EVERY = 1.0
 ALERT_EVERY = 0.25
 #: Seconds after which the names of all queues are read again.
 NAMES_EVERY = 5.0
+#: Seconds for which the ends of tasks are kept that did not run: beat may know no app.
+RESULTS_KEPT = 86400.0
 #: Seconds between two looks for dead letters that are too old: where none is added, nobody else drops them.
 TRIM_EVERY = 60.0
 
@@ -32,13 +35,15 @@ class Janitor:
     Args:
         broker: whose queues are looked after.
         clock: its monotonic time counts.
+        own_queue_grace: seconds after a worker's end until its own queue ends.
     """
 
-    def __init__(self, broker: Broker, clock: Clock) -> None:
+    def __init__(self, broker: Broker, clock: Clock, own_queue_grace: float = 300.0) -> None:
         self._broker = broker
         self._clock = clock
         self._liveness: Liveness = broker.liveness()
         self._reaper = Reaper(self._liveness, clock)
+        self._own_queues = OwnQueueJanitor(broker, lambda: own_queue_grace, RESULTS_KEPT, clock)
         self._names: list[str] = []
         self._named = float("-inf")
         self._reaped = float("-inf")
@@ -83,6 +88,7 @@ class Janitor:
         if now - self._looked_after >= DROPPED_EVERY:
             self._looked_after = now
             look_after(self._broker, self._names)
+        self._own_queues.look()
         soonest = min(self._next.values(), default=now + LOOK_EVERY)
         return max(0.01, min(soonest, self._reaped + every) - self._clock.monotonic())
 

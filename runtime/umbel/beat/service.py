@@ -49,6 +49,7 @@ class BeatOptions:
         port: of the HTTP server; None for none, 0 for any free one.
         lock_ttl: seconds after which another beat takes over from a dead one.
         max_interval: seconds between two looks at the clock, at the most.
+        own_queue_grace: seconds after a worker's end until its own queue ends.
     """
 
     url: str
@@ -57,6 +58,7 @@ class BeatOptions:
     port: int | None = None
     lock_ttl: float = 15.0
     max_interval: float = MAX_SLEEP
+    own_queue_grace: float = 300.0
 
 
 class Beat:
@@ -85,7 +87,7 @@ class Beat:
         self._store = ScheduleStore(endpoint, options.prefix)
         self._purges = Purges(endpoint, options.prefix)
         ending = self._broker if keeping is None else keeping(self._broker)
-        self._janitor = Janitor(ending, clock)
+        self._janitor = Janitor(ending, clock, options.own_queue_grace)
         self._redis = RedisState()
         self._app = self._dispatcher(f"app:{app_name}") if app_entries else None
         if self._app is not None:

@@ -103,6 +103,7 @@ def beat(
         "port": port,
         "lock_ttl": lock_ttl,
         "max_interval": max_interval,
+        "own_queue_grace": app.conf.own_queue_grace,
     }
     _run(app, entries, options)
 

@@ -85,6 +85,15 @@ class Places:
         free = [key for key in self._parked if key not in self.taken]
         return [payload for key in free if (payload := self._unpark(key)) is not None]
 
+    def unpark(self, most: int) -> list[bytes]:
+        """Take messages that wait for a place, whether there is one or not."""
+        found: list[bytes] = []
+        while self._parked and len(found) < most:
+            payload = self._unpark(next(iter(self._parked)))
+            assert payload is not None
+            found.append(payload)
+        return found
+
     def _unpark(self, key: str) -> bytes | None:
         waiting = self._parked.get(key)
         if not waiting:

@@ -113,6 +113,8 @@ class MemoryQueue:
         self.deaths: deque[tuple[Death, frozenset[bytes]]] = deque(maxlen=DEATHS_MAX)
         self.forwarded: set[bytes] = set()
         self.agreed: dict[str, bytes] = {}
+        self.ended = Holding(itertools.count(1))  #: what waited, and nobody was told yet that the queue ends
+        self.ending: str | None = None  #: token of the janitor that ends it
         self.copied: set[str] = set()
 
     @property
@@ -313,6 +315,27 @@ class MemoryQueue:
         taken = [letter for letter in self._dead if letter.token in tokens]
         self._dead = deque(letter for letter in self._dead if letter.token not in tokens)
         return taken
+
+    def put_aside(self, most: int) -> int:
+        """Put some of what waits aside, since the queue ends; return how many messages."""
+        found: list[bytes] = []
+        for ready, fair in zip(self._ready, self._fair, strict=True):
+            while ready and len(found) < most:
+                found.append(ready.popleft())
+            while fair and len(found) < most:
+                found.append(fair.pop_last())
+        while self._delayed and len(found) < most:
+            found.append(heapq.heappop(self._delayed)[2])
+        found += self.places.unpark(most - len(found))
+        for payload in found:
+            self.ended.messages[next(self.ended.tags)] = payload
+        self.in_flight += len(found)
+        return len(found)
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether nothing waits, and nobody holds anything."""
+        return not (self.ready or self._delayed or self.places.parked or self.in_flight)
 
     def purge(self) -> int:
         """Drop what waits; return how many messages that were."""

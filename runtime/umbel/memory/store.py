@@ -32,6 +32,8 @@ class Store:
         self._revoked: dict[str, float] = {}
         self.workflows: dict[str, Any] = {}  # their adapter's states
         self.chosen_ids: dict[str, tuple[str, int]] = {}  # task id -> workflow and node
+        self.abandoned: dict[str, float] = {}  # own queue -> since when nobody consumes it
+        self.watched_until = self.turn_until = 0.0  # when these are forgotten, and when somebody looks again
         self.guards: dict[tuple[str, str], set[int]] = {}  # (queue, workflow) -> nodes that were published
 
     @contextmanager
@@ -60,6 +62,8 @@ class Store:
         self.workflows.clear()
         self.chosen_ids.clear()
         self.guards.clear()
+        self.abandoned.clear()
+        self.watched_until = self.turn_until = 0.0
 
     def queue(self, name: str) -> MemoryQueue:
         """Return a queue, a new one if need be."""

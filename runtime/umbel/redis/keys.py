@@ -15,6 +15,8 @@ LAYOUT: Final = 1
 PRIORITIES: Final = 10
 #: Stands in the place of an owner: what a full queue dropped, until those who wait for it were told.
 DROPPED: Final = "dropped"
+#: The same for what waited in an own queue that ends.
+ENDED: Final = "ended"
 
 
 class QueueKeys(NamedTuple):
@@ -98,6 +100,16 @@ def registry(prefix: str, owner: str) -> str:
 def dying(prefix: str) -> str:
     """SET of owners whose burial was begun and not ended."""
     return f"{prefix}:{{owners}}:dying"
+
+
+def own_watch(prefix: str) -> str:
+    """ZSET, with a TTL: own queue -> since when nobody consumes it (ms)."""
+    return f"{prefix}:{{owners}}:own"
+
+
+def own_turn(prefix: str) -> str:
+    """STRING, with a TTL: somebody has just looked after the own queues."""
+    return f"{prefix}:{{owners}}:own:turn"
 
 
 def queue_names(prefix: str) -> str:

@@ -19,6 +19,7 @@ from umbel.config import censor
 from umbel.control import custom
 from umbel.events.base import Bounds
 from umbel.options import TaskOptions
+from umbel.ownqueues import broadcasts
 from umbel.transport import make_events
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _description(app: Umbel) -> dict[str, Any]:
         "defaults": _options(_task_class()),
         "settings": {name: censor(name, conf[name]) for name in conf},
         "changed": sorted(changed),
+        "broadcasts": sorted(broadcasts(conf)),
         "sets_result_ttl": conf.is_set("result_expires"),
         "posthumous": [name for name in sorted(app.tasks) if _is_posthumous(app.tasks[name], conf)],
         "signals": [name for name in STEWARDED if getattr(signals, name).has_receivers],

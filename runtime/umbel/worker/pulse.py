@@ -16,6 +16,7 @@ from umbel import message as messages
 from umbel.broker.base import Broker, Charge, ConnectionLost, Kind, Outcome, OwnerInfo
 from umbel.clock import SYSTEM_CLOCK, Clock
 from umbel.control import obituaries
+from umbel.control.abandoned import OwnQueueJanitor
 from umbel.control.reaper import Reaper
 from umbel.dropping import LOOK_EVERY, look_after
 from umbel.errors import DecodeError, TaskError, TaskRevokedError, UmbelError
@@ -59,6 +60,7 @@ class Pulse:
         worker: id of the supervisor.
         posthumous: tells whether something of a task, by its name, is to be done where its process is gone.
         sets_ttl: tells whether the app itself says how long records are kept, so that no queue does.
+        own_queue_grace: returns how many seconds after a worker its own queue ends.
         herald: tells others of heartbeats, and of tasks that ended with their process.
     """
 
@@ -75,6 +77,7 @@ class Pulse:
         worker: str = "",
         posthumous: Callable[[str], bool] = lambda task: False,
         sets_ttl: Callable[[], bool] = lambda: True,
+        own_queue_grace: Callable[[], float] = lambda: 300.0,
         herald: Herald | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -92,6 +95,7 @@ class Pulse:
         self._clock = clock
         self._liveness = broker.liveness()
         self._reaper = Reaper(self._liveness, clock)
+        self._janitor = OwnQueueJanitor(broker, own_queue_grace, result_ttl, clock)
         self._burials: queue.SimpleQueue[Burial] = queue.SimpleQueue()
         self._pending: list[Burial] = []
         self._wake = threading.Event()
@@ -190,6 +194,7 @@ class Pulse:
             self._buried.extend(missing)
         self._alive = {owner.id for owner in owners} - gone
         self._reaper.look()
+        self._janitor.look()
         if self._clock.monotonic() - self._looked_after >= LOOK_EVERY:
             look_after(self._broker, self._queues, self._ttl)
             self._looked_after = self._clock.monotonic()

@@ -6,9 +6,11 @@ What was changed holds for children that are born later too, and is forgotten wh
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection
 from typing import Any
 
 from umbel.errors import ImproperlyConfigured
+from umbel.ownqueues import own_queue
 from umbel.worker.roster import Roster
 from umbel.worker.seat import Seat
 
@@ -24,10 +26,14 @@ class Staff:
     Args:
         roster: who works here.
         events: whether tasks tell of themselves by events.
+        broadcasts: returns the queues whose tasks every worker runs.
     """
 
-    def __init__(self, roster: Roster, *, events: bool = False) -> None:
+    def __init__(
+        self, roster: Roster, *, events: bool = False, broadcasts: Callable[[], Collection[str]] = lambda: ()
+    ) -> None:
         self._roster = roster
+        self._broadcasts = broadcasts
         self.events = events
         self._serial = 0  # of what children are told
         self._limits: dict[str, list[float | None]] = {}
@@ -118,6 +124,9 @@ class Staff:
         roster = self._roster
         if queue in roster.queues:
             return False
+        own = own_queue(roster.hostname)
+        if own not in roster.queues and queue in self._broadcasts():
+            self.consume(own, weight)
         if queue not in roster.numbers:
             if len(roster.numbers) >= MOST_QUEUES:
                 raise ImproperlyConfigured(
@@ -127,7 +136,8 @@ class Staff:
             roster.numbers.append(queue)
         # A worker that serves its queues strictly has weights of 0, and serves the new one last.
         strict = not any(roster.queues.values())
-        roster.queues = {**roster.queues, queue: 0 if strict else weight}
+        added = {queue: 0 if strict else weight}
+        roster.queues = added | roster.queues if queue == own else roster.queues | added
         self._serial += 1
         log.warning("worker.consumes", extra={"queue": queue})
         return True
@@ -140,6 +150,11 @@ class Staff:
         if len(roster.queues) == 1:
             raise ImproperlyConfigured(
                 f"{queue!r} is the only queue of the worker: shut the worker down, or hold the queue, instead"
+            )
+        copied = sorted(set(self._broadcasts()) & roster.queues.keys()) if queue == own_queue(roster.hostname) else []
+        if copied:
+            raise ImproperlyConfigured(
+                f"{queue!r} takes this worker's copies of the tasks of {', '.join(map(repr, copied))}: cancel that one first"
             )
         roster.queues = {name: weight for name, weight in roster.queues.items() if name != queue}
         self._serial += 1

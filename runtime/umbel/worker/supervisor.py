@@ -113,13 +113,18 @@ class Supervisor:
             worker=self._id,
             posthumous=lambda task: task in about.read().get("posthumous", ()),
             sets_ttl=lambda: bool(about.read().get("sets_result_ttl", True)),
+            own_queue_grace=lambda: float(about.read().get("settings", {}).get("own_queue_grace", 300.0)),
             herald=self._herald,
         )
         self._endings = self._make_endings(shape, cancel_timeout)
         self._roster = Roster(
             self._id, hostname, self._seats, slots, dict(queues), lambda: self._drain.begun, shape.executor, numbers
         )
-        self._staff = Staff(self._roster, events=bool(options.task_events))
+        self._staff = Staff(
+            self._roster,
+            events=bool(options.task_events),
+            broadcasts=lambda: about.read().get("broadcasts", ()),
+        )
         handlers = {
             **Inspection(self._roster, broker, about, self.tally).handlers(),
             **Orders(self, self._staff, about).handlers(),

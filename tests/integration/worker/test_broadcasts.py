@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.redis_server import RedisServer
-from tests.workers import Worker, runs, until
+from tests.workers import ROOT, Worker, runs, until
 
-from umbel import Umbel, chain, signature
+from umbel import Umbel, chain, signature, worker_direct
+from umbel.errors import TaskRevokedError, WorkerLostError
 
 Produce = Callable[..., Umbel]
 Workers = Callable[..., list[Worker]]
@@ -93,3 +97,90 @@ def test_revoking_it_revokes_the_copies_that_wait(app: Umbel, workers: Workers, 
     with pytest.raises(Exception, match="revoked"):
         waiting.get(timeout=30)
     assert runs(worker.ledger, "ran") == [f"{worker2.hostname} a", worker.hostname]
+
+
+def test_copies_of_a_killed_worker_end_after_the_grace(app: Umbel, workers: Workers, tmp_path: Path) -> None:
+    killed, other = workers(2, OWN_QUEUE_GRACE="0.5", WORKER_DIRECT="1")
+    busy = app.send_task(A + "hold", (str(tmp_path),), queue=worker_direct(killed.hostname))
+    until(lambda: list(tmp_path.glob("running-*")), "the worker is busy")
+    direct = app.send_task(A + "note", ("direct",), queue=worker_direct(killed.hostname))
+    copies = app.send_task(A + "note", ("all",), queue="everyone").get(timeout=30)
+    assert app.AsyncResult(copies[other.hostname]).get(timeout=30) == other.hostname
+    killed.kill()
+    bury(app, killed)
+    # Whoever waits is told
+    with pytest.raises(TaskRevokedError, match="is gone"):
+        app.AsyncResult(copies[killed.hostname]).get(timeout=30)
+    for result in (direct, busy):
+        with pytest.raises(WorkerLostError, match="has not come back"):
+            result.get(timeout=30)
+    queue = worker_direct(killed.hostname).name
+    letters = {letter.reason["id"]: letter.reason["reason"] for letter in app.broker.dead(queue)}
+    assert letters == {direct.id: "WorkerGone", busy.id: "WorkerGone"}
+    until(lambda: app.broker.settings(queue) == {"serial": -1}, "nothing else is left of the queue")
+    # The other one's queue goes on
+    assert app.send_task(A + "note", ("b",), queue=worker_direct(other.hostname)).get(timeout=30) == other.hostname
+
+
+def test_a_worker_that_comes_back_under_its_name_runs_what_waited(app: Umbel, workers: Workers) -> None:
+    gone, other = workers(2)
+    gone.kill()
+    bury(app, gone)
+    sent = app.send_task(A + "note", ("direct",), queue=worker_direct(gone.hostname))
+    (back,) = workers(1, "--hostname", gone.hostname)
+    assert sent.get(timeout=30) == gone.hostname
+    copies = app.send_task(A + "note", ("all",), queue="everyone").get(timeout=30)
+    assert sorted(copies) == sorted([gone.hostname, other.hostname])
+    assert back.stop() == 0
+
+
+def bury(app: Umbel, worker: Worker) -> None:
+    """Bury the owners of a worker that was killed at once, as the one who sees a pod vanish would."""
+    liveness = app.broker.liveness()
+    try:
+        for owner in liveness.owners():
+            if owner.hostname == worker.hostname:
+                liveness.bury(owner.id)
+    finally:
+        liveness.close()
+
+
+def test_beat_sends_to_all(
+    app: Umbel, redis_server: RedisServer, prefix: str, workers: Workers, tmp_path: Path
+) -> None:
+    started = workers(2)
+    environment = {"UMBEL_BROKER_URL": redis_server.url, "UMBEL_KEY_PREFIX": prefix, "BEAT_TO_ALL": "1"}
+    with (tmp_path / "beat.log").open("wb") as log:
+        command = [sys.executable, "-m", "umbel", "-A", "tests.broadcast_app:app", "beat", "--max-interval", "0.2"]
+        beat = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, stdout=log, stderr=log)
+    try:
+        names = {f"{worker.hostname} beat" for worker in started}
+        until(lambda: names <= set(runs(started[0].ledger)), "each worker has run it")
+    finally:
+        beat.terminate()
+        assert beat.wait(20) == 0
+
+
+def test_a_queue_that_is_added_and_cancelled_is_known_as_one_for_all(app: Umbel, workers: Workers) -> None:
+    first, second = workers(2, "--queues", "default")
+    waiting = app.send_task(A + "note", ("a",), queue="everyone")
+    everywhere = [f"{worker.hostname}.dq2" for worker in (first, second)]
+    app.control.add_consumer("everyone", destination=[first.hostname], reply=True, timeout=20)
+    assert list(waiting.get(timeout=30)) == [first.hostname]
+    app.control.add_consumer("everyone", reply=True, timeout=20)
+    active = app.control.inspect(timeout=20).active_queues()
+    assert [{queue["name"] for queue in active[worker.hostname]} for worker in (first, second)] == [
+        {"default", "everyone", own} for own in everywhere
+    ]
+    until(lambda: len(copied(app)) == 2, "both are told")
+    # One's own queue stays while something may be copied to it
+    (answer,) = app.control.cancel_consumer(everywhere[0], destination=[first.hostname], reply=True, timeout=20)
+    assert "everyone" in answer[first.hostname]["error"]
+    app.control.cancel_consumer("everyone", destination=[first.hostname], reply=True, timeout=20)
+    until(lambda: list(copied(app)) == [second.hostname], "the other one alone is left")
+
+
+def copied(app: Umbel) -> dict[str, str]:
+    """Return to whom a task is copied now."""
+    found: dict[str, str] = app.send_task(A + "note", ("b",), queue="everyone").get(timeout=30)
+    return found

@@ -11,7 +11,7 @@ from umbel.broker.tickets import Admission, Ticket
 from umbel.clock import Clock
 from umbel.memory import head
 from umbel.memory import outcomes as memory_outcomes
-from umbel.memory.queue import Holding
+from umbel.memory.queue import Holding, MemoryQueue
 from umbel.memory.store import Store
 from umbel.message import BEGUN
 from umbel.record import Record
@@ -31,12 +31,16 @@ class MemoryConsumer:
         with self._store.locked() as store:
             store.owners[self.owner.id] = replace(self.owner, queues=list(self.owner.queues), last_beat=now)
             for name in self.owner.queues:
-                store.queue(name).holdings.setdefault(self.owner.id, Holding(self._tags))
+                self._enter(store.queue(name))
+
+    def _enter(self, state: MemoryQueue) -> None:
+        state.holdings.setdefault(self.owner.id, Holding(self._tags))
+        state.ending = None  # an own queue has its worker back
 
     def consume(self, queue: str) -> None:
         with self._store.locked() as store:
             known = self._registered(store)
-            store.queue(queue).holdings.setdefault(self.owner.id, Holding(self._tags))
+            self._enter(store.queue(queue))
             known.queues = self.owner.queues = [name for name in known.queues if name != queue] + [queue]
 
     def cancel(self, queue: str) -> None:

@@ -86,7 +86,11 @@ class RedisBroker:
         ]
 
     def settle_dropped(self, queue: str, outcomes: Sequence[Outcome]) -> None:
-        fixed = cycle_keys(self.prefix, queue, keys.DROPPED)
+        self._settle(queue, keys.DROPPED, outcomes)
+
+    def _settle(self, queue: str, owner: str, outcomes: Sequence[Outcome]) -> None:
+        """Write ends in the stead of what stands in the place of an owner."""
+        fixed = cycle_keys(self.prefix, queue, owner)
         runs = [outcome.run for outcome in outcomes if outcome.run is not None]
 
         def work(connection: RedisConnection) -> None:
@@ -95,7 +99,7 @@ class RedisBroker:
             told = outcomes
             if connection.clustered:
                 told = store_ends(connection, self.prefix, fixed[0], outcomes, self._pool.deadline)
-            count, names, arguments = pack_outcomes(self.prefix, queue, keys.DROPPED, told)
+            count, names, arguments = pack_outcomes(self.prefix, queue, owner, told)
             scripts.cycle(connection, (*fixed, *names), (0, count, *arguments))
 
         self._pool.run(work, repeat=True)
@@ -115,7 +119,7 @@ class RedisBroker:
         if self._own_queues is None:
             from umbel.broker.redis.ownqueues import RedisOwnQueues
 
-            self._own_queues = RedisOwnQueues(self._pool, self.prefix)
+            self._own_queues = RedisOwnQueues(self._pool, self.prefix, self._settle)
         return self._own_queues
 
     def consumer(self, owner: OwnerInfo) -> RedisConsumer:

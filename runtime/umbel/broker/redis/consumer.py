@@ -16,6 +16,7 @@ from umbel.broker.redis.parts import shorten, shorten_ends
 from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import LayoutError
 from umbel.message import BEGUN
+from umbel.ownqueues import is_own
 from umbel.record import Record
 from umbel.redis import keys, scripts
 from umbel.redis.connection import AWAY, Argument, RedisConnection
@@ -83,6 +84,8 @@ class RedisConsumer:
         new = "" if queue in self._keys else queue
         try:
             entering.note(connection, self._prefix, self.owner.id, entered, consumed, new)
+            if not new and is_own(queue):  # it may have ended meanwhile
+                entering.enter(connection, self._prefix, self.owner.id, queue, entered.index(queue))
             if new:
                 entering.enter(connection, self._prefix, self.owner.id, queue, len(self._keys))
                 self._keys[queue] = cycle_keys(self._prefix, queue, self.owner.id)

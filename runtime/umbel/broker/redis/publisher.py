@@ -9,7 +9,7 @@ from typing import Any
 from umbel.broker.base import Delivery, Outgoing, full
 from umbel.broker.redis.entering import newer_layout
 from umbel.clock import full_milliseconds
-from umbel.errors import LayoutError, NotReplicated, PublishUncertain, QueueClosed, QueueFull
+from umbel.errors import LayoutError, NotReplicated, PublishUncertain, QueueClosed, QueueFull, UmbelError
 from umbel.message import GROUPED, LOCKED
 from umbel.options import Conflict
 from umbel.redis import keys, scripts
@@ -119,9 +119,11 @@ class RedisPublisher:
         if status == b"ok":
             if not more:
                 return []
-            first, dropped, *refused = more
-            for number, owner in _pairs(*refused):
+            first, dropped, refused, new = more
+            for number, owner in _pairs(refused):
                 messages[number - 1].existing = owner.decode()
+            if new and self._named.get(queue, now) < now:
+                self._name_anew(queue)
             return [Delivery(queue, first + index, payload) for index, payload in enumerate(dropped)]
         if status == b"whole":
             self._bounded.add(queue)
@@ -141,6 +143,13 @@ class RedisPublisher:
         except ConnectionBroken as error:
             raise ConnectionBroken(error, sent=False) from error
         self._named[queue] = time.monotonic()
+
+    def _name_anew(self, queue: str) -> None:
+        """Tell Redis the name of a queue that has ended since it was named last. Its tasks were sent: nothing is raised."""
+        try:
+            self._pool.run(lambda connection: self._name(connection, queue, self._pool.deadline), repeat=True)
+        except (ConnectionBroken, UmbelError):
+            self._named.pop(queue, None)  # with the next task
 
     def name_now_and_then(self, connection: RedisConnection, queue: str) -> None:
         """Tell Redis the queue's name, unless that was done lately."""

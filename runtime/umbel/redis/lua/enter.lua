@@ -6,7 +6,7 @@
 -- Returns {status, detail}: {"ok", ""} or {"layout", version in Redis}
 
 local layout = redis.call('HGET', KEYS[2], 'layout')
-redis.call('HDEL', KEYS[1], '') -- nothing: see cycle.lua on a full Redis
+redis.call('HDEL', KEYS[2], 'ending') -- an own queue has its worker back: its janitor takes nothing more. First: see cycle.lua
 if not layout then
   redis.call('HSET', KEYS[2], 'layout', ARGV[1])
 elseif tonumber(layout) > tonumber(ARGV[1]) then

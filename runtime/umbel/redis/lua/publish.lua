@@ -5,8 +5,8 @@
 -- ARGV  1 layout version of the caller
 --       then for each message: payload, delay in ms ("0" = ready at once)
 --       then for each lock: number of its message (from 1 on), task id, ms that it lives, "1" = it replaces another one
--- Returns {status, detail}: {"ok", now ms [, first tag, dropped messages [, number of a message that was not sent, task id of the
---         one that has its lock, ...]]}, {"closed", ""}, {"full", {waiting, bound}},
+-- Returns {status, detail}: {"ok", now ms [, first tag, dropped messages, {number of a message that was not sent, task id of the
+--         one that has its lock, ...}, 1 = the queue is new, or had ended before]}, {"closed", ""}, {"full", {waiting, bound}},
 --         {"layout", version in Redis}, {"whole", ""}: the queue has a bound, call again with all keys
 --
 -- The intake and the bound are checked, the enqueue time is stamped, and the bell rings in one step. A burst rings once: the
@@ -37,6 +37,9 @@ local stamp = struct.pack('>I8', now)
 if one_list then
   call('RPUSH', one_list, string.sub(ARGV[2], 1, 11) .. stamp .. string.sub(ARGV[2], 20))
   call('ZADD', KEYS[2], 0, '1')
+  if not settings[1] then
+    return {'ok', now, 0, {}, {}, 1}
+  end
   return {'ok', now}
 end
 
@@ -114,11 +117,12 @@ end
 if ring then
   call('ZADD', KEYS[2], 0, '1')
 end
+local new = settings[1] and 0 or 1
 if dropped and #dropped > 0 then
   local kept = keep_dropped(dropped)
-  return {'ok', now, kept[1], kept[2], refused}
+  return {'ok', now, kept[1], kept[2], refused, new}
 end
-if #refused > 0 then
-  return {'ok', now, 0, {}, refused}
+if #refused > 0 or new == 1 then
+  return {'ok', now, 0, {}, refused, new}
 end
 return {'ok', now}
