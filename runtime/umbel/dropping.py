@@ -19,7 +19,8 @@ from umbel import message as messages
 from umbel.broker.base import Broker, Delivery, Kind, Outcome
 from umbel.errors import DecodeError, QueueFull, TaskError, TaskRevokedError, UmbelError, WorkerLostError
 from umbel.message import HEAD_SIZE, PURGED, Message
-from umbel.ownqueues import COPY_OF, SUFFIX
+from umbel.ownqueues import COPY_OF
+from umbel.queues import OWN
 from umbel.record import Record
 
 log = logging.getLogger("umbel.queues")
@@ -144,7 +145,7 @@ def _abandoned(delivery: Delivery, error: TaskError, ttl: float) -> Outcome:
 
 def _gone(queue: str) -> WorkerLostError:
     return WorkerLostError(
-        f"the worker {queue.removesuffix(SUFFIX)!r} is gone, and has not come back within the setting own_queue_grace: "
+        f"the worker {queue.removesuffix(OWN)!r} is gone, and has not come back within the setting own_queue_grace: "
         "what waited in its own queue did not run"
     )
 

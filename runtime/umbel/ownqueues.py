@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
-from umbel.queues import Broadcast, Queue
+from umbel.queues import OWN, Broadcast, Queue
 from umbel.shards import shard_names
 
 if TYPE_CHECKING:
     from umbel.config import Settings
 
-#: The end of the name of every own queue, and of no other queue. Celery's.
-SUFFIX: Final = ".dq2"
 #: The header of a copy: the id of the task that each worker runs, and the workflows of that one. Who revokes these means the copy.
 COPY_OF: Final = "copy_of"
 
@@ -22,12 +20,12 @@ Queues = tuple[tuple[str, int], ...]
 
 def own_queue(hostname: str) -> str:
     """Return the name of the queue that only the worker of this name consumes."""
-    return hostname + SUFFIX
+    return hostname + OWN
 
 
 def is_own(queue: str) -> bool:
     """Return whether a queue belongs to one worker, and ends some time after it."""
-    return queue.endswith(SUFFIX)
+    return queue.endswith(OWN)
 
 
 def worker_direct(hostname: str | Queue) -> Queue:

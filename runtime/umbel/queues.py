@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from umbel.errors import ImproperlyConfigured, QueueNotFound, UmbelWarning
 
+#: The end of the name of every queue that belongs to one worker, and of no other queue. Celery's.
+OWN: Final = ".dq2"
 #: What kombu's queues have besides: of exchanges, and of AMQP.
 _NEEDLESS: Final = frozenset(
     {
@@ -162,7 +164,7 @@ def check_known(queue: str, queues: Iterable[Queue] | None, default: str) -> Non
         QueueNotFound: with the nearest one that is.
     """
     known = {default, *(listed.name for listed in queues or ())}
-    if queue in known:
+    if queue in known or queue.endswith(OWN):
         return
     near = difflib.get_close_matches(queue, sorted(known), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known))}."

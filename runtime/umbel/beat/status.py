@@ -15,6 +15,7 @@ from umbel.beat.track import take_up
 from umbel.broker.base import Broker, ConnectionLost, Liveness, QueueInfo
 from umbel.clock import Clock
 from umbel.errors import OperationalError
+from umbel.ownqueues import is_own
 from umbel.redis.schedules import ScheduleStore, StoredState
 
 #: Seconds for which an answer is given again.
@@ -105,7 +106,8 @@ class StatusBoard:
         return {uid: schedule_state(entry, states[uid], now) for uid, entry in entries.items()}
 
     def _queues(self) -> dict[str, QueueInfo]:
-        names = {*self._broker.queues(), *self._definitions().queues}
+        shared = (name for name in self._broker.queues() if not is_own(name))  # those come and go with their workers
+        names = {*shared, *self._definitions().queues}
         return {name: self._broker.info(name) for name in sorted(names)}
 
     def _add_purged(self, states: dict[str, Any]) -> None:

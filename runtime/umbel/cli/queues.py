@@ -13,6 +13,7 @@ from umbel.cli.queuesettings import set_settings, show
 from umbel.cli.session import Session, json_option, pass_session
 from umbel.cli.table import ago, columns
 from umbel.dropping import purge as drop
+from umbel.queues import is_own
 
 if TYPE_CHECKING:
     from umbel.broker.base import QueueInfo
@@ -27,9 +28,9 @@ def split(names: str | None) -> list[str]:
 
 def warn_of_unknown(session: Session, names: list[str]) -> None:
     """Say which queues neither the app nor the broker knows: most often a slip of the pen."""
-    known = set(session.app.broker.queues()) | _configured(session)
+    known = {name for name in session.app.broker.queues() if not is_own(name)} | _configured(session)
     for name in names:
-        if name not in known:
+        if name not in known and not is_own(name):
             listed = ", ".join(sorted(known)) or "none"
             click.echo(
                 f"Warning: the queue {name!r} is neither configured nor known to the broker (known: {listed})", err=True
@@ -51,6 +52,7 @@ def _configured(session: Session) -> set[str]:
 def queues(context: click.Context, session: Session, names: str | None, as_json: bool) -> None:
     """List queues, and what waits in them: those of the app (with -A) and all that the broker has seen.
 
+    Queues of single workers (their names end with .dq2) are listed while something is in them.
     `show` and `set` are about the settings of one queue.
 
     \b
@@ -66,6 +68,8 @@ def queues(context: click.Context, session: Session, names: str | None, as_json:
     else:
         wanted = sorted(set(session.app.broker.queues()) | _configured(session))
     found = [session.app.broker.info(name) for name in wanted]
+    if not names:
+        found = [info for info in found if not is_own(info.name) or _has_something(info)]
     if as_json:
         session.json([asdict(info) for info in found])
         return
@@ -78,6 +82,10 @@ def queues(context: click.Context, session: Session, names: str | None, as_json:
 
 queues.add_command(show)
 queues.add_command(set_settings)
+
+
+def _has_something(info: QueueInfo) -> bool:
+    return bool(info.ready or info.delayed or info.parked or info.in_flight or info.dead)
 
 
 def _row(info: QueueInfo) -> tuple[object, ...]:

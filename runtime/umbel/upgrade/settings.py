@@ -83,12 +83,14 @@ class Settings(Pass):
         elements = []
         for element in value.elements:
             call = element.value
-            if not isinstance(call, cst.Call) or code(call.func).rpartition(".")[2] != "Queue":
-                return None
-            if not _is_direct(call):
+            kind = code(call.func).rpartition(".")[2] if isinstance(call, cst.Call) else ""
+            if kind == "Broadcast":
+                elements.append(element)
+                continue
+            if not isinstance(call, cst.Call) or kind != "Queue" or not _is_direct(call):
                 return None
             elements.append(element.with_changes(value=call.args[0].value))
-        names = [text_of(element.value) for element in elements]
+        names = [text_of(element.value) for element in elements if not isinstance(element.value, cst.Call)]
         if not names or None in names or objection("task_queues", names) is not None:
             return None
         return value.with_changes(elements=elements)

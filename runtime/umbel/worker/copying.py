@@ -107,6 +107,8 @@ class CopyingRunner(Runner):
         log.info("task.copied", extra={"task": headers["task"], "task_id": headers["id"], "workers": len(copies)})
         ended = self._ended(delivery, message, {worker: copy.headers["id"] for worker, copy in copies.items()})
         ended.runtime = time.perf_counter() - began
+        if self.reporter is not None:
+            self.reporter.unrun(ended, delivery.queue)
         return ended
 
     def _body(self, message: Message) -> tuple[dict[str, Any], bytes] | Execution:

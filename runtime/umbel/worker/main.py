@@ -18,7 +18,7 @@ from umbel.dropping import purge
 from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
 from umbel.executors import Shape, shape
 from umbel.ids import machine_id, new_owner_id
-from umbel.ownqueues import with_own
+from umbel.ownqueues import is_own, with_own
 from umbel.shards import spread
 from umbel.transport import make_broker
 from umbel.worker.about import About
@@ -238,8 +238,9 @@ def check_queues(
         QueueNotFound: as said.
     """
     shards = app["queue_shards"]
-    known = {*app["queues"], *broker.queues(), *(name for name, _ in spread(((queue, 1) for queue in shards), shards))}
-    strange = [name for name, _ in queues if name not in known]
+    seen = (name for name in broker.queues() if not is_own(name))
+    known = {*app["queues"], *seen, *(name for name, _ in spread(((queue, 1) for queue in shards), shards))}
+    strange = [name for name, _ in queues if name not in known and not is_own(name)]
     if not strange:
         return
     text = (

@@ -63,7 +63,7 @@ class Reporter:
         if task is not None and not task.send_events:
             return
         if not end.runtime and end.state != states.SUCCESS:  # it has not run, so nobody has said that it was received
-            self._unrun(end, queue)
+            self.unrun(end, queue)
         uuid, error = headers["id"], end.exception
         if end.state == states.SUCCESS:
             longest = MOST if task is None else task.resultrepr_maxsize
@@ -81,7 +81,8 @@ class Reporter:
             terminated, expired = why == "terminated", why == "expired"
             self.pen.put("task-revoked", uuid=uuid, terminated=terminated, signum=None, expired=expired)
 
-    def _unrun(self, end: Execution, queue: str) -> None:
+    def unrun(self, end: Execution, queue: str) -> None:
+        """Tell that a task was received whose code does not run here."""
         headers = end.message.headers
         if end.kind is not Kind.GIVE_BACK:
             names = ("retries", "root_id", "parent_id")

@@ -92,6 +92,8 @@ class RedisWorkflows:
                 answer = scripts.publish_once(connection, names, [keys.LAYOUT, int(ttl * 1000), *part])
                 if answer[0] != b"ok":
                     return answer
+                if answer[3]:  # its name may be forgotten, though it was told a moment ago
+                    connection.call(b"SADD", keys.queue_names(self._prefix), queue)
             return None
 
         answer = self._run(work)

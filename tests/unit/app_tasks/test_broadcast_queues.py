@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from umbel import AsyncResult, Broadcast, Queue, Umbel, chain, worker_direct
-from umbel.errors import ImproperlyConfigured, TaskRevokedError
+from umbel.errors import ImproperlyConfigured, QueueNotFound, TaskRevokedError
 from umbel.message import Message
 from umbel.ownqueues import COPY_OF, broadcasts, with_own
 from umbel.testing import InMemoryWorker
@@ -68,6 +68,13 @@ def test_who_has_a_queue_of_its_own() -> None:
     assert with_own(queues, "w@1", (), direct=True) == (("w@1.dq2", 3), *queues)
     assert with_own((("w@1.dq2", 1),), "w@1", (), direct=True) == (("w@1.dq2", 1),)
     assert worker_direct("w@1") == Queue("w@1.dq2") == worker_direct(worker_direct("w@1"))
+
+
+def test_own_queues_need_not_be_listed(app: Umbel) -> None:
+    app.conf.task_create_missing_queues = False
+    app.send_task("x", queue=worker_direct("w@1"))
+    with pytest.raises(QueueNotFound):
+        app.send_task("x", queue="w@1")
 
 
 def test_a_copy_is_a_task_like_any_other() -> None:
@@ -180,3 +187,23 @@ def test_without_results_it_is_copied_all_the_same(app: Umbel) -> None:
     InMemoryWorker(app, hostname="a").run()
     assert ran == [f"{sent.id}.a"]
     assert app.AsyncResult(sent.id).state == app.AsyncResult(ran[0]).state == "PENDING"
+
+
+def test_monitors_see_the_task_and_its_copies(app: Umbel) -> None:
+    @app.task
+    def run() -> None:
+        """Nothing."""
+
+    app.conf.worker_send_task_events = True
+    sent = run.apply_async(queue="caches")
+    InMemoryWorker(app, hostname="a").run()
+    app.events.pen.flush()
+    seen = [(event["type"], event["uuid"]) for event in app.events.Receiver(since=0).itercapture(limit=5)]
+    copy = f"{sent.id}.a"
+    assert seen == [
+        ("task-received", sent.id),
+        ("task-succeeded", sent.id),
+        ("task-received", copy),
+        ("task-started", copy),
+        ("task-succeeded", copy),
+    ]

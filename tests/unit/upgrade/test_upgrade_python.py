@@ -52,6 +52,8 @@ def _said(found: Upgrade, kind: Kind) -> list[str]:
             "from umbel import shared_task as task\n\n@task\ndef f(): ...\n",
         ),
         ("from kombu.exceptions import OperationalError\n", "from umbel.errors import OperationalError\n"),
+        ("from kombu.common import Broadcast\n", "from umbel import Broadcast\n"),
+        ("from celery.utils.nodenames import worker_direct\n", "from umbel import worker_direct\n"),
         ("import celery.states as states\n", "import umbel.states as states\n"),
         ("import celery.states\nx = celery.states.SUCCESS\n", "import umbel.states\nx = umbel.states.SUCCESS\n"),
         ("import celery\napp = celery.Celery('x')\n", "import umbel\napp = umbel.Umbel('x')\n"),
@@ -241,6 +243,30 @@ def test_queues_of_kombu_become_names(tmp_path: Path) -> None:
         )
         """
     )
+
+
+def test_broadcast_queues_stay_what_they_are(tmp_path: Path) -> None:
+    _project(
+        tmp_path,
+        celeryconfig="""\
+        from kombu import Queue
+        from kombu.common import Broadcast
+
+        task_queues = [Queue("default"), Broadcast("caches")]
+        worker_direct = True
+        """,
+    )
+    found = upgrade(tmp_path)
+    assert _after(found, "celeryconfig.py") == textwrap.dedent(
+        """\
+        from umbel import Broadcast
+
+        task_queues = ["default", Broadcast("caches")]
+        worker_direct = True
+        """
+    )
+    assert not found.of(Kind.NOT_OFFERED)
+    assert not found.of(Kind.BY_HAND)
 
 
 def test_queues_with_exchanges_are_left_to_a_person(tmp_path: Path) -> None:

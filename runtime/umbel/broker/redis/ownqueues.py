@@ -162,13 +162,12 @@ class RedisOwnQueues:
         return {name for consumed, queues in answers for name in orjson.loads(consumed or queues or b"[]")}
 
     def _forget(self, connection: RedisConnection, queue: str) -> None:
-        """Forget the name of a queue that has ended. Who sends to it, or enters it, names it again."""
-        connection.call_many(
-            [
-                (b"ZREM", keys.own_watch(self._prefix), queue),
-                (b"SREM", keys.queue_names(self._prefix), queue),
-            ]
-        )
+        """Forget the name of a queue that has ended. Who sends to it, or enters it, names it again: if that was a moment ago,
+        the queue is there again, and its name is put back."""
+        names = keys.queue_names(self._prefix)
+        connection.call_many([(b"ZREM", keys.own_watch(self._prefix), queue), (b"SREM", names, queue)])
+        if queue in self._consumed(connection) or connection.call(b"EXISTS", keys.queue(self._prefix, queue).meta):
+            connection.call(b"SADD", names, queue)
 
     def _run(self, work: Callable[[RedisConnection], T]) -> T:
         return self._pool.run(work, repeat=True)

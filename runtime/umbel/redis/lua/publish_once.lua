@@ -3,7 +3,8 @@
 --
 -- KEYS  1 guard, 2 meta, 3 bell, 4 eta, 5..14 ready lists by priority 0..9, 15 fair order, 16 its clocks
 -- ARGV  1 layout version of the caller, 2 ms that the guard lives, then for each node: its number, payload, delay in ms ("0" = ready at once)
--- Returns {"ok", now ms, how many were published}, {"closed", ""}, {"layout", version in Redis}
+-- Returns {"ok", now ms, how many were published, 1 = the queue is new, or had ended before}, {"closed", ""},
+--         {"layout", version in Redis}
 
 local call = redis.call
 local GUARD, META, ETA, READY = KEYS[1], KEYS[2], KEYS[4], 5
@@ -45,4 +46,4 @@ call('PEXPIRE', GUARD, ARGV[2])
 if ring then
   call('ZADD', KEYS[3], 0, '1')
 end
-return {'ok', now, count}
+return {'ok', now, count, settings[1] and 0 or 1}
