@@ -23,11 +23,6 @@ def own_queue(hostname: str) -> str:
     return hostname + OWN
 
 
-def is_own(queue: str) -> bool:
-    """Return whether a queue belongs to one worker, and ends some time after it."""
-    return queue.endswith(OWN)
-
-
 def worker_direct(hostname: str | Queue) -> Queue:
     """Return the queue of one worker, as ``queue=`` of a call takes it.
 

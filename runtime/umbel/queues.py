@@ -157,6 +157,11 @@ def by_routing_key(queues: Iterable[Queue] | None, key: str) -> str | None:
     return next((queue.name for queue in listed if queue.name == key), None)
 
 
+def is_own(queue: str) -> bool:
+    """Return whether a queue belongs to one worker, and ends some time after it."""
+    return queue.endswith(OWN)
+
+
 def check_known(queue: str, queues: Iterable[Queue] | None, default: str) -> None:
     """Refuse a queue that is not known, for ``task_create_missing_queues=False``.
 
@@ -164,7 +169,7 @@ def check_known(queue: str, queues: Iterable[Queue] | None, default: str) -> Non
         QueueNotFound: with the nearest one that is.
     """
     known = {default, *(listed.name for listed in queues or ())}
-    if queue in known or queue.endswith(OWN):
+    if queue in known or is_own(queue):
         return
     near = difflib.get_close_matches(queue, sorted(known), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known))}."

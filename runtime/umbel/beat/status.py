@@ -15,7 +15,7 @@ from umbel.beat.track import take_up
 from umbel.broker.base import Broker, ConnectionLost, Liveness, QueueInfo
 from umbel.clock import Clock
 from umbel.errors import OperationalError
-from umbel.ownqueues import is_own
+from umbel.queues import is_own
 from umbel.redis.schedules import ScheduleStore, StoredState
 
 #: Seconds for which an answer is given again.

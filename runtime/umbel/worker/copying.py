@@ -18,7 +18,7 @@ from umbel import bodies, failure, serialization, states, verdict
 from umbel.broker.base import ConnectionLost, Delivery, Kind, Outcome, Outgoing
 from umbel.clock import wall_ms
 from umbel.context import MOST_CHILDREN
-from umbel.errors import DecodeError, OperationalError, SecurityError, TaskRevokedError
+from umbel.errors import DecodeError, LayoutError, OperationalError, SecurityError, TaskRevokedError
 from umbel.message import Message
 from umbel.ownqueues import COPY_OF, own_queue
 from umbel.record import Record
@@ -97,7 +97,7 @@ class CopyingRunner(Runner):
             above = _workflows(message)
             copies = {worker: copy_of(message, worker, found, now, above) for worker in workers}
             self._publish(copies, message, child)
-        except (OperationalError, ConnectionLost) as error:
+        except (OperationalError, ConnectionLost, LayoutError) as error:
             return self._put_off(message, str(error))
         except Exception as error:
             trace = failure.traceback_of(error)

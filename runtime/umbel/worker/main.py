@@ -18,7 +18,8 @@ from umbel.dropping import purge
 from umbel.errors import ImproperlyConfigured, OperationalError, QueueNotFound
 from umbel.executors import Shape, shape
 from umbel.ids import machine_id, new_owner_id
-from umbel.ownqueues import is_own, with_own
+from umbel.ownqueues import with_own
+from umbel.queues import is_own
 from umbel.shards import spread
 from umbel.transport import make_broker
 from umbel.worker.about import About

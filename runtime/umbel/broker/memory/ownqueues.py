@@ -9,7 +9,7 @@ from umbel.clock import Clock
 from umbel.memory import head
 from umbel.memory import outcomes as memory_outcomes
 from umbel.memory.store import Store
-from umbel.ownqueues import is_own
+from umbel.queues import is_own
 
 
 class MemoryOwnQueues:

@@ -16,7 +16,7 @@ from umbel.broker.redis.parts import shorten, shorten_ends
 from umbel.broker.tickets import Admission, Ticket
 from umbel.errors import LayoutError
 from umbel.message import BEGUN
-from umbel.ownqueues import is_own
+from umbel.queues import is_own
 from umbel.record import Record
 from umbel.redis import keys, scripts
 from umbel.redis.connection import AWAY, Argument, RedisConnection

@@ -11,7 +11,7 @@ from umbel.broker.data import Delivery, Outcome, Outgoing
 from umbel.broker.redis.entering import newer_layout
 from umbel.clock import full_milliseconds
 from umbel.errors import LayoutError
-from umbel.ownqueues import is_own
+from umbel.queues import is_own
 from umbel.redis import keys, scripts
 from umbel.redis.connection import Argument, RedisConnection
 from umbel.redis.pool import Pool
