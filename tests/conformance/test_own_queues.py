@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.conformance.making import end, ids, outgoing, several, take
+from tests.conformance.making import end, ids, outgoing, owner, several, take
 from tests.conformance.waiting import until
 
 from umbel import states
@@ -36,6 +36,32 @@ def wait(seconds: float) -> None:
 @pytest.fixture
 def own_queues(broker: Broker) -> OwnQueues:
     return broker.own_queues
+
+
+def test_who_runs_what_is_sent_to_all(broker: Broker, own_queues: OwnQueues) -> None:
+    liveness = broker.liveness()
+    infos = [
+        owner("everyone", "a.dq2", hostname="a"),
+        owner("everyone", "a.dq2", hostname="a"),  # another child of the same worker
+        owner("everyone", "b.dq2", hostname="b"),
+        owner("everyone", hostname="knows no broadcasts"),
+        owner("c.dq2", "default", hostname="c"),
+        owner("everyone", "d.dq2", hostname="d"),
+    ]
+    consumers = [broker.consumer(info) for info in infos]
+    for one in consumers:
+        one.register()
+    infos[-1].state = "draining"
+    liveness.beat(infos)
+    assert own_queues.workers("everyone") == ["a", "b"]
+    consumers[0].cancel("everyone")
+    assert own_queues.workers("everyone") == ["a", "b"]
+    liveness.bury(infos[1].id)
+    assert own_queues.workers("everyone") == ["b"]
+    assert own_queues.workers("nobody") == []
+    for one in consumers:
+        one.close()
+    liveness.close()
 
 
 def test_the_first_value_is_agreed_upon(broker: Broker, own_queues: OwnQueues) -> None:

@@ -17,6 +17,9 @@ from umbel.broker.data import Delivery, Outcome, Outgoing
 class OwnQueues(Protocol):
     """The side of a broker that own queues need. Thread-safe. Each call raises OperationalError while the broker is away."""
 
+    def workers(self, queue: str) -> list[str]:
+        """Return the names of the workers that consume a queue and one of their own, and are not about to end."""
+
     def agree(self, queue: str, name: str, value: bytes, ttl: float) -> bytes:
         """Keep a value under a name with a queue, unless one is kept there; return the one that is.
 

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from umbel.errors import LayoutError, OperationalError
 from umbel.redis import keys
+from umbel.redis.aside import standing_aside
 from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
@@ -107,9 +108,8 @@ class Purges:
 
     def aside(self, queue: str) -> list[tuple[int, bytes]]:
         """Return tag and payload of messages that stand aside."""
-        command = (b"HSCAN", keys.queue(self._prefix, queue).dropped, 0, b"COUNT", ASIDE_COUNT)
-        _, flat = self._run(lambda connection: connection.call(*command))
-        return [(int(tag), payload) for tag, payload in zip(flat[::2], flat[1::2], strict=True) if tag != b"@"]
+        name = keys.queue(self._prefix, queue).dropped
+        return self._run(lambda connection: standing_aside(connection, name, ASIDE_COUNT))
 
     def _sweep(self, purge: Purge) -> Step:
         """Delete some of the keys that have no fixed name; the last of all keys when there are no others."""

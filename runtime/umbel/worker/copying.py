@@ -132,11 +132,12 @@ class CopyingRunner(Runner):
 
     def _agreed(self, queue: str, message: Message) -> list[str]:
         """Return the workers that run the message: those that live now, or lived when it was copied before."""
-        workers = living(self._app, queue)
+        own_queues = self._app.broker.own_queues
+        workers = own_queues.workers(queue)
         if not workers:
             return []
         name = message.nonce.hex()
-        kept = self._app.broker.own_queues.agree(queue, name, orjson.dumps(workers), REMEMBERED)
+        kept = own_queues.agree(queue, name, orjson.dumps(workers), REMEMBERED)
         return [str(worker) for worker in orjson.loads(kept)]
 
     def _publish(self, copies: dict[str, Message], message: Message, child: Child) -> None:
@@ -211,23 +212,3 @@ def _workflows(message: Message) -> list[str]:
     from umbel.workflow.advancing import outers_of
 
     return list(outers_of(message.headers["w"]))
-
-
-def living(app: Umbel, queue: str) -> list[str]:
-    """Return the names of the workers that consume a queue and one of their own, and are not about to end.
-
-    Raises:
-        ConnectionLost: the broker is away.
-    """
-    liveness = app.broker.liveness()
-    try:
-        owners: Sequence[Any] = liveness.owners()
-    finally:
-        liveness.close()
-    return sorted(
-        {
-            owner.hostname
-            for owner in owners
-            if queue in owner.queues and own_queue(owner.hostname) in owner.queues and owner.state != "draining"
-        }
-    )

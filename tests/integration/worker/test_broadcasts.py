@@ -91,6 +91,8 @@ def test_revoking_it_revokes_the_copies_that_wait(app: Umbel, workers: Workers, 
     assert app.AsyncResult(copies[worker2.hostname]).get(timeout=30) == worker2.hostname
     # The copy of the worker that is busy waits
     result.revoke()
+    asked = app.control.inspect(destination=[worker.hostname])
+    until(lambda: result.id in str(asked.revoked()), "its child knows that it is revoked")
     (tmp_path / "go").touch()
     assert holding.get(timeout=30) == worker.hostname
     waiting = app.AsyncResult(copies[worker.hostname])

@@ -9,7 +9,7 @@ from umbel.clock import Clock
 from umbel.memory import head
 from umbel.memory import outcomes as memory_outcomes
 from umbel.memory.store import Store
-from umbel.queues import is_own
+from umbel.queues import OWN, is_own
 
 
 class MemoryOwnQueues:
@@ -23,6 +23,17 @@ class MemoryOwnQueues:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+
+    def workers(self, queue: str) -> list[str]:
+        with self._store.locked() as store:
+            return sorted(
+                {
+                    owner.hostname
+                    for owner in store.owners.values()
+                    if owner.id not in store.dying and {queue, owner.hostname + OWN} <= set(owner.queues)
+                    if owner.state != "draining"
+                }
+            )
 
     def agree(self, queue: str, name: str, value: bytes, ttl: float) -> bytes:
         with self._store.locked() as store:

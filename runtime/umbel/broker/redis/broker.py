@@ -34,6 +34,7 @@ from umbel.broker.redis.publisher import RedisPublisher
 from umbel.errors import DecodeError
 from umbel.message import PURGED
 from umbel.redis import keys, scripts
+from umbel.redis.aside import standing_aside
 from umbel.redis.connection import Argument, RedisConnection
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.pool import Pool
@@ -76,14 +77,14 @@ class RedisBroker:
     def dropped(self, queue: str) -> list[Delivery]:
         own = keys.queue(self.prefix, queue)
         commands = [(b"HGET", own.meta, b"purge"), (b"HSCAN", own.dropped, 0, b"COUNT", MOST_DROPPED)]
-        purge, (_, flat) = self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
+        purge, (cursor, flat) = self._pool.run(lambda connection: connection.call_many(commands), repeat=True)
         if purge:
             return []  # the queue is being deleted, and beat tells of what was in it
-        return [
-            Delivery(queue, int(tag), payload)
-            for tag, payload in zip(flat[::2], flat[1::2], strict=True)
-            if tag != b"@"
-        ]
+        aside = [(int(tag), payload) for tag, payload in zip(flat[::2], flat[1::2], strict=True) if tag != b"@"]
+        if not aside and cursor != b"0":
+            name = own.dropped
+            aside = self._pool.run(lambda connection: standing_aside(connection, name, MOST_DROPPED), repeat=True)
+        return [Delivery(queue, tag, payload) for tag, payload in aside]
 
     def settle_dropped(self, queue: str, outcomes: Sequence[Outcome]) -> None:
         self._settle(queue, keys.DROPPED, outcomes)

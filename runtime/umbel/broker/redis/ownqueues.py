@@ -11,8 +11,9 @@ from umbel.broker.data import Delivery, Outcome, Outgoing
 from umbel.broker.redis.entering import newer_layout
 from umbel.clock import full_milliseconds
 from umbel.errors import LayoutError
-from umbel.queues import is_own
+from umbel.queues import OWN, is_own
 from umbel.redis import keys, scripts
+from umbel.redis.aside import standing_aside
 from umbel.redis.connection import Argument, RedisConnection
 from umbel.redis.pool import Pool
 
@@ -38,6 +39,12 @@ class RedisOwnQueues:
         self._pool = pool
         self._prefix = prefix
         self._settle = settle
+
+    def workers(self, queue: str) -> list[str]:
+        owners = self._run(self._owners)
+        return sorted(
+            {name for queues, name, state in owners if queue in queues and name + OWN in queues and state != "draining"}
+        )
 
     def agree(self, queue: str, name: str, value: bytes, ttl: float) -> bytes:
         key = keys.agreed(self._prefix, queue, name)
@@ -124,12 +131,11 @@ class RedisOwnQueues:
         names = (own.meta, ended, own.inflight, own.park, own.eta, own.fair, *own.ready)
 
         def work(connection: RedisConnection) -> list[Delivery]:
-            _, flat = connection.call(b"HSCAN", ended, 0, b"COUNT", most)
-            if len(flat) <= 2 and token:  # nothing is left by who died; one pair is the count of tags
+            aside = standing_aside(connection, ended, most)
+            if not aside and token:  # nothing is left by who died
                 scripts.own_take(connection, names, (token, most))
-                _, flat = connection.call(b"HSCAN", ended, 0, b"COUNT", most)
-            pairs = zip(flat[::2], flat[1::2], strict=True)
-            return [Delivery(queue, int(tag), payload) for tag, payload in pairs if tag != b"@"]
+                aside = standing_aside(connection, ended, most)
+            return [Delivery(queue, tag, payload) for tag, payload in aside]
 
         return self._run(work)
 
@@ -154,12 +160,20 @@ class RedisOwnQueues:
 
     def _consumed(self, connection: RedisConnection) -> set[str]:
         """Return what living owners consume."""
+        return {queue for queues, _, _ in self._owners(connection) for queue in queues}
+
+    def _owners(self, connection: RedisConnection) -> list[tuple[set[str], str, str]]:
+        """Return of each living owner what it consumes, its worker's name, and its state."""
         owners = connection.call(b"ZRANGE", keys.beats(self._prefix), 0, -1)
         looks: list[tuple[Argument, ...]] = [
-            (b"HMGET", keys.registry(self._prefix, owner.decode()), "consumed", "queues") for owner in owners
+            (b"HMGET", keys.registry(self._prefix, owner.decode()), "consumed", "queues", "hostname", "state")
+            for owner in owners
         ]
         answers = connection.call_many(looks) if looks else []
-        return {name for consumed, queues in answers for name in orjson.loads(consumed or queues or b"[]")}
+        return [
+            (set(orjson.loads(consumed or queues or b"[]")), (name or b"").decode(), (state or b"").decode())
+            for consumed, queues, name, state in answers
+        ]
 
     def _forget(self, connection: RedisConnection, queue: str) -> None:
         """Forget the name of a queue that has ended. Who sends to it, or enters it, names it again: if that was a moment ago,
