@@ -123,6 +123,11 @@ class _OwnQueues(_Wrapped):
         self._inner.settle(queue, store_ends(self._results(), outcomes))
 
 
+#: Seconds between two lines of a log that say that the backend is away: a worker tries again a few times a second.
+SAY_EVERY = 10.0
+_said = float("-inf")
+
+
 class _AsLost:
     """A backend that is away is to a worker what a broker is that is away: it looks up where it stands, and tries again."""
 
@@ -131,8 +136,16 @@ class _AsLost:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OperationalError):
-            log.warning("results.away", extra={"error": str(error)})
+            _say_away(error)
             raise ConnectionLost(f"the result backend: {error}") from error
+
+
+def _say_away(error: OperationalError) -> None:
+    global _said
+    now = time.monotonic()
+    if now - _said >= SAY_EVERY:
+        _said = now
+        log.warning("results.away", extra={"error": str(error)})
 
 
 def store_ends(results: Results, outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy
 from tests.databases import is_there
 
-from umbel.errors import BackendError
+from umbel.errors import BackendError, OperationalError
 from umbel.record import Record
 from umbel.results.database import DatabaseResults, parts
 from umbel.results.database.opening import open_engine
@@ -93,6 +93,36 @@ def test_one_whose_parts_are_gone_says_so(results: DatabaseResults, url: str, ta
         results.get("a")
     results.forget("a")
     assert results.get("a") is None
+
+
+def test_what_cannot_be_read_is_told_to_those_who_wait_for_it_and_nobody_else(
+    results: DatabaseResults, url: str, tables: Tables
+) -> None:
+    for task_id in ("before", "bad", "good"):
+        results.store(task_id, Record("SUCCESS", b"1"), 60.0)
+    engine = open_engine(url, {}, short_lived=True)
+    bad = sqlalchemy.update(tables.results).where(tables.results.c.task_id == "bad").values(record=b"nonsense")
+    with engine.connect() as connection:
+        connection.execute(bad)
+    late, first, second, third = results.wait_many([("late", None), ("before", None), ("bad", None), ("good", None)])
+    assert first.result(10.0).value == third.result(10.0).value == b"1"
+    with pytest.raises(BackendError, match="shorter than its head"):
+        second.result(10.0)
+    results.store("late", Record("SUCCESS", b"2"), 60.0)
+    assert late.result(10.0).value == b"2"
+    results.forget("bad")
+    assert results.get("bad") is None
+
+
+def test_tables_that_were_dropped_are_made_again(results: DatabaseResults, url: str, tables: Tables) -> None:
+    results.store("a", Record("SUCCESS", b"1"), 60.0)
+    engine = open_engine(url, {}, short_lived=True)
+    with engine.connect() as connection:
+        tables.results.drop(connection)
+    with pytest.raises((BackendError, OperationalError)):
+        results.get("a")
+    assert results.store("b", _large(), 60.0)
+    assert results.get("b") == _large()
 
 
 @pytest.mark.skipif(not is_there("mariadb"), reason="no mariadb on PATH")

@@ -173,7 +173,7 @@ class DatabaseResults:
         waiting = self._waiting
         listener = waiting.listen(task_id, tell)
         try:
-            self._look([task_id])
+            self._tell(self._read([task_id]))
         except BaseException:
             waiting.unlisten(task_id, listener)
             raise
@@ -182,7 +182,20 @@ class DatabaseResults:
 
     def _look(self, task_ids: Sequence[str]) -> None:
         every = any(map(self._waiting.listens, task_ids))
-        for task_id, record in self._read(task_ids, final=not every).items():
+        try:
+            found = self._read(task_ids, final=not every)
+        except BackendError as error:
+            if len(task_ids) == 1:
+                log.warning("results.unreadable", extra={"task_id": task_ids[0], "error": str(error)})
+                self._waiting.fail(task_ids[0], error)
+            else:
+                for task_id in task_ids:  # one of them cannot be read: the others can
+                    self._look([task_id])
+        else:
+            self._tell(found)
+
+    def _tell(self, found: Mapping[str, Record]) -> None:
+        for task_id, record in found.items():
             if record.state in states.READY_STATES:
                 self._waiting.resolve(task_id, record)
             else:
@@ -210,6 +223,9 @@ class DatabaseResults:
                     failures = 0
                 except UmbelError as error:
                     log.debug("results.away", extra={"error": str(error)})
+                    failures += 1
+                except Exception:
+                    log.exception("results.failed")  # of a driver; who waits goes on waiting, and is not forgotten
                     failures += 1
                 pause = max(FIRST_LOOK, self._waiting.until_look())
                 if failures:

@@ -93,8 +93,10 @@ STEPS: Final[tuple[Callable[[Connection, Tables], None], ...]] = (_first, _find_
 
 def version_of(connection: Connection, tables: Tables) -> int:
     """Return how many steps the tables have taken, 0 where there are none."""
-    if not sa.inspect(connection).has_table(tables.versions.name, tables.metadata.schema):
-        return 0
+    look = sa.inspect(connection)
+    for table in (tables.versions, tables.results):  # somebody may have dropped the one and left the other
+        if not look.has_table(table.name, tables.metadata.schema):
+            return 0
     found = connection.execute(sa.select(tables.versions.c.version)).scalar()
     return 0 if found is None else int(found)
 

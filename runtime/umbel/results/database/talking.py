@@ -47,6 +47,7 @@ class Talking:
         self._callback = callback
         self._lock = ForkLock()
         self._ready: tuple[Engine, Statements] | None = None
+        self._doubtful = False  # something failed: the tables may not be what they were
         own = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forget_parent(own))
 
@@ -60,6 +61,8 @@ class Talking:
             LayoutError: the tables are of another release.
         """
         with self._errors():
+            if self._doubtful:
+                self._look_at_tables()
             engine, statements = self._ready or self._get_ready()
             with engine.connect() as connection:
                 yield connection, statements
@@ -99,9 +102,18 @@ class Talking:
                 self._ready = engine, Statements(self._tables, engine.dialect.name, self._prefix)
             return self._ready
 
+    def _look_at_tables(self) -> None:
+        with self._lock:
+            self._doubtful = False
+            if self._ready is not None:
+                self._see_to_tables(self._ready[0])
+
     def _prepare(self, engine: Engine) -> None:
         if self._callback is not None:
             self._callback(engine)
+        self._see_to_tables(engine)
+
+    def _see_to_tables(self, engine: Engine) -> None:
         if self._create_tables:
             schema.migrate(engine, self._tables)
             return
@@ -115,6 +127,7 @@ class Talking:
             yield
         except exc.DBAPIError as error:
             shown = str(error.orig)
+            self._doubtful = True
             if error.connection_invalidated or isinstance(error, (exc.OperationalError, exc.InterfaceError)):
                 raise OperationalError(
                     f"the database of the results, {censor_url(self._url)}, cannot be used ({shown}): check that it runs, that "
