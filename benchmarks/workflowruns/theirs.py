@@ -24,6 +24,10 @@ def total(numbers):
     return sum(numbers)
 
 
+#: Between two looks: a message waits for about as long.
+LOOK_SECONDS = 0.001
+
+
 class Watch(threading.Thread):
     """Looks at the messages that wait: the largest it sees."""
 
@@ -41,7 +45,7 @@ class Watch(threading.Thread):
                 self.largest = max(self.largest, len(message))
             for message in client.hscan("unacked", count=2)[1].values():
                 self.largest = max(self.largest, len(message))
-            time.sleep(0.001)
+            time.sleep(LOOK_SECONDS)
 
 
 def nested(draw, depth):

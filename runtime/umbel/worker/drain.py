@@ -1,10 +1,14 @@
-"""When a worker ends, and how long it may take: by signals, and by the word that its pod is gone."""
+"""When a worker ends, and how long it may take: by signals, by code of its app, and by the word that its pod is gone."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import time
+from collections import deque
+from collections.abc import Iterator
+
+from umbel.leaving import Leaving
 
 log = logging.getLogger("umbel.worker")
 
@@ -26,6 +30,9 @@ class Drain:
         self.begun = False
         #: What runs goes back, also where it is to fail when its time is over.
         self.cold = False
+        #: The worker's exit code.
+        self.code = 0
+        self._asked: deque[Leaving] = deque()
 
     def ask(self, number: int) -> None:
         """Take a signal: the first lets what runs end, the second, or SIGQUIT, does not."""
@@ -37,6 +44,21 @@ class Drain:
             log.warning("worker.draining", extra={"seconds": 0 if self.cold else self._timeout})
         else:
             log.warning("worker.cold_shutdown")
+
+    def hear(self, asked: Leaving | None) -> None:
+        """Hear what code of the app asks for; any thread may say so."""
+        if asked is not None:
+            self._asked.append(asked)
+
+    def asked(self) -> Iterator[int]:
+        """Yield the signal that stands for each of these, to be asked for by. A second mild one changes nothing: it is no second
+        signal."""
+        while self._asked:
+            asked = self._asked.popleft()
+            if asked.cold or not self.begun:
+                log.warning("worker.leaving", extra={"why": asked.why, "exitcode": asked.code})
+                self.code = asked.code
+                yield signal.SIGQUIT if asked.cold else signal.SIGTERM
 
     def forsake(self) -> None:
         """Hear that the pod was deleted from the cluster although it lives; called by the listener's thread.

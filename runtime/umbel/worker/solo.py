@@ -120,7 +120,7 @@ class SoloSupervisor(Supervisor):
         thread.start()
         self._zygote.serve(self._options, self._slots)
         thread.join()
-        return self._code
+        return self._drain.code
 
     def _supervise(self) -> None:
         assert isinstance(self._zygote, SoloZygote)
@@ -132,7 +132,7 @@ class SoloSupervisor(Supervisor):
         if self._cut_short:
             # A task runs on in the main thread, which cannot be stopped; what it did belongs to nobody any more.
             logging.shutdown()
-            os._exit(self._code)
+            os._exit(self._drain.code)
         self._zygote.end()
 
     _cut_short = False

@@ -10,13 +10,11 @@ import logging
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import astuple
 from typing import TypeVar
 
-from umbel.broker.base import Broker, OwnerInfo
-from umbel.control.exposition import Sheet
+from umbel.broker.base import Broker
 from umbel.executors import Shape
 from umbel.ids import machine_id
 from umbel.leaving import Leaving
@@ -29,17 +27,17 @@ from umbel.worker.endings import Endings
 from umbel.worker.herald import Herald
 from umbel.worker.inspection import Inspection
 from umbel.worker.link import Link
-from umbel.worker.metrics import gather
 from umbel.worker.options import WorkerOptions
 from umbel.worker.orders import Orders
 from umbel.worker.pulse import Pulse
 from umbel.worker.quarantine import Quarantine
 from umbel.worker.reloading import Reloader
-from umbel.worker.remote import Remote
+from umbel.worker.remote import Handler, Remote
 from umbel.worker.retirement import Bounds
 from umbel.worker.revoking import tell_revoked
 from umbel.worker.roster import Roster
 from umbel.worker.seat import Burial, Seat, burial_of, cause_of, hint_of, pause_before_birth
+from umbel.worker.shown import Shown
 from umbel.worker.slots import Slots
 from umbel.worker.staff import Staff
 from umbel.worker.steps import Steps
@@ -57,7 +55,7 @@ LOOK = 0.1
 EARLY = 5.0
 
 
-class Supervisor:
+class Supervisor(Shown):
     """See the module.
 
     Args:
@@ -102,20 +100,7 @@ class Supervisor:
         self.stopped = StoppedChildren(self._seats, options.kill_stopped_after)
         self._herald = Herald(self, Steward(about, zygote), hostname, lambda: open_events(broker.url, about))
         numbers = [name for name, _ in queues]
-        self._pulse = Pulse(
-            broker,
-            self.owners,
-            self._hold,
-            self.revoke,
-            result_ttl=result_ttl,
-            queues=numbers,
-            hostname=hostname,
-            worker=self._id,
-            posthumous=lambda task: task in about.read().get("posthumous", ()),
-            sets_ttl=lambda: bool(about.read().get("sets_result_ttl", True)),
-            own_queue_grace=lambda: float(about.read().get("settings", {}).get("own_queue_grace", 300.0)),
-            herald=self._herald,
-        )
+        self._pulse = self._make_pulse(numbers, result_ttl, about)
         self._endings = self._make_endings(shape, cancel_timeout)
         self._roster = Roster(
             self._id, hostname, self._seats, slots, dict(queues), lambda: self._drain.begun, shape.executor, numbers
@@ -125,73 +110,43 @@ class Supervisor:
             events=bool(options.task_events),
             broadcasts=lambda: about.read().get("broadcasts", ()),
         )
-        handlers = {
-            **Inspection(self._roster, broker, about, self.tally).handlers(),
-            **Orders(self, self._staff, about).handlers(),
-        }
         self._steps = Steps(self._wake)
+        handlers = self._handlers(about)
         self._remote = Remote(
             broker, self._id, hostname, handlers, Aside(self._roster, about, zygote, self.leave).start
         )
         self._disowned: set[int] = set()  # seats whose child has taken another owner
         self._renewing = False  # the app is imported anew
-        self._leavings: deque[Leaving] = deque()  # that other threads have passed on
-        self._code = 0
         self._drain = Drain(options.drain_timeout)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ticked = time.monotonic()
+
+    def _make_pulse(self, numbers: list[str], result_ttl: float, about: About) -> Pulse:
+        return Pulse(
+            self._broker,
+            self.owners,
+            self._hold,
+            self.revoke,
+            result_ttl=result_ttl,
+            queues=numbers,
+            hostname=self._hostname,
+            worker=self._id,
+            posthumous=lambda task: task in about.read().get("posthumous", ()),
+            sets_ttl=lambda: bool(about.read().get("sets_result_ttl", True)),
+            own_queue_grace=lambda: float(about.read().get("settings", {}).get("own_queue_grace", 300.0)),
+            herald=self._herald,
+        )
+
+    def _handlers(self, about: About) -> dict[str, Handler]:
+        """Return what carries out each command from afar."""
+        asked = Inspection(self._roster, self._broker, about, self.tally).handlers()
+        return {**asked, **Orders(self, self._staff, about).handlers()}
 
     def _make_endings(self, shape: Shape, cancel_timeout: float) -> Endings:
         cancels = shape.executor in ("thread", "asyncio")
         return Endings(self._seats, self._slots, self._pulse.running, cancels=cancels, cancel_timeout=cancel_timeout)
 
-    # What others ask
-
-    def live(self) -> bool:
-        """Whether the main loop turned within the last 30 seconds; nothing else, so neither Redis nor a task can fail it."""
-        return time.monotonic() - self._ticked < 30.0
-
-    def ready(self) -> str | None:
-        """Return None if the worker takes tasks, else why it does not."""
-        if self._drain.begun:
-            return "draining"
-        if not self._pulse.connected:
-            return "the broker cannot be reached"
-        if not any(seat.owner for seat in self._seats):
-            return "no child has started yet"
-        return None
-
-    def wants_events(self) -> bool:
-        """Whether what happens is written as events."""
-        return self._staff.events
-
-    def activity(self) -> tuple[int, int]:
-        """Return how many tasks run, and how many have ended."""
-        busy = sum(len(self._slots.running(seat.index)) for seat in self._roster.present())
-        return busy, sum(sum(totals.states.values()) for totals in self.tally.totals().values())
-
-    def connected(self) -> bool:
-        """Whether the heartbeats reach the broker."""
-        return self._pulse.connected
-
-    def sheet(self) -> Sheet:
-        """Return what ``/metrics`` tells."""
-        return gather(self._roster, self.tally, self.stopped, self.connected)
-
-    def owners(self) -> list[OwnerInfo]:
-        """Return the living owners of this worker and what they do; called by the pulse."""
-        names = list(self._roster.queues)
-        now, wall = time.monotonic(), time.time()
-        found = []
-        for seat in list(self._seats):
-            if seat.owner and seat.pid:
-                running = self._slots.running(seat.index)
-                info = OwnerInfo(seat.owner, names, worker=self._id, hostname=self._hostname, pid=seat.pid)
-                info.state = self._roster.state
-                info.busy_since = min((wall - (now - activity.started) for activity in running), default=0.0)
-                info.slots, info.busy = self._slots.lanes, len(running)
-                found.append(info)
-        return found
+    # What others have it do
 
     def revoke(self, ids: Iterable[str]) -> None:
         """Tell the children of revoked tasks; called by the listener's thread and by the pulse."""
@@ -218,7 +173,7 @@ class Supervisor:
 
     def leave(self, asked: Leaving) -> None:
         """Have the worker end, as code of the app has asked; called by any thread."""
-        self._leavings.append(asked)
+        self._drain.hear(asked)
         self._wake()
 
     def forsake(self) -> None:
@@ -249,8 +204,6 @@ class Supervisor:
         while not (self._drain.begun and not any(seat.pid or seat.link for seat in self._seats)):
             self._ticked = now = time.monotonic()
             self._steps.take(self._staff.look)  # children are told before who asked hears that it is done
-            while self._leavings:
-                self._take_leave(self._leavings.popleft())
             self._births(now)
             if self._renewing and self._zygote.imported and not self._zygote.lost:
                 self._renewing = False
@@ -275,7 +228,7 @@ class Supervisor:
         listener.join(2.0)
         self._herald.stop()
         log.info("worker.stopped", extra={"worker": self._hostname})
-        return self._code
+        return self._drain.code
 
     def _prepare(self) -> None:
         """Be the parent of all processes of the worker."""
@@ -290,16 +243,12 @@ class Supervisor:
 
     def _asked_to_end(self, number: int, frame: object) -> None:
         self._drain.ask(number)
-        self._herald.ending(number, cold=self._drain.cold, exitcode=self._code)
+        self._herald.ending(number, cold=self._drain.cold, exitcode=self._drain.code)
         self._wake()
 
-    def _take_leave(self, asked: Leaving) -> None:
-        """End as code of the app has asked. A second one of the mild kind is no second signal: it changes nothing."""
-        if self._drain.begun and not asked.cold:
-            return
-        log.warning("worker.leaving", extra={"why": asked.why, "exitcode": asked.code})
-        self._code = asked.code
-        self._asked_to_end(signal.SIGQUIT if asked.cold else signal.SIGTERM, None)
+    def _end_as_asked(self) -> None:
+        for number in self._drain.asked():
+            self._asked_to_end(number, None)
 
     def _wake(self) -> None:
         try:
@@ -349,13 +298,12 @@ class Supervisor:
             if fd == self._wake_read:
                 os.read(self._wake_read, 4096)
             elif fd in told:
-                asked = self._herald.hear()
-                if asked is not None:
-                    self._take_leave(asked)
+                self._drain.hear(self._herald.hear())
             elif fd in links:
                 self._hear(links[fd])
             else:
                 self._zygote.hear()
+        self._end_as_asked()
 
     def _hear(self, seat: Seat) -> None:
         while seat.link is not None:
@@ -385,7 +333,8 @@ class Supervisor:
                 case "alone":
                     self._quarantine.ask(seat, time.monotonic())
                 case "leave":
-                    self._take_leave(Leaving.of_message(message))
+                    self._drain.hear(Leaving.of_message(message))
+                    self._end_as_asked()  # at once: this child ends too, and that is expected then
                 case "retires":
                     self._staff.replace(seat)
                 case "together":
