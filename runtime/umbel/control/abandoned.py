@@ -65,9 +65,8 @@ class OwnQueueJanitor:
                 count += self.end(queue, now + BUDGET)
             except (OperationalError, ConnectionLost):
                 raise
-            except (
-                UmbelError
-            ) as error:  # a newer layout, or results that are elsewhere and away: the next look tries again
+            except UmbelError as error:
+                # A newer layout, or results that are elsewhere and away: the next look tries again.
                 log.warning("queue.not_ended", extra={"queue": queue, "error": str(error)})
         return count
 
