@@ -27,6 +27,13 @@ def note(self: Any, word: str) -> str:
     return str(self.request.hostname)
 
 
+@app.task(bind=True)
+async def note_async(self: Any, word: str) -> str:
+    """The same, as a coroutine."""
+    sample_app._note(f"ran {self.request.hostname} {word}")
+    return str(self.request.hostname)
+
+
 @app.task(bind=True, max_retries=1, default_retry_delay=0.05)
 def second_try(self: Any) -> str:
     """Fail once in each worker."""

@@ -11,6 +11,7 @@ from tests.conformance.making import end, ids, outgoing, owner, several, take
 from tests.conformance.waiting import until
 
 from umbel import states
+from umbel.broker import ownqueues
 from umbel.broker.base import Bell, Broker, Consumer, Outgoing
 from umbel.broker.ownqueues import OwnQueues
 from umbel.broker.tickets import Ticket
@@ -124,6 +125,19 @@ def test_a_worker_that_is_back_begins_anew(own_queues: OwnQueues, consumers: Con
     wait(0.02)
     assert own_queues.abandoned(0.2, 0.01) == []
     assert until(lambda: own_queues.abandoned(0.2, 0.01)) == ["a.dq2"]
+
+
+def test_after_a_time_in_which_nobody_looked_all_begin_anew(
+    own_queues: OwnQueues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownqueues, "LATE", 0.01)
+    own_queues.publish("one", [("a.dq2", outgoing("task"))], 60.0)
+    assert own_queues.abandoned(0.1, 0.01) == []
+    # All was down for longer than the grace: the worker may be about to come back
+    wait(0.3)
+    assert own_queues.abandoned(0.1, 0.01) == []
+    monkeypatch.setattr(ownqueues, "LATE", 10.0)
+    assert until(lambda: own_queues.abandoned(0.1, 0.01)) == ["a.dq2"]
 
 
 def test_what_waits_ends_with_the_queue(

@@ -9,9 +9,13 @@ died.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from umbel.broker.data import Delivery, Outcome, Outgoing
+
+#: How many looks after the own queues may be missed before the watch over them begins anew; and seconds besides.
+MISSED: Final = 4
+LATE: Final = 10.0
 
 
 class OwnQueues(Protocol):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.redis_cluster import RedisCluster
 from tests.redis_server import RedisServer
 from tests.workers import ROOT, Worker, runs, until
 
@@ -52,6 +53,39 @@ def test_each_worker_runs_it_once(app: Umbel, workers: Workers) -> None:
     assert sorted(runs(started[0].ledger)) == [f"{name} a" for name in names]
     # And a task of another queue runs once, somewhere
     assert app.send_task(A + "note", ("b",), queue="default").get(timeout=30) in names
+
+
+@pytest.mark.parametrize("pool", ["thread", "asyncio", "solo"])
+def test_each_executor_copies_and_runs_copies(app: Umbel, workers: Workers, pool: str) -> None:
+    (worker,) = workers(1, "--pool", pool)
+    sent = [app.send_task(A + name, ("a",), queue="everyone") for name in ("note", "note_async")]
+    for result in sent:
+        assert result.get(timeout=30) == {worker.hostname: f"{result.id}.{worker.hostname}"}
+        assert result.children[0].get(timeout=30) == worker.hostname
+    assert runs(worker.ledger) == [f"{worker.hostname} a"] * 2
+
+
+def test_it_works_on_a_cluster(
+    redis_cluster: RedisCluster, prefix: str, start_worker: Callable[..., Worker], producer: Callable[..., Umbel]
+) -> None:
+    server: Any = redis_cluster
+    environment = {"OWN_QUEUE_GRACE": "0.5"}
+    started = [
+        start_worker(server, prefix, app="tests.broadcast_app:app", concurrency=1, environment=environment)
+        for _ in range(2)
+    ]
+    killed, other = [worker.wait_ready() for worker in started]
+    app = producer(server)
+    copies = app.send_task(A + "note", ("a",), queue="everyone").get(timeout=30)
+    assert {name: app.AsyncResult(copy).get(timeout=30) for name, copy in copies.items()} == {
+        name: name for name in (killed.hostname, other.hostname)
+    }
+    killed.kill()
+    bury(app, killed)
+    direct = app.send_task(A + "note", ("b",), queue=worker_direct(killed.hostname))
+    with pytest.raises(WorkerLostError, match="has not come back"):
+        direct.get(timeout=30)
+    assert sorted(runs(other.ledger)) == [f"{killed.hostname} a", f"{other.hostname} a"]
 
 
 def test_a_child_that_dies_while_it_copies_makes_no_second_copy(app: Umbel, workers: Workers, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from umbel.broker import ownqueues
 from umbel.broker.data import Delivery, Outcome, Outgoing
 from umbel.clock import Clock
 from umbel.memory import head
@@ -63,7 +64,7 @@ class MemoryOwnQueues:
             store.turn_until = now + every
             if now > store.watched_until:
                 store.abandoned.clear()
-            store.watched_until = now + 4 * every + 10.0
+            store.watched_until = now + ownqueues.MISSED * every + ownqueues.LATE
             consumed = _consumed(store)
             names = sorted(name for name in store.queues if is_own(name))
             over = []

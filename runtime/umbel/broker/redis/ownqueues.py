@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
+from umbel.broker import ownqueues
 from umbel.broker.data import Delivery, Outcome, Outgoing
 from umbel.broker.redis.entering import newer_layout
 from umbel.clock import full_milliseconds
@@ -21,9 +22,6 @@ T = TypeVar("T")
 
 #: Queues to which one step publishes.
 CHUNK: Final = 100
-#: How often the own queues may be looked after late, before the watch over them begins anew; and seconds besides.
-LATE: Final = 4
-LATE_BY: Final = 10.0
 
 
 class RedisOwnQueues:
@@ -95,7 +93,7 @@ class RedisOwnQueues:
             consumed = self._consumed(connection)
             has_worker = [name for name in names if name in consumed]
             has_none = [name for name in names if name not in consumed]
-            kept = full_milliseconds(LATE * every + LATE_BY)
+            kept = full_milliseconds(ownqueues.MISSED * every + ownqueues.LATE)
             arguments = (full_milliseconds(grace), kept, len(has_worker), *has_worker, *has_none)
             over = scripts.own_watch(connection, (keys.own_watch(self._prefix),), arguments)
             left: list[tuple[Argument, ...]] = [(b"EXISTS", self._ended(name)) for name in has_worker]
