@@ -135,6 +135,14 @@ def test_queues_and_purge(busy: Project) -> None:
     assert busy.run("purge", "-f", "-Q", "nobody").stdout == "Dropped 0 tasks from nobody.\n"
 
 
+def test_queues_of_single_workers_are_listed_while_something_is_in_them(busy: Project) -> None:
+    busy.run("call", "x", "--queue", "w@gone.dq2", "--countdown", "60")
+    assert "w@gone.dq2" in {queue["name"] for queue in busy.json("queues")}
+    assert busy.json("purge", "-f", "-Q", "w@gone.dq2")["purged"] == 1
+    assert "w@gone.dq2" not in {queue["name"] for queue in busy.json("queues")}
+    assert [queue["name"] for queue in busy.json("queues", "-Q", "w@gone.dq2")] == ["w@gone.dq2"]
+
+
 def test_report(busy: Project) -> None:
     found = busy.json("report")
     assert found["broker"]["version"]
