@@ -6,15 +6,18 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.chaos.nested import failing, nested
 from tests.chaos.proxy import ChaosProxy, each
 from tests.chaos.workflow_fleet import SECONDS, Fleet
+from tests.redis_server import RedisServer
 from tests.signatures import Shape, chain, chord, group, task
-from tests.workers import until
+from tests.workers import Worker, until
 
+from umbel import Umbel
 from umbel.canvas.sending import send
 from umbel.errors import ChordError
 
@@ -47,6 +50,29 @@ def test_workflows_survive_the_death_of_those_who_run_them(any_fleet: Fleet) -> 
     kill_children(fleet, 5 * WORKFLOWS, KILLS, draw)
     assert [result.get(timeout=SECONDS, follow_parents=False) for result in results] == [value for _, value in right]
     for failure in failures:
+        with pytest.raises((ValueError, ChordError), match="broken"):
+            failure.get(timeout=SECONDS, follow_parents=False)
+    assert not fleet.published_twice()
+    fleet.wait_for_the_end()
+
+
+@pytest.mark.timeout(180)
+def test_workflows_survive_the_death_of_redis(
+    own_redis: RedisServer, prefix: str, start_worker: Callable[..., Worker], producer: Callable[..., Umbel]
+) -> None:
+    fleet, draw = Fleet(own_redis, prefix, start_worker, producer(own_redis, workflow_kept=0)), random.Random(7)
+    for _ in range(2):
+        fleet.start()
+    right = [nested(draw, draw.randint(1, 3)) for _ in range(WORKFLOWS)]
+    results = [send(fleet.app, signature) for signature, _ in right]
+    broken = [send(fleet.app, failing(draw, 1)) for _ in range(5)]
+    for kill in range(2):
+        goal = (kill + 1) * WORKFLOWS
+        until(lambda goal=goal: len(fleet.noted("message")) >= goal, f"{goal} have run", SECONDS)  # type: ignore[misc]
+        own_redis.kill()
+        own_redis.start()
+    assert [result.get(timeout=SECONDS, follow_parents=False) for result in results] == [value for _, value in right]
+    for failure in broken:
         with pytest.raises((ValueError, ChordError), match="broken"):
             failure.get(timeout=SECONDS, follow_parents=False)
     assert not fleet.published_twice()

@@ -14,7 +14,6 @@ from umbel.canvas.signature import PLACE, Signature
 from umbel.canvas.stamping import call_options
 from umbel.context import allow_join_result
 from umbel.errors import ImproperlyConfigured
-from umbel.result import GroupResult
 
 if TYPE_CHECKING:
     from umbel.task import Task
@@ -43,11 +42,7 @@ def send(
         return None
     if isinstance(whole, group) and not whole.tasks:
         return whole.freeze()
-    result = sending().send(app, whole, (), {}, {})
-    # As in Celery: the only member of a group, if that ends in a group, is what the caller means.
-    if isinstance(result, GroupResult) and len(result.results) == 1 and isinstance(result.results[0], GroupResult):
-        return result.results[0]
-    return result
+    return eager.only_member(sig, sending().send(app, whole, (), {}, {}))
 
 
 def sending() -> Any:

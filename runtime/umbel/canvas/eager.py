@@ -24,7 +24,7 @@ from umbel.ids import new_task_id
 from umbel.logs import get_logger
 from umbel.message import Message
 from umbel.record import Record
-from umbel.result import EagerResult, exception_of
+from umbel.result import EagerResult, GroupResult, exception_of
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -50,7 +50,7 @@ def apply(
     """See `umbel.canvas.Signature.apply`; None for an empty chain."""
     given = dict(options)
     throw = given.pop("throw", None)
-    return _run(completed(sig, args, kwargs, given), throw)
+    return only_member(sig, _run(completed(sig, args, kwargs, given), throw))
 
 
 def _run(sig: Signature[Any], throw: bool | None) -> Any:
@@ -82,9 +82,13 @@ def _run_chain(sig: chain[Any], throw: bool | None) -> Any:
 
 def _run_group(sig: group[Any], throw: bool | None) -> Any:
     results = [_run(task, throw) for task in sig.flat()]
-    if len(results) == 1 and not isinstance(results[0], EagerResult):
-        return results[0]
     return group_result(sig.app, sig.id or new_task_id(), results)
+
+
+def only_member(sig: Signature[Any], result: Any) -> Any:
+    """Return the result of a call: of a group whose only member ends in a group that of the latter, as in Celery."""
+    alone = isinstance(sig, group) and isinstance(result, GroupResult) and len(result.results) == 1
+    return result.results[0] if alone and isinstance(result.results[0], GroupResult) else result
 
 
 def _run_chord(sig: chord[Any], throw: bool | None) -> Any:

@@ -91,8 +91,8 @@ def _hand_down(left: chain[Any]) -> None:
 
 def _unrolled(task: Signature[Any]) -> Signature[Any]:
     """Return the only member of a group that has but one; anything else as it is."""
-    while isinstance(task, group) and not isinstance(task.tasks, Lazy) and len(task.tasks) == 1:
-        task = task.tasks[0]
+    if isinstance(task, group) and not isinstance(task.tasks, Lazy) and len(task.tasks) == 1:
+        return task.tasks[0]
     return task
 
 

@@ -61,6 +61,9 @@ def test_what_ends_in_a_group_is_a_list_in_what_a_body_gets(app: Umbel, note: Ta
         (chord([one | group(two, one | group(two, three))], body), [[["b"], [["b"], ["c"]]]]),
         (chord([chord([one], group(two, three)), one], body), [[["b"], ["c"]], ["a"]]),
         (chord([one | group(two), three], body), [["b"], ["c"]]),
+        (one | group([group(two)]) | body, [["b"]]),
+        (chord([one], group(chord([two], group(body, three)))), [[[["b"]], ["c"]]]),
+        (group(one | group(two, three)), [["b"], ["c"]]),
     ]
     assert [whole.apply().get() for whole, _ in shapes] == [expected for _, expected in shapes]
 
