@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from umbel.result.beginning import begin
+
 if TYPE_CHECKING:
     from umbel.record import Record
     from umbel.result.single import AsyncResult
@@ -93,7 +95,7 @@ class Arrivals:
             except RuntimeError:
                 return  # the loop is closed: nobody listens any more
 
-        await asyncio.to_thread(self._begin, tell)
+        await begin(lambda: self._begin(tell), lambda _: self.__exit__())
         for _ in self._awaited:
             index, result, future = await came.get()
             yield self._note(index, result, future)

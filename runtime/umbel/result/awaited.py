@@ -11,6 +11,7 @@ from umbel import states
 from umbel.context import assert_will_not_block
 from umbel.errors import TimeoutError
 from umbel.result.base import lineage_of
+from umbel.result.beginning import begin
 from umbel.result.stored import StoredResult
 from umbel.result.updates import Updates
 from umbel.result.values import exception_of, value_of
@@ -169,7 +170,8 @@ class AwaitedResult(StoredResult[R]):
         if self._final is None:
             import asyncio
 
-            future = await asyncio.to_thread(self.backend.wait, self.id, self._inbox)
+            backend = self.backend
+            future = await begin(lambda: backend.wait(self.id, self._inbox), lambda made: made.cancel())
             self._final = await asyncio.wrap_future(future)
         if self.parent is not None and self._final.state in states.PROPAGATE_STATES:
             import asyncio

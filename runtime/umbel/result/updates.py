@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from umbel import states
 from umbel.context import assert_will_not_block
 from umbel.errors import OperationalError, TimeoutError
+from umbel.result.beginning import begin
 from umbel.result.values import meta_of, value_of
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Updates:
             except RuntimeError:
                 return  # the loop is closed: nobody listens any more
 
-        stop = await asyncio.to_thread(self._listen, tell)
+        stop = await begin(lambda: self._listen(tell), lambda made: made())
         try:
             update = None
             while update is None or not update.ready():
