@@ -79,9 +79,17 @@ def test_a_terminate_gives_back_what_runs_but_not_who_asks(
     assert len(runs(worker.ledger, "terminating")) == 1
 
 
-@pytest.mark.parametrize("pool", ["process", "asyncio"])
 @pytest.mark.parametrize(
-    "where", ["worker_ready", "worker_process_init", "task_prerun", "task_success", "after_return", "command"]
+    ("where", "pool"),
+    [
+        ("worker_ready", "process"),
+        ("worker_process_init", "process"),
+        ("worker_process_init", "thread"),
+        ("task_prerun", "process"),
+        ("task_success", "asyncio"),
+        ("after_return", "process"),
+        ("command", "process"),
+    ],
 )
 def test_receivers_handlers_and_commands_may_ask_too(
     where: str, pool: str, redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce
