@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from umbel.errors import ImproperlyConfigured, QueueNotFound, UmbelWarning
 
 #: The end of the name of every queue that belongs to one worker, and of no other queue. Celery's.
@@ -134,11 +136,16 @@ class Broadcast(Queue):
 
 
 def queues_of(given: Any) -> tuple[Queue, ...]:
-    """Return the queues of a ``task_queues``: a list, or a dict by name.
+    """Return the queues of a ``task_queues``: a list, or a dict by name; as text names with commas between them, or JSON of these.
 
     Raises:
         ImproperlyConfigured: see `Queue.of`.
     """
+    if isinstance(given, str) and given.lstrip()[:1] in ("[", "{"):
+        try:
+            given = orjson.loads(given)
+        except orjson.JSONDecodeError as error:
+            raise ImproperlyConfigured(f"task_queues is {given!r}, which is no JSON ({error})") from error
     if isinstance(given, Mapping):
         return tuple(Queue.of(value or {}, str(name)) for name, value in given.items())
     if isinstance(given, str):

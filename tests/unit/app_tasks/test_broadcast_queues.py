@@ -50,6 +50,15 @@ def test_a_broadcast_queue_is_declared(app: Umbel, given: Any) -> None:
     assert app.conf.task_queues == (Broadcast("caches", routing_key="all"),)
 
 
+def test_a_broadcast_queue_is_declared_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMBEL_TASK_QUEUES", '["default", {"name": "caches", "broadcast": true}]')
+    with Umbel("broad", set_as_current=False) as app:
+        assert app.conf.task_queues == (Queue("default"), Broadcast("caches"))
+        monkeypatch.setenv("UMBEL_TASK_QUEUES", '["default"')
+    with Umbel("broad", set_as_current=False) as app, pytest.raises(ImproperlyConfigured, match="no JSON"):
+        _ = app.conf.task_queues
+
+
 def test_shards_of_a_broadcast_queue_are_broadcast_too(app: Umbel) -> None:
     app.conf.queue_shards = {"caches": 3, "default": 2}
     assert broadcasts(app.conf) == {"caches", "caches.1", "caches.2"}
