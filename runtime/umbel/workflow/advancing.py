@@ -191,7 +191,27 @@ def _fail(store: Workflows, workflow: str, node: int, template: Template, error:
 
 def _tell(store: Workflows, workflow: str, nodes: Sequence[int], end: End, through: bool, ttl: float) -> None:
     """Tell those who wait for exits that these will not run."""
-    record = failed_record(end, through)
+    try:
+        cause = values.read_failure(end.value)[1]
+    except DecodeError:
+        cause = None
+    end_unrun(store, workflow, nodes, failed_record(end, through), ttl, cause)
+
+
+def end_unrun(
+    store: Workflows, workflow: str, nodes: Sequence[int], record: Record, ttl: float, cause: bytes | None = None
+) -> None:
+    """Let nodes that will not run end with a record, and with them what they stand for.
+
+    Args:
+        store: of the workflow.
+        workflow: its id.
+        nodes: numbers; those without a row are passed over.
+        record: failed or revoked.
+        ttl: seconds to keep it.
+        cause: the message of the task that is to blame; each node's own unless given.
+    """
+    kind = REVOKED if record.state == states.REVOKED else FAILED
     for row in store.rows(workflow, nodes):
         if row is None:
             continue
@@ -199,8 +219,7 @@ def _tell(store: Workflows, workflow: str, nodes: Sequence[int], end: End, throu
         headers = messages.decode(template.payload).headers
         store_end(store, headers, record, ttl)
         for outer in place_of(headers["w"]).outers:
-            note = values.failure_note(record.encode(), values.read_failure(end.value)[1])
-            kind = REVOKED if record.state == states.REVOKED else FAILED
+            note = values.failure_note(record.encode(), template.payload if cause is None else cause)
             advance(store, outer, End(template.task_id, kind, note), ttl)
 
 

@@ -11,13 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from umbel import failure, states
-from umbel import message as messages
 from umbel.errors import TaskRevokedError
 from umbel.record import Record
-from umbel.workflow import values
-from umbel.workflow.advancing import End, advance, place_of, store_end
-from umbel.workflow.base import REVOKED, Workflows
-from umbel.workflow.graph import read_template
+from umbel.workflow.advancing import end_unrun
+from umbel.workflow.base import Workflows
 
 if TYPE_CHECKING:
     from umbel.app import Umbel
@@ -51,14 +48,5 @@ def end(store: Workflows, workflow: str, ttl: float) -> None:
     record = Record(states.REVOKED, failure.encode(error), 0, int(time.time() * 1000), {})
     for first, last in store.revoke(workflow) or ():
         for start in range(first, last + 1, CHUNK):
-            nodes = range(start, min(start + CHUNK, last + 1))
-            for row in store.rows(workflow, nodes):
-                if row is None:
-                    continue
-                template = read_template(row)
-                headers = messages.decode(template.payload).headers
-                store_end(store, headers, record, ttl)
-                for outer in place_of(headers["w"]).outers:
-                    note = values.failure_note(record.encode(), template.payload)
-                    advance(store, outer, End(template.task_id, REVOKED, note), ttl)
+            end_unrun(store, workflow, range(start, min(start + CHUNK, last + 1)), record, ttl)
     store.close(workflow, "r")
