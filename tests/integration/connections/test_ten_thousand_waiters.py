@@ -9,7 +9,7 @@ from tests.redis_server import RedisServer
 
 
 def test_they_share_one_connection_to_redis(own_redis: RedisServer, prefix: str) -> None:
-    waits = take(own_redis.url, prefix, coroutines=1500, threads=100, callbacks=8400)
+    waits = take(own_redis.url, prefix, coroutines=900, threads=100, callbacks=9000)
     assert waits.coroutines + waits.threads + waits.callbacks == 10_000
     assert waits.blocked == 1
     # Beside it those on which several threads began to wait at the same moment: they are idle now.
