@@ -150,6 +150,28 @@ def test_a_fork_while_threads_wait_on_a_database(
     results.close()
 
 
+def test_a_fork_waits_for_the_thread_that_is_in_sqlite(tmp_path: Path, prefix: str) -> None:
+    results = DatabaseResults(f"db+sqlite:///{tmp_path}/results.db", prefix=prefix)
+    results.get("a")
+    inside, leave, order = threading.Event(), threading.Event(), []
+
+    def talk() -> None:
+        with results._database.talk():
+            inside.set()
+            assert leave.wait(10.0)
+            order.append("left")
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    assert inside.wait(10.0)
+    threading.Timer(0.3, leave.set).start()
+    in_a_fork(lambda: results.get("a"))
+    order.append("forked")
+    thread.join(10.0)
+    assert order == ["left", "forked"]
+    results.close()
+
+
 def test_a_fork_while_another_thread_opens_the_database(
     tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

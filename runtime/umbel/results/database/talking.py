@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Final
 
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection, Engine
@@ -15,6 +16,10 @@ from umbel.errors import BackendError, OperationalError
 from umbel.forking import ForkLock
 from umbel.results.database import schema
 from umbel.results.database.statements import Statements
+
+#: Held while a thread is in the code of SQLite, whose own locks are the process's: a fork in the middle leaves them held for ever
+#: in the new process. Taken after the lock of a `Talking`, as a fork takes them.
+_IN_SQLITE: Final = ForkLock()
 
 
 class Talking:
@@ -64,7 +69,7 @@ class Talking:
             if self._doubtful:
                 self._look_at_tables()
             engine, statements = self._ready or self._get_ready()
-            with engine.connect() as connection:
+            with _no_fork_within(engine), engine.connect() as connection:
                 yield connection, statements
 
     def migrate(self) -> int:
@@ -81,7 +86,8 @@ class Talking:
         with self._lock:
             ready, self._ready = self._ready, None
         if ready is not None:
-            ready[0].dispose()
+            with _no_fork_within(ready[0]):
+                ready[0].dispose()
 
     def forget_parent(self) -> None:
         """In a forked process: leave the parent's connections to the parent."""
@@ -142,3 +148,7 @@ def _forget_parent(own: weakref.ref[Talking]) -> None:
     talking = own()
     if talking is not None:
         talking.forget_parent()
+
+
+def _no_fork_within(engine: Engine) -> AbstractContextManager[None]:
+    return _IN_SQLITE if engine.dialect.name == "sqlite" else nullcontext()
