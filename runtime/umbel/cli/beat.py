@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from umbel import signals
+from umbel.cli.ending import Ending
 from umbel.cli.exits import USAGE, Fail
 from umbel.cli.foreign import BEAT_NEEDLESS, BEAT_REFUSED, needless, refused
 from umbel.cli.session import Session, pass_session
@@ -145,11 +144,9 @@ def _run(app: Umbel, entries: Mapping[str, Entry], options: dict[str, Any]) -> N
         return with_results(broker, url, results_url, lambda: app.results)
 
     service = Beat(BeatOptions(url=url, prefix=app.conf.key_prefix, **options), entries, app.main or "app", keeping)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ending = Ending()
     signals.beat_init.send(service)
     service.start()
-    ended.wait()
+    ending.wait()
     service.stop()
     service.join(END_WITHIN)

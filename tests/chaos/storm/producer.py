@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from tests.chaos.storm import app as storm
 from tests.chaos.storm.fleet import FILLED
 from tests.chaos.storm.ledger import note
 
+from umbel.cli.ending import Ending
 from umbel.errors import OperationalError
 
 THREADS = 4
@@ -142,14 +142,14 @@ def _wait_for_room(ended: threading.Event) -> None:
 def main() -> None:
     """Send until SIGTERM."""
     seed, rate = int(sys.argv[1]), float(sys.argv[2])
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    ended, ending = threading.Event(), Ending()
     threads = [
         threading.Thread(target=_produce, args=(seed, number, rate / THREADS, ended)) for number in range(THREADS)
     ]
     for thread in threads:
         thread.start()
-    ended.wait()
+    ending.wait()
+    ended.set()
     for thread in threads:
         thread.join()
 
