@@ -86,7 +86,7 @@ class Soak:
         return look(self.worker, self.client, self._children())
 
     def _results(self) -> int:
-        passing = (*self._inboxes(), keys.own_turn("soak"), keys.own_watch("soak"))
+        passing = [*self._inboxes(), *(key.encode() for key in (keys.own_turn("soak"), keys.own_watch("soak")))]
         return int(self.client.info("keyspace").get("db0", {}).get("expires", 0)) - self.client.exists(*passing)
 
     def _inboxes(self) -> list[bytes]:
