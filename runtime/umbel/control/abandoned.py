@@ -58,6 +58,16 @@ class OwnQueueJanitor:
         grace = self._grace()
         every = min(max(grace * PART, LEAST), MOST)
         self._next = now + every
+        try:
+            return self._look(grace, every, now)
+        except UmbelError as error:
+            if getattr(error, "code", "") != "OOM":
+                raise
+            # A broker that is full is not away: whoever looks works on, and somebody looks again.
+            log.warning("queues.not_looked_after", extra={"error": str(error)})
+            return 0
+
+    def _look(self, grace: float, every: float, now: float) -> int:
         count = 0
         found = self._broker.own_queues.abandoned(grace, every)
         for queue in random.sample(found, len(found)):  # none of very many waits for ever behind the others

@@ -12,6 +12,8 @@ from tests.workers import Worker, until
 from umbel import Umbel
 from umbel.broker.base import Charge, Kind
 from umbel.broker.redis import RedisBroker
+from umbel.clock import ManualClock
+from umbel.control.abandoned import OwnQueueJanitor
 from umbel.errors import OperationalError
 
 S = "tests.sample_app."
@@ -100,3 +102,15 @@ def test_a_worker_empties_a_full_redis(
     until(lambda: left() == 0, "all were run")
     assert sorted(result.get(timeout=10) for result in results) == list(range(20))
     assert worker.stop() == 0
+
+
+def test_who_looks_after_own_queues_puts_it_off(own_redis: RedisServer, broker: RedisBroker) -> None:
+    """A look that raised counted as an outage: workers were not ready for a moment."""
+    clock = ManualClock()
+    janitor = OwnQueueJanitor(broker, lambda: 1.0, 60.0, clock)
+    broker.publish("w@gone.dq2", several("a"))
+    _fill(own_redis)
+    for _ in range(3):
+        clock.advance(60.0)
+        assert janitor.look() == 0
+    assert broker.info("w@gone.dq2").ready == 1
