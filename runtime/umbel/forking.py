@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Final
 
 #: Seconds that a fork waits for another thread which holds such a lock.
@@ -50,7 +51,7 @@ class ForkLock:
             self._lock, self._forking = threading.RLock(), None
 
 
-def _do(own: weakref.ref[ForkLock], work: object) -> None:
+def _do(own: weakref.ref[ForkLock], work: Callable[[ForkLock], None]) -> None:
     lock = own()
     if lock is not None:
-        work(lock)  # type: ignore[operator]
+        work(lock)

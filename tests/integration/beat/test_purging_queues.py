@@ -253,7 +253,8 @@ def test_who_waits_for_a_task_that_waits_for_a_place_is_told(
     assert [consumer.admit(delivery, Ticket(place="c:7", places=1)) for delivery in (runs, parked)] == ["go", "parked"]
     assert purges.step(Purge("mail", "uid-mail", "config:b", 1)) is Step.ASIDE
     tell(purges, broker, "mail")
-    raw = redis_server.client().get(keys.result(prefix, "parked"))
+    with redis_server.client() as client:
+        raw = client.get(keys.result(prefix, "parked"))
     assert isinstance(raw, bytes)
     assert decode(raw).state == "REVOKED"
     consumer.cycle("mail", [Outcome(runs.tag, Kind.ACK)], 0)

@@ -101,6 +101,7 @@ def test_a_message_that_was_moved_is_refused_by_a_worker(
     thief = app.broker.consumer(OwnerInfo(new_owner_id(), ["default"]))
     thief.register()
     (delivery,) = thief.cycle("default", [], 1).deliveries
+    thief.close()
     message = decode(delivery.payload)
     forged: list[dict[str, Any]] = [{"id": "other"}, {"task": "signed.total"}, {"headers": {"tenant": "b"}}]
     results = [
