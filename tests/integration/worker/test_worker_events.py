@@ -26,8 +26,9 @@ def heard(app: Umbel) -> list[dict[str, Any]]:
 
 
 def types(app: Umbel, uuid: str) -> list[str]:
-    """Return the types of the events of a task, in their order."""
-    return [event["type"] for event in heard(app) if event.get("uuid") == uuid]
+    """Return the types of the events of a task, in the order in which they happened: each process writes its own now and then."""
+    found = [event for event in heard(app) if event.get("uuid") == uuid]
+    return [event["type"] for event in sorted(found, key=lambda event: event["timestamp"])]
 
 
 @pytest.mark.parametrize("pool", ["process", "thread", "asyncio", "solo"])
