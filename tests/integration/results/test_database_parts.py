@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy
@@ -16,25 +15,7 @@ from umbel.results.database import DatabaseResults, parts
 from umbel.results.database.opening import open_engine
 from umbel.results.database.schema import Tables
 
-KINDS = ["sqlite", *(kind for kind in ("postgresql", "mariadb") if is_there(kind))]
 MiB = 1024 * 1024
-
-
-@pytest.fixture(params=KINDS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"db+sqlite:///{tmp_path}/results.db"
-    return str(request.getfixturevalue(request.param).url)
-
-
-@pytest.fixture
-def tables(url: str, prefix: str) -> Iterator[Tables]:
-    """Tables that only this test has."""
-    tables = Tables(prefix.replace("-", "_"))
-    yield tables
-    engine = open_engine(url, {}, short_lived=True)
-    tables.metadata.drop_all(engine)
-    engine.dispose()
 
 
 @pytest.fixture

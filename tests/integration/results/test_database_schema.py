@@ -5,37 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy
-from tests.databases import is_there
 
 from umbel.errors import ImproperlyConfigured, LayoutError, OperationalError
 from umbel.record import Record
 from umbel.results.database import DatabaseResults, schema
 from umbel.results.database.opening import open_engine, url_of
 from umbel.results.database.schema import STEPS, Tables
-
-KINDS = ["sqlite", *(kind for kind in ("postgresql", "mariadb") if is_there(kind))]
-
-
-@pytest.fixture(params=KINDS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"db+sqlite:///{tmp_path}/results.db"
-    return str(request.getfixturevalue(request.param).url)
-
-
-@pytest.fixture
-def tables(url: str, prefix: str) -> Iterator[Tables]:
-    """Tables that only this test has."""
-    tables = Tables(prefix.replace("-", "_"))
-    yield tables
-    engine = open_engine(url, {}, short_lived=True)
-    tables.metadata.drop_all(engine)
-    engine.dispose()
 
 
 def _columns(url: str, tables: Tables) -> tuple[set[str], set[str | None]]:
