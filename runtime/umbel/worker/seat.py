@@ -10,6 +10,9 @@ from umbel.broker.base import Charge
 from umbel.worker.link import Link
 from umbel.worker.slots import VOID
 
+#: A child that lived shorter than this many seconds died early.
+EARLY = 5.0
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -51,7 +54,7 @@ class Condemned:
 
 @dataclass
 class Seat:
-    """See the module. ``born`` is monotonic time; ``deaths`` in a row, for the pause before the next birth.
+    """See the module. ``born`` is monotonic time; ``deaths`` early ones in a row, for the pause before the next birth.
 
     ``index`` is the child's number: its slots are those from ``index * slots.lanes`` on.
     """
@@ -69,6 +72,17 @@ class Seat:
     leaving: bool = False  #: the child goes when it has finished, and the seat with it
     serial: int = -1  #: of the orders that the child was told last
     told: int = 0  #: how many revoked ids the child was told
+
+    def note_death(self, now: float, *, expected: bool, worked: bool) -> None:
+        """Decide when the next child may be born here: later each time while they die early, as where none can start.
+
+        Args:
+            now: monotonic time.
+            expected: whether it was to die.
+            worked: whether it had ended a task: then it can start, and whatever killed it, a pause helps nobody.
+        """
+        self.deaths = self.deaths + 1 if not expected and not worked and now - self.born < EARLY else 0
+        self.next_birth = now + pause_before_birth(self.deaths)
 
     def vacate(self) -> None:
         """Nobody sits here any more."""

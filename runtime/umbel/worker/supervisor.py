@@ -36,7 +36,7 @@ from umbel.worker.remote import Handler, Remote
 from umbel.worker.retirement import Bounds
 from umbel.worker.revoking import tell_revoked
 from umbel.worker.roster import Roster
-from umbel.worker.seat import Burial, Seat, burial_of, cause_of, hint_of, pause_before_birth
+from umbel.worker.seat import Burial, Seat, burial_of, cause_of, hint_of
 from umbel.worker.shown import Shown
 from umbel.worker.slots import Slots
 from umbel.worker.staff import Staff
@@ -51,8 +51,6 @@ T = TypeVar("T")
 
 #: Seconds between two looks at the children's slots.
 LOOK = 0.1
-#: A child that lived shorter than this many seconds died early.
-EARLY = 5.0
 
 
 class Supervisor(Shown):
@@ -371,15 +369,14 @@ class Supervisor(Shown):
         if burial is not None:
             self._pulse.bury(burial)
         self._quarantine.over(seat)
+        worked = self._slots.done(seat.index) > 0
         self.tally.leave(seat.index, cause_of(seat, code) if seat.pid else None)
         expected = self._drain.begun or seat.leaving or bool(seat.sentences)
         if not expected:
             log.error(
                 "child.died", extra={"pid": seat.pid, "exit": code, "tasks_running": len(tags), "hint": hint_of(code)}
             )
-        now = time.monotonic()
-        seat.deaths = seat.deaths + 1 if not expected and now - seat.born < EARLY else 0
-        seat.next_birth = now + pause_before_birth(seat.deaths)
+        seat.note_death(time.monotonic(), expected=expected, worked=worked)
         seat.vacate()
 
     def _end_of_patience(self) -> None:

@@ -44,6 +44,20 @@ def test_a_dead_childs_task_is_back_within_a_second(
     assert burial["charge"] == "lost"
 
 
+def test_children_that_are_killed_at_work_are_born_again_at_once(
+    redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce
+) -> None:
+    """Births wait longer and longer only where children die before they did anything: 45 s for as many deaths."""
+    worker = start_worker(redis_server, prefix, concurrency=1).wait_ready()
+    app = producer(redis_server)
+    began = time.monotonic()
+    for killed in range(1, 13):
+        os.kill(app.send_task(S + "who").get(timeout=30)["pid"], signal.SIGKILL)
+        until(lambda: len(worker.events("child.died")) == killed, "its death was noticed")  # noqa: B023 - called at once
+    assert app.send_task(S + "add", (1, 2)).get(timeout=30) == 3
+    assert time.monotonic() - began < 35.0
+
+
 def test_what_waits_behind_a_long_task_is_given_to_a_neighbour(
     redis_server: RedisServer, prefix: str, start_worker: Start, producer: Produce, tmp_path: Path
 ) -> None:

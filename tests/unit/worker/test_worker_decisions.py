@@ -156,6 +156,20 @@ def test_a_child_that_dies_early_again_and_again_is_born_ever_later() -> None:
     assert [pause_before_birth(deaths) for deaths in (0, 1, 3, 4, 5, 20)] == [0, 0, 0, 0.25, 0.5, 10]
 
 
+def test_only_early_deaths_before_any_work_make_the_next_birth_wait() -> None:
+    seat = Seat(0)
+    waits = []
+    for lived, expected, worked in [(1.0, False, False)] * 5 + [(1.0, False, True)] + [(1.0, False, False)] * 4:
+        seat.born = 100.0
+        seat.note_death(100.0 + lived, expected=expected, worked=worked)
+        waits.append(seat.next_birth - 100.0 - lived)
+    assert waits == [0, 0, 0, 0.25, 0.5, 0, 0, 0, 0, 0.25]
+    for lived, expected in [(6.0, False), (1.0, True)]:
+        seat.deaths = 9
+        seat.note_death(100.0 + lived, expected=expected, worked=False)
+        assert (seat.deaths, seat.next_birth) == (0, 100.0 + lived)
+
+
 def test_sentences_say_what_happened() -> None:
     error, state = verdict_of(Sentence("time-limit", 1, 0, 30.0))
     assert (state, "30 s" in str(error)) == ("FAILURE", True)
