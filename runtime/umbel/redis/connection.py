@@ -55,7 +55,9 @@ class ServerRefused(OperationalError):
             text = within[1]
         self.code = text.split(" ", 1)[0]
         hint = HINTS.get(self.code)
-        super().__init__(f"Redis refused a command: {text}" + (f". {hint}" if hint else ""))
+        super().__init__(
+            f"Redis refused a command: {text.rstrip(' .')}. {hint}" if hint else f"Redis refused a command: {text}"
+        )
 
 
 #: All that may be wrong with a connection which worked before: it broke, or the credentials are being replaced.

@@ -26,3 +26,8 @@ from umbel.redis.connection import ServerRefused
 )
 def test_a_refusal_has_the_code_of_its_cause(text: str, code: str) -> None:
     assert ServerRefused(text).code == code
+
+
+def test_a_refusal_says_what_to_do_in_sentences() -> None:
+    told = str(ServerRefused("OOM command not allowed when used memory > 'maxmemory'. "))
+    assert "'maxmemory'. It is at its maxmemory" in told
