@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.chaos.workflow_fleet import Fleet, go_on_after
 from tests.failover import fail_over
 from tests.redis_sentinels import SentinelTrio
 from tests.workers import Worker
@@ -50,3 +51,19 @@ def test_the_master_fails_under_load(
     assert sending.results[last].get(timeout=10) == last
     with capsys.disabled():
         print(figures)  # noqa: T201 - the figures are what this test shows
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_workflows_go_on_after_the_master_fails(
+    trio: SentinelTrio,
+    prefix: str,
+    start_worker: Callable[..., Worker],
+    producer: Callable[..., Umbel],
+    how: str,
+) -> None:
+    fleet = Fleet(trio, prefix, start_worker, producer(trio, workflow_kept=0))
+    former = trio.master()
+    assert former is not None
+    go_on_after(fleet, former.kill if how == "killed" else former.pause, lambda: trio.master() not in (None, former))
+    former.go_on()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from tests.chaos.nested import nested
+from tests.signatures import Shape
 from tests.workers import Worker, runs, until
 
-from umbel import Umbel
+from umbel import AsyncResult, Umbel
+from umbel.canvas.sending import send
+from umbel.errors import OperationalError
 
 #: Seconds for what has to happen in the end.
 SECONDS = 60.0
@@ -60,3 +65,43 @@ class Fleet:
             task_id, enqueued = line.split()
             found[task_id].add(enqueued)
         return {task_id: times for task_id, times in found.items() if len(times) > 1}
+
+
+def _sent(app: Umbel, shape: Shape) -> AsyncResult[Any] | None:
+    """Send a workflow, and return None where the broker did not answer in time, as a frozen master does."""
+    try:
+        return send(app, shape)
+    except OperationalError:
+        return None
+
+
+def go_on_after(fleet: Fleet, fail: Callable[[], None], promoted: Callable[[], bool]) -> None:
+    """Fail a master under workflows: those that are sent later are right, and none of the earlier ones has a wrong end.
+
+    Asynchronous replication may lose the last steps of what runs: such a workflow has no end.
+
+    Args:
+        fleet: without workers.
+        fail: kills or freezes the master.
+        promoted: whether a replica has taken its place.
+    """
+    for _ in range(2):
+        fleet.start()
+    draw = random.Random(3)
+    sent = [nested(draw, 2) for _ in range(60)]
+    results = [send(fleet.app, signature) for signature, _ in sent]
+    until(lambda: len(fleet.noted("message")) >= 60, "they are at it")
+    fail()
+    until(promoted, "a replica is promoted", 40)
+    later = [nested(draw, 2) for _ in range(20)]
+    found = [until(lambda shape=shape: _sent(fleet.app, shape), "it is sent", SECONDS) for shape, _ in later]  # type: ignore[misc]
+    assert [result.get(timeout=SECONDS, follow_parents=False) for result in found] == [value for _, value in later]
+
+    def waiting() -> int:
+        info = fleet.app.broker.info("default")
+        return info.ready + info.delayed + info.in_flight
+
+    until(lambda: waiting() == 0, "all is worked off", SECONDS)
+    ended = [(result, value) for result, (_, value) in zip(results, sent, strict=True) if result.ready()]
+    assert ended, "some ended before"
+    assert all(result.get(follow_parents=False) == value for result, value in ended)
