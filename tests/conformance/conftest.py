@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 from tests.conformance.adapters import Adapter, ApartAdapter, DatabaseAdapter, MemoryAdapter, RedisAdapter
@@ -12,6 +13,8 @@ from tests.conformance.making import owner
 
 from umbel.broker.base import Bell, Broker, Consumer, Liveness
 from umbel.results.base import Results
+from umbel.results.redis import inbox
+from umbel.results.waiting import Waiting
 
 #: The servers that stand behind the adapter for Redis, by topology.
 SERVERS = {"standalone": "redis_server", "sentinel": "redis_sentinels", "cluster": "redis_cluster"}
@@ -39,6 +42,12 @@ def adapter(request: pytest.FixtureRequest, prefix: str) -> Iterator[Adapter]:
         made = RedisAdapter(request.getfixturevalue(SERVERS[request.param]), prefix)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def told_or_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let who waits on Redis depend on being told: the look of every few seconds would hide that nobody did."""
+    monkeypatch.setattr(inbox, "Waiting", partial(Waiting, 3600.0, 3600.0))
 
 
 @pytest.fixture

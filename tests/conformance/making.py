@@ -84,7 +84,7 @@ def record(state: str = states.SUCCESS, value: bytes = b"42", *, attempt: int = 
     return Record(state, value, attempt, 1_700_000_000_000, meta)
 
 
-def rung(bell: Bell, queues: Sequence[str], timeout: float = 5.0) -> str | None:
+def rung(bell: Bell, queues: Sequence[str], timeout: float = 20.0) -> str | None:
     """Wait on a bell as a worker does; return the queue that rang, None after the time."""
     bell.ask(queues, timeout)
     readable, _, _ = select.select([bell.fileno()], [], [], timeout + 5.0)

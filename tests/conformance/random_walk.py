@@ -269,9 +269,9 @@ class RandomWalk(RuleBasedStateMachine):
 
         for queue in QUEUES:
             side.broker.configure(queue, {"max_concurrency": None, "dispatch": "Enabled"}, self.serial + 1)
-        until(fetch, 3.0)
+        until(fetch)
         if max(self.delays) < 1.0:
-            until(lambda: fetch() and len(got) >= len(rest), 3.0)
+            until(lambda: fetch() and len(got) >= len(rest))
             assert sorted(got) == sorted(rest)
         assert len(set(got)) == len(got)
         assert set(got) <= set(rest)

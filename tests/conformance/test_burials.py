@@ -223,7 +223,7 @@ def test_settling_replies(broker: Broker, consumers: Consumers, liveness: Livene
     (delivery,) = take(consumer, "q")
     outcome = end(delivery, record=record("FAILURE").encode(), reply_to=results.inbox())
     assert liveness.settle(consumer.owner.id, "q", outcome)
-    assert future.result(5.0).state == "FAILURE"
+    assert future.result(20.0).state == "FAILURE"
 
 
 def test_settling_a_dead_letter_keeps_it(broker: Broker, consumers: Consumers, liveness: Liveness) -> None:

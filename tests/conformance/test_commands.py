@@ -31,7 +31,7 @@ def listen(broker: Broker) -> Iterator[Listen]:
                 then(command)
 
             listener = broker.listen(handle)
-            closing.callback(listener.join, 5.0)
+            closing.callback(listener.join, 20.0)
             closing.callback(listener.stop)
             until(lambda: broker.control({"command": "hello"}) and {"command": "hello"} in heard)
             heard.clear()
@@ -71,7 +71,7 @@ def test_a_stopped_listener_hears_nothing_more(broker: Broker) -> None:
     listener = broker.listen(heard.append)
     until(lambda: broker.control({"command": "hello"}))
     listener.stop()
-    listener.join(5.0)
+    listener.join(20.0)
     until(lambda: broker.control({"command": "again"}) == 0)
     assert {"command": "again"} not in heard
     listener.stop()
@@ -118,8 +118,8 @@ def test_answers_arrive_where_they_were_sent(broker: Broker, broker_factory: Cal
     place, other = broker.answers(), broker.answers()
     assert broker_factory().answer(place.address, {"id": "1", "answer": [None, "ä"]})
     assert broker_factory().answer(place.address, {"id": "2"})
-    assert place.next(10.0) == {"id": "1", "answer": [None, "ä"]}
-    assert place.next(10.0) == {"id": "2"}
+    assert place.next(20.0) == {"id": "1", "answer": [None, "ä"]}
+    assert place.next(20.0) == {"id": "2"}
     assert place.next(0.01) is None
     assert other.next(0.0) is None
     place.close()
@@ -136,7 +136,7 @@ def test_a_long_answer_arrives(broker: Broker) -> None:
     place = broker.answers()
     answer = {"items": ["x" * 1000] * 2000}
     assert broker.answer(place.address, answer)
-    assert place.next(10.0) == answer
+    assert place.next(20.0) == answer
     place.close()
 
 

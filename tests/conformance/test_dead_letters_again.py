@@ -108,7 +108,7 @@ def test_the_stored_failure_goes_so_that_waiters_wait_for_the_new_end(
     assert not waiting.done()
     (again,) = take(consumer, "q")
     consumer.cycle("q", [end(again, record=record("SUCCESS").encode())], 0)
-    assert waiting.result(10).state == "SUCCESS"
+    assert waiting.result(20.0).state == "SUCCESS"
 
 
 def test_who_waits_for_a_letter_without_a_result_goes_on_waiting(
@@ -120,7 +120,7 @@ def test_who_waits_for_a_letter_without_a_result_goes_on_waiting(
     consumer = consumers()
     (again,) = take(consumer, "q")
     consumer.cycle("q", [end(again, record=record("SUCCESS").encode())], 0)
-    assert waiting.result(10).state == "SUCCESS"
+    assert waiting.result(20.0).state == "SUCCESS"
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"no message of ours, but long enough to have a head"])

@@ -18,13 +18,17 @@ def test_a_delayed_message_comes_when_it_is_due_and_not_before(broker: Broker, c
     consumer = consumers()
     sent = time.monotonic()
     broker.publish("q", [outgoing("a", delay=0.25)])
-    batch = consumer.cycle("q", [], 1)
+    batch = until(lambda: batch if (batch := consumer.cycle("q", [], 1)).deliveries else None)
+    assert time.monotonic() - sent >= 0.24
+    assert (ids(batch.deliveries), batch.next_due) == (["a"], None)
+
+
+def test_who_finds_nothing_due_is_told_when_to_look_again(broker: Broker, consumers: Consumers) -> None:
+    broker.publish("q", [outgoing("a", delay=60.0)])
+    batch = consumers().cycle("q", [], 1)
     assert batch.deliveries == []
     assert batch.next_due is not None
-    assert 0.0 < batch.next_due <= 0.251
-    assert ids(until(lambda: take(consumer, "q"))) == ["a"]
-    assert time.monotonic() - sent >= 0.24
-    assert consumer.cycle("q", [], 1).next_due is None
+    assert 0.0 < batch.next_due <= 60.001
 
 
 def test_no_delayed_message_comes_a_fraction_of_a_millisecond_early(broker: Broker, consumers: Consumers) -> None:
@@ -34,7 +38,7 @@ def test_no_delayed_message_comes_a_fraction_of_a_millisecond_early(broker: Brok
         delay = 0.02 + number * 0.00037
         due[f"{number}"] = time.time() + delay
         broker.publish("q", [outgoing(f"{number}", delay=delay)])
-    deadline = time.monotonic() + 15.0
+    deadline = time.monotonic() + 60.0
     while due:
         deliveries = consumer.cycle("q", [], 1).deliveries
         now = time.time()
@@ -47,7 +51,7 @@ def test_the_next_due_is_the_earliest_of_those_left(broker: Broker, consumers: C
     consumer = consumers()
     time.sleep(0.02)
     batch = consumer.cycle("q", [], 0)
-    assert batch.next_due == pytest.approx(500.0, abs=5.0)
+    assert batch.next_due == pytest.approx(500.0, abs=60.0)
     assert ids(take(consumer, "q")) == ["now"]
 
 
@@ -88,7 +92,7 @@ def test_more_due_messages_than_one_call_promotes_come_one_after_the_other(
 def test_promote_makes_due_messages_ready_without_a_worker(broker: Broker) -> None:
     broker.publish("q", [outgoing("a", delay=0.01), outgoing("b", delay=500.0)])
     time.sleep(0.03)
-    assert broker.promote("q") == pytest.approx(500.0, abs=5.0)
+    assert broker.promote("q") == pytest.approx(500.0, abs=60.0)
     info = broker.info("q")
     assert (info.ready, info.delayed) == (1, 1)
 

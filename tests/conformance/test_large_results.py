@@ -39,8 +39,8 @@ def test_a_large_value_comes_back_whole(results_factory: MakeResults) -> None:
     assert writer.store("a", large(), 60.0)
     assert reader.get("a") == large()
     assert reader.get_many(["b", "a"]) == [None, large()]
-    assert reader.wait("a").result(10.0) == large()
-    assert reader.wait_many([("a", None)])[0].result(10.0) == large()
+    assert reader.wait("a").result(20.0) == large()
+    assert reader.wait_many([("a", None)])[0].result(20.0) == large()
     assert reader.wait_for("a", 10.0) == large()
 
 
@@ -57,8 +57,8 @@ def test_who_waits_gets_it_whole(
     consumer.cycle(
         "q", [end(first, record=raw, reply_to=waiting.inbox(), ttl=60.0), end(second, record=raw, ttl=60.0)], 0
     )
-    assert named.result(10.0) == large()
-    assert unnamed.result(10.0) == large()
+    assert named.result(20.0) == large()
+    assert unnamed.result(20.0) == large()
 
 
 def test_a_large_one_is_forgotten_with_all_its_parts(results: Results) -> None:
@@ -80,7 +80,7 @@ def test_custom_states_can_be_large_and_are_heard_whole(results_factory: MakeRes
     heard: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
     stop = listening.listen("a", heard.put)
     assert writer.store("a", large("PROGRESS"), 60.0)
-    assert heard.get(timeout=10.0) == large("PROGRESS")
+    assert heard.get(timeout=20.0) == large("PROGRESS")
     assert writer.get("a") == large("PROGRESS")
     stop()
 

@@ -51,7 +51,7 @@ def test_a_record_is_stored_in_the_stead_of_a_dead_owner(
 ) -> None:
     waiting = results.wait("a")
     assert liveness.store("a", record("FAILURE", attempt=1), 60.0)
-    assert waiting.result(10).state == "FAILURE"
+    assert waiting.result(20.0).state == "FAILURE"
     assert not liveness.store("a", record("FAILURE", attempt=0), 60.0)
 
 

@@ -127,7 +127,7 @@ def test_the_record_and_the_reply_come_with_the_acknowledgement(
     consumer = consumers()
     (delivery,) = take(consumer, "q")
     consumer.cycle("q", [end(delivery, record=record().encode(), reply_to=results.inbox())], 0)
-    assert future.result(5.0).value == b"42"
+    assert future.result(20.0).value == b"42"
     stored = results.get("a")
     assert stored is not None
     assert (stored.state, stored.value) == (states.SUCCESS, b"42")
@@ -145,7 +145,7 @@ def test_records_of_many_outcomes_find_their_tasks(broker: Broker, consumers: Co
     consumer.cycle("q", outcomes, 0)
     for number, future in enumerate(futures):
         if number % 3:
-            assert future.result(10.0).value == str(number).encode()
+            assert future.result(20.0).value == str(number).encode()
         else:
             assert results.get(names[number]) is None
             future.cancel()

@@ -5,16 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.conformance.making import end, ids, outgoing, read, rung, several, take
+from tests.conformance.making import end, ends, ids, outgoing, read, rung, several, take
 from tests.conformance.waiting import until
 
-from umbel.broker.base import Bell, Broker, Consumer, Kind
+from umbel.broker.base import Bell, Broker, Consumer, Delivery, Kind
 from umbel.broker.tickets import Admission, Ticket
 from umbel.message import RESERVED
 
 Consumers = Callable[..., Consumer]
 HOURLY = Ticket(rate="mail", interval=3600.0)
 QUICK = Ticket(rate="mail", interval=0.05)
+
+
+def put_off(consumer: Consumer, deliveries: list[Delivery], ticket: Ticket, count: int) -> None:
+    """Ask for one after the other until so many have to wait: not the second and those after it, where the machine was slow.
+
+    What is left ends.
+    """
+    left = list(deliveries)
+    started = []
+    while count:
+        started.append(left.pop(0))
+        if consumer.admit(started[-1], ticket) is Admission.DELAYED:
+            started.pop()
+            count -= 1
+    consumer.cycle("q", ends([*started, *left]), 0)
 
 
 def test_the_first_starts_and_the_others_are_delayed(broker: Broker, consumers: Consumers) -> None:
@@ -69,30 +84,30 @@ def test_each_waits_once_and_starts_keep_their_distance(broker: Broker, consumer
 
 
 def test_a_slot_is_good_for_one_start(broker: Broker, consumers: Consumers) -> None:
-    broker.publish("q", several("ab"))
+    broker.publish("q", several("abcdefgh"))
     consumer = consumers()
-    for delivery in take(consumer, "q"):
-        consumer.admit(delivery, QUICK)
+    put_off(consumer, take(consumer, "q"), QUICK, 1)
     (waited,) = until(lambda: take(consumer, "q"))
     assert read(waited).flags & RESERVED
     assert consumer.admit(waited, QUICK) is Admission.GO
     back = consumer.cycle("q", [end(waited, Kind.GIVE_BACK)], 9).deliveries
-    assert ids(back) == ["b"]
+    assert ids(back) == ids([waited])
     assert not read(back[0]).flags & RESERVED
 
 
 def test_late_slots_do_not_start_all_at_once(broker: Broker, consumers: Consumers) -> None:
     """Nobody worked for a while: the slots are over, the rate still holds."""
     ticket = Ticket(rate="mail", interval=0.3)
-    broker.publish("q", several("abcd"))
+    broker.publish("q", several("abcdefgh"))
     consumer = consumers()
-    assert [consumer.admit(one, ticket) for one in take(consumer, "q")] == ["go", "delayed", "delayed", "delayed"]
+    put_off(consumer, take(consumer, "q"), ticket, 3)
     due = until(lambda: ready if (ready := broker.promote("q") is None and broker.info("q").ready == 3) else None)
     assert due
+    began = time.monotonic()
     answers = [consumer.admit(one, ticket) for one in take(consumer, "q")]
     assert answers[0] is Admission.GO
-    assert answers.count(Admission.GO) <= 2  # the tolerance is one interval
-    assert Admission.DELAYED in answers
+    # The tolerance is one interval; for each that passed while they asked, one more may start.
+    assert answers.count(Admission.GO) <= 2 + (time.monotonic() - began) / ticket.interval
 
 
 def test_a_delayed_start_that_becomes_the_earliest_rings(broker: Broker, consumers: Consumers, bell: Bell) -> None:

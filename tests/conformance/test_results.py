@@ -50,9 +50,9 @@ def test_a_custom_state_keeps_its_name(results: Results) -> None:
 
 
 def test_a_record_ends_with_its_time(results: Results) -> None:
-    results.store("short", record(), 0.1)
     results.store("long", record(), 60.0)
-    assert results.get("short") is not None
+    # Again where the machine was so slow that its time was over before it was looked for
+    until(lambda: results.store("short", record(states.STARTED), 0.1) and results.get("short"))
     until(lambda: results.get("short") is None)
     assert results.get("long") is not None
 
@@ -121,7 +121,7 @@ def test_the_inbox_begins_with_the_first_wait(results: Results) -> None:
     results.get("a")
     results.store("a", record(), 60.0)
     assert results.inbox() is None
-    results.wait("a").result(5.0)
+    results.wait("a").result(20.0)
     inbox = results.inbox()
     assert inbox
     results.wait("b").cancel()
@@ -139,7 +139,7 @@ def test_each_backend_has_an_inbox_of_its_own(results_factory: MakeResults) -> N
 
 def test_what_is_there_is_not_waited_for(results: Results) -> None:
     results.store("a", record(), 60.0)
-    assert results.wait("a").result(5.0) == record()
+    assert results.wait("a").result(20.0) == record()
 
 
 @pytest.mark.parametrize("state", sorted(states.READY_STATES))
@@ -148,7 +148,7 @@ def test_a_wait_ends_with_any_ready_state(state: str, results_factory: MakeResul
     future = waiting.wait("a")
     assert _pending(future, 0.02)
     writer.store("a", record(state), 60.0)
-    assert future.result(3.0).state == state
+    assert future.result(20.0).state == state
 
 
 def test_a_wait_does_not_end_with_a_state_that_is_not_ready(results_factory: MakeResults) -> None:
@@ -158,7 +158,7 @@ def test_a_wait_does_not_end_with_a_state_that_is_not_ready(results_factory: Mak
         writer.store("a", record(state), 60.0)
     assert _pending(future)
     writer.store("a", record(), 60.0)
-    assert future.result(10.0).state == states.SUCCESS
+    assert future.result(20.0).state == states.SUCCESS
 
 
 def test_a_wait_that_begins_with_a_started_task_ends_soon(results_factory: MakeResults) -> None:
@@ -167,7 +167,7 @@ def test_a_wait_that_begins_with_a_started_task_ends_soon(results_factory: MakeR
     future = waiting.wait("a")
     assert _pending(future, 0.05)
     writer.store("a", record(), 60.0)
-    assert future.result(2.0).state == states.SUCCESS
+    assert future.result(20.0).state == states.SUCCESS
 
 
 def test_a_wait_lasts_over_retries(broker: Broker, consumers: Consumers, results: Results) -> None:
@@ -180,7 +180,7 @@ def test_a_wait_lasts_over_retries(broker: Broker, consumers: Consumers, results
     (again,) = consumer.cycle("q", [retry], 1).deliveries
     assert _pending(future)
     consumer.cycle("q", [end(again, record=record(attempt=1).encode(), reply_to=results.inbox())], 0)
-    assert future.result(5.0).attempt == 1
+    assert future.result(20.0).attempt == 1
 
 
 def test_an_acknowledgement_without_an_inbox_reaches_who_waits(
@@ -191,7 +191,7 @@ def test_an_acknowledgement_without_an_inbox_reaches_who_waits(
     consumer = consumers()
     (delivery,) = take(consumer, "q")
     consumer.cycle("q", [end(delivery, record=record().encode())], 0)
-    assert future.result(3.0) == record()
+    assert future.result(20.0) == record()
 
 
 def test_a_message_that_names_the_inbox_needs_no_asking(broker: Broker, consumers: Consumers, results: Results) -> None:
@@ -204,9 +204,9 @@ def test_a_message_that_names_the_inbox_needs_no_asking(broker: Broker, consumer
     assert _pending(waiting, 0.02)
     assert consumer.store("a", record(states.STARTED), 60.0)
     consumer.cycle("q", [end(first, record=record().encode(), reply_to=inbox)], 0)
-    assert waiting.result(3.0) == record()
+    assert waiting.result(20.0) == record()
     consumer.cycle("q", [end(second, record=record(value=b"b").encode(), reply_to=inbox)], 0)
-    assert results.wait("b", inbox).result(3.0).value == b"b"
+    assert results.wait("b", inbox).result(20.0).value == b"b"
 
 
 def test_an_inbox_of_another_process_is_not_relied_upon(
@@ -219,7 +219,7 @@ def test_an_inbox_of_another_process_is_not_relied_upon(
     (delivery,) = take(consumer, "q")
     waiting = waiter.wait("a", sender.inbox())
     consumer.cycle("q", [end(delivery, record=record().encode(), reply_to=sender.inbox())], 0)
-    assert waiting.result(3.0) == record()
+    assert waiting.result(20.0) == record()
 
 
 def test_who_comes_late_finds_the_record(broker: Broker, consumers: Consumers, results_factory: MakeResults) -> None:
@@ -227,7 +227,7 @@ def test_who_comes_late_finds_the_record(broker: Broker, consumers: Consumers, r
     consumer = consumers()
     (delivery,) = take(consumer, "q")
     consumer.cycle("q", [end(delivery, record=record().encode())], 0)
-    assert results_factory().wait("a").result(5.0) == record()
+    assert results_factory().wait("a").result(20.0) == record()
 
 
 def test_all_who_wait_for_one_task_are_told(results_factory: MakeResults) -> None:
@@ -235,7 +235,7 @@ def test_all_who_wait_for_one_task_are_told(results_factory: MakeResults) -> Non
     futures = [backend.wait("a") for backend in backends for _ in range(3)]
     results_factory().store("a", record(), 60.0)
     for future in futures:
-        assert future.result(10.0) == record()
+        assert future.result(20.0) == record()
 
 
 def test_a_thousand_waiters(broker: Broker, consumers: Consumers, results: Results) -> None:
@@ -252,7 +252,7 @@ def test_a_thousand_waiters(broker: Broker, consumers: Consumers, results: Resul
             for delivery, name in zip(deliveries, ids(deliveries), strict=True)
         ]
     for name, future in futures.items():
-        assert future.result(10.0).value == name.encode()
+        assert future.result(20.0).value == name.encode()
 
 
 def test_a_cancelled_wait_hurts_nobody(results_factory: MakeResults) -> None:
@@ -263,9 +263,9 @@ def test_a_cancelled_wait_hurts_nobody(results_factory: MakeResults) -> None:
     assert other.cancel()
     writer.store("b", record(), 60.0)
     writer.store("a", record(), 60.0)
-    assert kept.result(10.0) == record()
+    assert kept.result(20.0) == record()
     assert cancelled.cancelled()
-    assert waiting.wait("b").result(10.0) == record()
+    assert waiting.wait("b").result(20.0) == record()
 
 
 def test_a_reply_nobody_waits_for_any_more_is_dropped(broker: Broker, consumers: Consumers, results: Results) -> None:
@@ -276,7 +276,7 @@ def test_a_reply_nobody_waits_for_any_more_is_dropped(broker: Broker, consumers:
     consumer.cycle("q", [end(first, record=record().encode(), reply_to=results.inbox())], 0)
     future = results.wait("b")
     consumer.cycle("q", [end(second, record=record(value=b"b").encode(), reply_to=results.inbox())], 0)
-    assert future.result(5.0).value == b"b"
+    assert future.result(20.0).value == b"b"
 
 
 def test_a_reply_to_a_client_that_is_gone_is_no_error(broker: Broker, consumers: Consumers, results: Results) -> None:
@@ -293,7 +293,7 @@ def test_closing_cancels_who_waits(results: Results) -> None:
     results.close()
     for future in futures:
         with pytest.raises(CancelledError):
-            future.result(5.0)
+            future.result(20.0)
 
 
 def test_a_closed_backend_opens_again(results: Results) -> None:
@@ -301,7 +301,7 @@ def test_a_closed_backend_opens_again(results: Results) -> None:
     results.close()
     results.store("a", record(), 60.0)
     assert results.get("a") == record()
-    assert results.wait("a").result(5.0) == record()
+    assert results.wait("a").result(20.0) == record()
 
 
 def test_a_future_can_be_awaited(results_factory: MakeResults) -> None:
@@ -310,7 +310,7 @@ def test_a_future_can_be_awaited(results_factory: MakeResults) -> None:
     async def scenario() -> Record:
         future = asyncio.wrap_future(waiting.wait("a"))
         await asyncio.get_running_loop().run_in_executor(None, writer.store, "a", record(), 60.0)
-        return await asyncio.wait_for(future, 10.0)
+        return await asyncio.wait_for(future, 20.0)
 
     assert asyncio.run(scenario()) == record()
 
@@ -326,7 +326,7 @@ def test_callbacks_may_use_the_backend(results_factory: MakeResults) -> None:
 
     waiting.wait("a").add_done_callback(read_again)
     writer.store("a", record(), 60.0)
-    assert done.wait(10.0)
+    assert done.wait(20.0)
     assert told == [record()]
 
 
@@ -338,4 +338,4 @@ def test_a_started_record_of_a_consumer_replies_to_nobody_who_waits_for_the_end(
     assert consumer.store("a", record(states.STARTED), 60.0, results.inbox())
     assert _pending(future)
     assert consumer.store("a", record(), 60.0, results.inbox())
-    assert future.result(5.0) == record()
+    assert future.result(20.0) == record()

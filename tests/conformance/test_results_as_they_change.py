@@ -24,7 +24,7 @@ def step(number: int) -> Record:
 
 
 def value(heard: Heard) -> bytes:
-    record = heard.get(timeout=10.0)
+    record = heard.get(timeout=20.0)
     assert record is not None
     return record.value
 
@@ -66,7 +66,7 @@ def test_a_state_that_is_watched_can_be_read(results_factory: MakeResults) -> No
     assert writer.get("a") == step(1)
     assert results_factory().get_many(["a"]) == [step(1)]
     writer.store("a", Record(states.SUCCESS, b"9", 0, 1_700_000_009_999), 60.0)
-    assert future.result(10.0).value == b"9"
+    assert future.result(20.0).value == b"9"
     assert writer.get("a") == Record(states.SUCCESS, b"9", 0, 1_700_000_009_999)
     stop()
 
@@ -94,7 +94,7 @@ def test_several_listen_and_wait(results_factory: MakeResults) -> None:
     writer.store("a", step(2), 60.0)
     assert value(theirs) == b"2"
     writer.store("a", Record(states.FAILURE, b"{}", 0, 1_700_000_009_999), 60.0)
-    assert waiting.result(10.0).state == late.result(10.0).state == states.FAILURE
+    assert waiting.result(20.0).state == late.result(20.0).state == states.FAILURE
     assert value(theirs) == b"{}"
     assert mine.empty()
     stops[1]()
@@ -109,7 +109,7 @@ def test_a_retry_is_told_and_the_next_attempt_too(
     consumer = consumers()
     (delivery,) = take(consumer, "q")
     assert consumer.store("a", record(states.STARTED), 60.0)
-    first = heard.get(timeout=10.0)
+    first = heard.get(timeout=20.0)
     assert first is not None
     assert first.state == states.STARTED
     retry = Record(states.RETRY, b"{}", 0, 1_700_000_000_001)
@@ -127,7 +127,7 @@ def test_closing_ends_who_listens(results: Results) -> None:
     heard: Heard = queue.SimpleQueue()
     results.listen("a", heard.put)
     results.close()
-    assert heard.get(timeout=10.0) is None
+    assert heard.get(timeout=20.0) is None
 
 
 def test_what_comes_faster_than_it_is_told_ends_with_the_last(results_factory: MakeResults) -> None:

@@ -91,8 +91,8 @@ def test_values_come_back(make_app: MakeApp, serializer: str, compression: str |
     app = make_app(result_serializer=serializer, result_compression=compression, accept_content=accepted)
     sent = [app.send_task("echo", (value,)) for value in VALUES]
     InMemoryWorker(app).run()
-    assert [app.AsyncResult(result.id).get(timeout=10) for result in sent] == VALUES
-    assert app.ResultSet([app.AsyncResult(result.id) for result in sent]).get(timeout=10) == VALUES
+    assert [app.AsyncResult(result.id).get(timeout=20) for result in sent] == VALUES
+    assert app.ResultSet([app.AsyncResult(result.id) for result in sent]).get(timeout=20) == VALUES
     stored = app.results.get(sent[-1].id)
     assert stored is not None
     assert stored.meta.get("compression") == compression
@@ -106,7 +106,7 @@ def test_large_values_come_back_compressed_or_not(make_app: MakeApp, monkeypatch
     for compression in (None, "zlib"):
         value = [str(number * 7919 % 10007) for number in range(5000)]
         result = ran(make_app(result_compression=compression), "echo", value)
-        assert result.get(timeout=10) == value
+        assert result.get(timeout=20) == value
         result.forget()
         assert not result.exists()
 
@@ -126,7 +126,7 @@ def test_for_ever_is_ten_years(make_app: MakeApp, expires: float | None) -> None
     app = make_app(result_expires=expires)
     result = ran(app, "echo", 1)
     app.results.clean_up()
-    assert app.AsyncResult(result.id).get(timeout=10) == 1
+    assert app.AsyncResult(result.id).get(timeout=20) == 1
     result.forget()
 
 
@@ -141,15 +141,15 @@ def test_results_end_with_their_time(make_app: MakeApp) -> None:
 def test_exceptions_come_back(make_app: MakeApp) -> None:
     app = make_app()
     with pytest.raises(Declined, match="card ada was declined with 51") as declined:
-        ran(app, "fail", "custom").get(timeout=10)
+        ran(app, "fail", "custom").get(timeout=20)
     assert (declined.value.card, declined.value.code) == ("ada", 51)
     with pytest.raises(Locked, match="locked"):
-        ran(app, "fail", "unpicklable").get(timeout=10)
+        ran(app, "fail", "unpicklable").get(timeout=20)
     with pytest.raises(RemoteError, match="who knows") as unknown:
-        ran(app, "fail", "unimportable").get(timeout=10)
+        ran(app, "fail", "unimportable").get(timeout=20)
     assert type(unknown.value).__name__ == "Nowhere"
     with pytest.raises(ValueError, match="above") as caused:
-        ran(app, "fail", "caused").get(timeout=10)
+        ran(app, "fail", "caused").get(timeout=20)
     assert isinstance(caused.value.__cause__, KeyError)
     failed = ran(app, "fail", "caused")
     assert failed.failed()
@@ -175,13 +175,13 @@ def test_progress_children_and_groups_are_kept(make_app: MakeApp) -> None:
         app.send_task("echo", (7,))
 
     result = ran(app, "parent")
-    assert [child.get(timeout=10) for child in result.children] == [7]
+    assert [child.get(timeout=20) for child in result.children] == [7]
     assert [value for _, value in result.collect()] == [None, 7]
     group = app.GroupResult("g", [result, *result.children])
     group.save()
     restored = app.GroupResult.restore("g")
     assert restored is not None
     assert restored == group
-    assert restored.get(timeout=10) == [None, 7]
+    assert restored.get(timeout=20) == [None, 7]
     restored.delete()
     assert app.GroupResult.restore("g") is None

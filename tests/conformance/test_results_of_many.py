@@ -31,12 +31,12 @@ def test_many_are_awaited_at_once(results_factory: MakeResults) -> None:
     named = [(str(number), waiting.inbox() if number % 2 else None) for number in range(2500)]
     futures = waiting.wait_many(named)
     assert threading.active_count() <= before + 1
-    assert futures[0].result(10.0).value == b"0"
+    assert futures[0].result(20.0).value == b"0"
     assert not any(future.done() for future in futures[1:])
     for number in range(2, 2500, 2):
         writer.store(str(number), record(value=b"%d" % number), 60.0)
     for number in range(2, 2500, 2):
-        assert futures[number].result(10.0).value == b"%d" % number
+        assert futures[number].result(20.0).value == b"%d" % number
     for future in futures[1::2]:
         assert future.cancel()
 
@@ -51,4 +51,4 @@ def test_many_waits_begin_with_tasks_that_have_not_ended(state: str, results_fac
     writer.store("a", record(state), 60.0)
     first, second = waiting.wait_many([("a", None), ("a", None)])
     writer.store("a", record(), 60.0)
-    assert first.result(10.0) == second.result(10.0) == record()
+    assert first.result(20.0) == second.result(20.0) == record()

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], seconds: float = 10.0) -> T:
+def until(look: Callable[[], T], seconds: float = 20.0) -> T:
     """Call ``look`` until what it returns is true; return that. Fails after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
