@@ -79,6 +79,11 @@ class Dispatcher:
         """Whether this beat leads the source."""
         return self.lease.valid
 
+    @property
+    def in_step(self) -> bool:
+        """Whether it has taken up the newest definitions: it sends no run of older ones any more."""
+        return self._entries is self._incoming
+
     def replace(self, entries: Mapping[str, Entry]) -> None:
         """Hand in new definitions, by uid; the next tick takes them up."""
         self._incoming = entries

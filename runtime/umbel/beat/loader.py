@@ -36,10 +36,16 @@ class Loader:
         self._store = store
         self._broker = broker
         self._loaded = loaded
+        self._in_use = directory.current
 
     @property
     def definitions(self) -> Definitions:
         """What is in use."""
+        return self._in_use
+
+    @property
+    def newest(self) -> Definitions:
+        """What was read last, and comes into use next unless it is."""
         return self.directory.current
 
     @property
@@ -63,15 +69,19 @@ class Loader:
                 )
             counts = {"schedules": len(new.schedules), "queues": len(new.queues), "pools": len(new.pools)}
             log.info("config.loaded", extra={"serial": new.serial, **counts})
-            self._loaded(new)
         elif self.directory.problem is not None and self.directory.problem != problem:
             log.warning("config.waiting", extra={"error": self.directory.problem.message})
-        self._publish()
+        try:
+            self._publish()
+        finally:
+            if new is not None:  # after that: a first slot is to find its queue as it was declared with it
+                self._loaded(new)
+                self._in_use = new
         return POLL_EVERY
 
     def _publish(self) -> None:
         """Write the settings of each queue that has older ones, or none since Redis was emptied."""
-        definitions = self.definitions
+        definitions = self.newest
         names = [name for name, queue in definitions.queues.items() if not queue.purge]
         for name, serial in self._store.serials(names).items():
             if serial is None or serial < definitions.serial:

@@ -113,7 +113,8 @@ class Beat:
             Loop("umbel-beat-ping", self._ping, clock),
         ]
         if self._loader is not None:
-            purger = Purger(self._purges, self._definitions, self._lease, ending, clock)
+            loader = self._loader
+            purger = Purger(self._purges, lambda: loader.newest, self._lease, ending, clock)
             self._others.append(Loop("umbel-beat-loader", self._loader.look, clock))
             self._others.append(Loop("umbel-beat-purger", purger.look, clock))
         self._http: HealthServer | None = None
@@ -213,7 +214,11 @@ class Beat:
         return self._loader.errors if self._loader is not None else []
 
     def _lease(self) -> Lease | None:
-        return None if self._config is None else self._config.lease
+        """Return the lead in which queues may be purged: no run that was due before may come into one behind that."""
+        dispatcher, loader = self._config, self._loader
+        if dispatcher is None or loader is None or loader.definitions is not loader.newest or not dispatcher.in_step:
+            return None
+        return dispatcher.lease
 
     def _leading(self) -> bool:
         return any(dispatcher.leading for dispatcher in self._dispatchers())

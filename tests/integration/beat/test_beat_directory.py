@@ -26,8 +26,10 @@ def test_each_slot_becomes_one_message(
     eventually(lambda: len(mail.messages()) >= 3)
     beat.end()
     found = mail.messages()
-    slots = [message.enqueued_ms // 1000 for message in found]
-    first = min(slots)
+    around = found[0].enqueued_ms // 1000  # which may be seconds after the slot
+    slots = {hashlib.sha1(f"s1:{slot}".encode()).hexdigest(): slot for slot in range(around - 60, around + 60)}
+    first = slots[found[0].headers["run"]]
+    assert first <= around
     for number, message in enumerate(found):
         assert message.headers["task"] == "t"
         assert message.headers["schedule"] == "s1"
@@ -49,7 +51,9 @@ def test_a_bad_entry_does_not_stop_the_others(
     )
     beat = start_beat(redis_server)
     eventually(lambda: mail.of("good"))
-    status = eventually(lambda: beat.status() if beat.status().get("loadedRevision") == str(serial) else None)
+    status = eventually(
+        lambda: s if (s := beat.status())["loadedRevision"] == str(serial) and s["redis"]["ok"] else None
+    )
     errors = {(error["kind"], error["uid"]): error for error in status["loadErrors"]}
     assert errors["Schedule", "bad"]["reason"] == "InvalidSchedule"
     assert "can never fire" in errors["Schedule", "bad"]["message"]
@@ -104,6 +108,8 @@ def test_suspend_and_resume(
     serial = mounted.write({"schedules": [schedule("s1", suspend=True, generation=2), schedule("other")]})
     eventually(lambda: beat.status().get("loadedRevision") == str(serial))
     eventually(lambda: beat.status()["schedules"]["s1"]["nextScheduleTime"] is None)
+    # Every beat tells that from the definitions. Who leads notes it when it takes them up, and sends nothing from then on.
+    eventually(lambda: mail.client.hget(f"{mail.prefix}:{{s1}}:sched", "suspended") == b"1")
     suspended = len(mail.of("s1"))
     others = len(mail.of("other"))
     eventually(lambda: len(mail.of("other")) >= others + 4)
@@ -122,9 +128,8 @@ def test_a_manual_token_causes_one_run_also_while_suspended(
     mounted.write({"schedules": [schedule("s1", every=86400, suspend=True, manualTrigger="now-1")]})
     beat = start_beat(redis_server)
     eventually(lambda: mail.of("s1"))
-    state = eventually(lambda: beat.status()["schedules"]["s1"])
-    eventually(lambda: beat.status()["schedules"]["s1"]["lastHandledTrigger"] == "now-1")
-    state = beat.status()["schedules"]["s1"]
+    handled = "lastHandledTrigger"
+    state = eventually(lambda: s if (s := beat.status()["schedules"]["s1"])[handled] == "now-1" else None)
     assert state["lastScheduleTime"] is None
     assert state["lastTaskID"] == mail.of("s1")[0].headers["id"]
     assert mail.runs() == [hashlib.sha1(b"s1:manual:now-1").hexdigest()]
@@ -172,7 +177,9 @@ def test_a_closed_queue_gets_nothing_and_the_slots_are_missed(
     mounted.write({"schedules": [schedule("s1")], "queues": [queue("mail", intake="Reject")]})
     beat = start_beat(redis_server)
     eventually(lambda: beat.status().get("schedules", {}).get("s1", {}).get("missedRuns", 0) >= 2)
-    assert beat.status()["schedules"]["s1"]["activeRuns"] <= 1
+    status = eventually(lambda: beat.status()["schedules"]["s1"])
+    assert status["activeRuns"] <= 1
+    assert mail.messages() == []
     count = len(mail.messages())
     mounted.write({"schedules": [schedule("s1")], "queues": [queue("mail")]})
     eventually(lambda: len(mail.messages()) > count)
@@ -185,10 +192,9 @@ def test_http(redis_server: RedisServer, mounted: MountedConfig, start_beat: Sta
     eventually(lambda: beat.get("/readyz")[0] == 200)
     assert beat.get("/livez")[0] == 200
     eventually(lambda: len(mail.of("s1")) >= 2)
-    status = eventually(lambda: beat.status() if beat.status().get("leader") else None)
+    status = eventually(lambda: s if (s := beat.status())["leader"] and s["redis"]["ok"] else None)
     assert set(status) == {"leader", "loadedRevision", "loadErrors", "redis", "schedules", "queues", "pools"}  # type: ignore[arg-type]
     assert status["loadedRevision"] == str(serial)
-    assert status["redis"]["ok"] is True
     assert status["redis"]["version"]
     state = eventually(lambda: s if (s := beat.status()["schedules"]["s1"])["lastScheduleTime"] else None)
     assert set(state) == {  # type: ignore[arg-type]
@@ -244,5 +250,5 @@ def test_an_unchanged_status_is_not_sent_again(
 
 def test_nothing_to_do_is_said(start_beat: StartBeat, redis_server: RedisServer) -> None:
     beat = start_beat(redis_server, app=None)
-    assert beat.process.wait(15) == 2
+    assert beat.process.wait(60) == 2
     assert "nothing to do: give an app" in beat.text()

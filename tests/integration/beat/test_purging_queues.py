@@ -232,10 +232,10 @@ def test_whoever_waits_for_a_task_that_goes_is_told(
     sent += [app.send_task("t", queue="mail", countdown=3600), app.send_task("t", queue="mail", group="g")]
     silent = app.send_task("t", queue="mail", ignore_result=True)
     with ThreadPoolExecutor(1) as pool:
-        waits = pool.submit(sent[0].get, timeout=30)
+        waits = pool.submit(sent[0].get, timeout=60)
         mounted.write({"queues": [{**queue("mail"), "purge": "uid-mail"}]})
         with pytest.raises(TaskRevokedError, match="'mail' was deleted"):
-            waits.result(40)
+            waits.result(70)
     eventually(lambda: is_purged(beat))
     for result in sent:
         assert result.state == "REVOKED"
