@@ -25,13 +25,17 @@ T = TypeVar("T")
 
 
 def eventually(look: Callable[[], T], within: float = 30.0, what: str = "") -> T:
-    """Return what ``look`` returns once it is true; fail after so many seconds."""
+    """Return what ``look`` returns once it is true, and finds all that it looks up; fail after so many seconds."""
     deadline = time.monotonic() + within
+    last: object = None
     while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what or look.__name__}; last: {found!r}"
+        try:
+            last = found = look()
+            if found:
+                return found
+        except LookupError as error:  # a part of the status that is not there yet, or not while Redis is away
+            last = error
+        assert time.monotonic() < deadline, f"not within {within:g} s: {what or look.__name__}; last: {last!r}"
         time.sleep(0.05)
 
 
@@ -67,7 +71,7 @@ class BeatProcess:
 
     def _open(self, request: urllib.request.Request) -> tuple[int, dict[str, str], bytes]:
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=20) as answer:
                 return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -86,10 +90,11 @@ class BeatProcess:
         self.process.wait(10)
 
     def end(self) -> int:
-        """End it with SIGTERM; return the exit code."""
+        """End it with SIGTERM, once it has come up; return the exit code."""
+        eventually(lambda: self.process.poll() is not None or self.get("/livez")[0], 60, "beat has come up, or ended")
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        return self.process.wait(60)
 
     def text(self) -> str:
         """Return what it logged."""

@@ -43,12 +43,14 @@ def test_queues_schedules_and_beat_itself(
     beat = start_beat(redis_server, env={"UMBEL_NAMESPACE": "shop"})
     broker.publish("slow", [Outgoing(Message({"id": "a", "task": "t"}, b"[[],{}]").encode(), "a", 3600.0)])
     eventually(lambda: scrape(beat).get(("umbel_schedule_runs_total", "enqueued"), 0) >= 2)
-    found = eventually(lambda: (seen := scrape(beat)).get(("umbel_queue_ready_tasks", "shop", "mail"), 0) >= 2 and seen)
+    last_run = "umbel_schedule_last_run_timestamp_seconds", "shop", "name-of-s1"  # noted after the run was enqueued
+    ready = "umbel_queue_ready_tasks", "shop", "mail"
+    found = eventually(lambda: (seen := scrape(beat)).get(ready, 0) >= 2 and last_run in seen and seen)
     assert found["umbel_queue_delayed_tasks", "shop", "slow"] == 1
     assert found["umbel_queue_dead_letter_tasks", "shop", "mail"] == 1
     assert found["umbel_queue_inflight_tasks", "shop", "mail"] == 0
     assert found["umbel_queue_oldest_task_age_seconds", "shop", "mail"] >= 0
-    assert abs(found["umbel_schedule_last_run_timestamp_seconds", "shop", "name-of-s1"] - broker.time()) < 60
+    assert abs(found[last_run] - broker.time()) < 60
     assert found["umbel_schedule_lag_seconds_count",] >= 2
     assert found["umbel_schedule_lag_seconds_bucket", "60.0"] >= 2
     assert found["umbel_pool_load", "shop", "reports"] >= 2
@@ -65,7 +67,7 @@ def test_of_two_beats_one_tells_of_the_queues(
     redis_server: RedisServer, prefix: str, mounted: MountedConfig, start_beat: StartBeat
 ) -> None:
     mounted.write({"queues": [queue("mail")], "schedules": [schedule("s1", every=3600)]})
-    beats = [start_beat(redis_server) for _ in range(2)]
+    beats = [start_beat(redis_server, "--lock-ttl", "60") for _ in range(2)]
     eventually(lambda: sorted(scrape(beat).get(("umbel_beat_leader",), -1.0) for beat in beats) == [0, 1])
     leader, other = sorted(beats, key=lambda beat: -scrape(beat)["umbel_beat_leader",])
     eventually(lambda: ("umbel_queue_ready_tasks", "", "mail") in scrape(leader))

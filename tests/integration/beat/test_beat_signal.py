@@ -29,4 +29,4 @@ def test_beat_init_is_sent_once_before_anything_is_sent(redis_server: RedisServe
         assert eventually(lambda: told.exists() and told.read_text(), what="beat_init") == "Beat 0"
     finally:
         beat.process.terminate()
-        beat.process.wait(20)
+        beat.process.wait(60)

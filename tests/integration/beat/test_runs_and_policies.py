@@ -26,6 +26,7 @@ def test_forbid_waits_for_the_end_of_the_run(bench: Bench) -> None:
 
 
 def test_forbid_goes_on_after_its_queue_was_purged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_module, "LOST_AFTER_MS", 3_600_000)
     beat = bench.beat(schedule("s1", every=10, concurrencyPolicy="Forbid"))
     beat.tick()
     bench.run(beat, 10)
@@ -41,6 +42,7 @@ def test_forbid_goes_on_after_a_beat_died_before_it_enqueued_a_run(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run is noted and was never sent. Its queue is busy with others, so that it cannot be told from their number."""
+    monkeypatch.setattr(runs_module, "LOST_AFTER_MS", 3_600_000)
     beat = bench.beat(schedule("s1", every=10, concurrencyPolicy="Forbid"))
     beat.tick()
     bench.broker.publish("mail", [Outgoing(Message({"id": "other", "task": "t"}, b"[[],{}]").encode(), "other")])

