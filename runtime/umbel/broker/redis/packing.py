@@ -40,14 +40,14 @@ def pack_outcomes(
             frees = True
         count += 1
         if record is None:
-            arguments += (kind.value, outcome.tag, b"0")
+            arguments += (kind, outcome.tag, b"0")
         else:
             names.append(keys.result(prefix, outcome.task_id))
             if outcome.reply_to:
                 names.append(keys.inbox(prefix, outcome.reply_to))
-                arguments += (kind.value, outcome.tag, b"2", record, int(outcome.ttl * 1000), outcome.task_id)
+                arguments += (kind, outcome.tag, b"2", record, int(outcome.ttl * 1000), outcome.task_id)
             else:
-                arguments += (kind.value, outcome.tag, b"1", record, int(outcome.ttl * 1000))
+                arguments += (kind, outcome.tag, b"1", record, int(outcome.ttl * 1000))
         if kind is Kind.RETRY:
             arguments += (outcome.payload, full_milliseconds(outcome.delay))
         elif kind is Kind.GIVE_BACK:
