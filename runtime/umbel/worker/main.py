@@ -23,6 +23,7 @@ from umbel.queues import is_own
 from umbel.shards import spread
 from umbel.transport import make_broker
 from umbel.worker.about import About
+from umbel.worker.namesakes import warn_of_namesakes
 from umbel.worker.options import WorkerOptions
 from umbel.worker.resultkeeping import ResultKeeping
 from umbel.worker.retirement import Bounds
@@ -59,6 +60,7 @@ def run(options: WorkerOptions) -> int:
     try_to_register(broker, [name for name, _ in queues], hostname)
     tell_of_beat(app["beat_schedule"])
     bury_predecessors(broker)
+    warn_of_namesakes(broker, hostname)
     supervisor = make(
         options,
         broker,
