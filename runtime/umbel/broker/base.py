@@ -260,7 +260,9 @@ class Broker(Protocol):
 
 
 class Listener(Protocol):
-    """A running subscription."""
+    """A running subscription. ``begun``: commands have been heard, or would have been, since a moment in the past."""
+
+    begun: bool
 
     def stop(self) -> None: ...
 

@@ -95,6 +95,8 @@ class MemoryListener:
         remove: ends the delivery of commands to this listener.
     """
 
+    begun = True
+
     def __init__(self, handle: Callable[[dict[str, Any]], None], remove: Callable[[MemoryListener], None]) -> None:
         self._handle = handle
         self._remove = remove

@@ -31,6 +31,7 @@ class Desk:
         new_owner: makes the description of a fresh owner.
         announce: tells the supervisor the owner's id, before the owner can hold anything.
         cycled: called with the monotonic time after each answer of the broker.
+        entered: called when the owner is registered, and so can be given tasks.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Desk:
         new_owner: Callable[[], OwnerInfo],
         announce: Callable[[str], None],
         cycled: Callable[[float], None] = lambda now: None,
+        entered: Callable[[], None] = lambda: None,
     ) -> None:
         self.cycled = cycled
+        self._entered = entered
         self.lock = threading.Lock()
         self.ready: deque[Delivery] = deque()
         self.running: dict[int, Delivery] = {}  #: by slot of the child, those of this owner only
@@ -91,6 +94,7 @@ class Desk:
         self._consumer.register()
         self._learn_revoked()
         self._certain = True
+        self._entered()
 
     def recover(self) -> None:
         """Find out what became of the last cycle, or of the owner; with the lock held.

@@ -63,6 +63,7 @@ class Seat:
     link: Link | None = None
     pid: int = 0
     owner: str = ""
+    entered: bool = False  #: the owner is registered
     born: float = 0.0
     next_birth: float = 0.0
     deaths: int = 0
@@ -89,6 +90,7 @@ class Seat:
         if self.link is not None:
             self.link.close()
         self.link, self.pid, self.owner, self.sentences, self.draining = None, 0, "", (), False
+        self.entered = False
         self.condemned = {}
         self.told = 0
 

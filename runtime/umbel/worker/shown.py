@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from umbel.broker.base import OwnerInfo
+from umbel.broker.base import Listener, OwnerInfo
 from umbel.control.exposition import Sheet
 from umbel.worker.drain import Drain
 from umbel.worker.metrics import gather
@@ -31,19 +31,22 @@ class Shown:
     _slots: Slots
     _staff: Staff
     _roster: Roster
+    _listener: Listener | None = None
 
     def live(self) -> bool:
         """Whether the main loop turned within the last 30 seconds; nothing else, so neither Redis nor a task can fail it."""
         return time.monotonic() - self._ticked < 30.0
 
     def ready(self) -> str | None:
-        """Return None if the worker takes tasks, else why it does not."""
+        """Return None if the worker takes tasks and hears commands, else why it does not."""
         if self._drain.begun:
             return "draining"
         if not self._pulse.connected:
             return "the broker cannot be reached"
-        if not any(seat.owner for seat in self._seats):
+        if not any(seat.entered for seat in self._seats):
             return "no child has started yet"
+        if self._listener is None or not self._listener.begun:
+            return "commands are not heard yet"
         return None
 
     def wants_events(self) -> bool:

@@ -68,9 +68,12 @@ def start_child(app: Any, options: WorkerOptions, message: dict[str, Any], fd: i
     def announce(owner: str) -> None:
         link.send({"what": "owner", "id": owner})
 
+    def entered() -> None:
+        link.send({"what": "entered"})
+
     broker = app.broker
     figures = Figures(link, app.tasks)
-    desk = Desk(broker, standing.names(), new_owner, announce, figures.cycled)
+    desk = Desk(broker, standing.names(), new_owner, announce, figures.cycled, entered)
     runner = make_runner(app, message["hostname"])
     runner.revoked, runner.counted = desk.revoked, figures.ended
     runner.standing, runner.defaults = standing, desk.defaults

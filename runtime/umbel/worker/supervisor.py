@@ -194,7 +194,7 @@ class Supervisor(Shown):
         self._prepare()
         self._herald.start()
         self._pulse.start()
-        listener = self._broker.listen(self._remote.take)
+        self._listener = listener = self._broker.listen(self._remote.take)
         reloader = None
         if self._options.autoreload:
             reloader = Reloader(self._options.workdir or os.getcwd(), lambda: self.do(self.renew))
@@ -323,9 +323,11 @@ class Supervisor(Shown):
                     if seat.owner:
                         self._pulse.bury(Burial(seat.owner))
                         self._disowned.add(seat.index)
-                    seat.owner = message["id"]
+                    seat.owner, seat.entered = message["id"], False
                     self._pulse.read_revoked()
                     self._quarantine.greet(seat)
+                case "entered":
+                    seat.entered = True
                 case "figures":
                     self.tally.take(seat.index, message)
                 case "alone":

@@ -62,6 +62,28 @@ def test_a_child_that_dies_before_its_first_word_was_heard_leaves_its_seat(
     assert buried == [Burial("o")]
 
 
+def test_a_worker_is_ready_once_tasks_can_be_given_to_it_and_commands_are_heard(
+    supervisor: Supervisor, child: tuple[Seat, Link]
+) -> None:
+    seat, theirs = child
+    supervisor._pulse.connected = True
+    # An owner that is announced is not registered yet: who asks Redis for the workers does not find it
+    theirs.send({"what": "hello", "pid": 4242})
+    theirs.send({"what": "owner", "id": "o"})
+    supervisor._hear(seat)
+    assert (seat.owner, supervisor.ready()) == ("o", "no child has started yet")
+    theirs.send({"what": "entered"})
+    supervisor._hear(seat)
+    assert supervisor.ready() == "commands are not heard yet"
+    supervisor._listener = supervisor._broker.listen(supervisor._remote.take)
+    assert supervisor.ready() is None
+    supervisor._listener.stop()
+    # And one that was buried is another owner for a moment
+    theirs.send({"what": "owner", "id": "p"})
+    supervisor._hear(seat)
+    assert supervisor.ready() == "no child has started yet"
+
+
 @pytest.mark.parametrize("length", [36, 250, 1000])
 def test_any_number_of_revoked_ids_fits_into_the_packets(
     supervisor: Supervisor, child: tuple[Seat, Link], length: int

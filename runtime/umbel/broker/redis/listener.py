@@ -29,6 +29,7 @@ class RedisListener:
         self._endpoint = endpoint
         self._channel = channel
         self._handle = handle
+        self.begun = False
         self._stopped = threading.Event()
         self._closing = threading.Lock()
         self._tries = 0  # in vain, in a row
@@ -63,6 +64,7 @@ class RedisListener:
         try:
             connection.call(b"SUBSCRIBE", self._channel, timeout=2.0)
             self._tries = 0
+            self.begun = True
             while not self._stopped.is_set():
                 if not connection.ready():
                     heard = readable([connection.fileno(), self._wake_read], QUIET)
