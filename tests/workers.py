@@ -14,10 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from umbel import Umbel
+from umbel.worker.inspection import CHILDREN_PATIENCE
+
 ROOT = Path(__file__).parent.parent
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
     """Wait until ``condition`` returns something true, and return that; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
@@ -90,9 +93,12 @@ class Worker:
                 found.append(event)
         return found
 
-    def wait_ready(self, seconds: float = 20.0) -> Worker:
-        """Wait until ``/readyz`` says so."""
-        until(lambda: self.probe("readyz")[0] == 200, f"the worker is ready: {self.log.read_text()[-2000:]}", seconds)
+    def wait_ready(self, seconds: float = 40.0) -> Worker:
+        """Wait until ``/readyz`` says so: one child at least is registered by then, the others may be on their way."""
+        try:
+            until(lambda: self.probe("readyz")[0] == 200, "the worker is ready", seconds)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.log.read_text()[-2000:]}") from None
         return self
 
     def probe(self, path: str) -> tuple[int, str]:
@@ -101,10 +107,11 @@ class Worker:
         if not started:
             return 0, ""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{started[-1]['port']}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{started[-1]['port']}/{path}", timeout=15) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
         except OSError:
             return 0, ""
 
@@ -146,4 +153,20 @@ def runs(ledger: Path, word: str = "ran") -> list[str]:
     """Return what the ledger notes under a word, a line a run."""
     if not ledger.exists():
         return []
-    return [line.split(" ", 1)[1] for line in ledger.read_text().splitlines() if line.startswith(f"{word} ")]
+    whole = ledger.read_text().rpartition("\n")[0]  # another process may be in the middle of a line
+    return [line.split(" ", 1)[1] for line in whole.splitlines() if line.startswith(f"{word} ")]
+
+
+def heard(app: Umbel) -> None:
+    """Wait until the children of all workers have heard what these had to tell them: an answer to a command comes before that.
+
+    The list of revoked tasks is answered once all children have said something, or too late if one of them does not. What a
+    child is told it reads in order.
+    """
+
+    def at_once() -> bool:
+        began = time.monotonic()
+        found = app.control.inspect(timeout=20.0).revoked()
+        return bool(found) and time.monotonic() - began < CHILDREN_PATIENCE
+
+    until(at_once, "all children answer")
