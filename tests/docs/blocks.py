@@ -1,9 +1,10 @@
 """The code blocks of a document, and what a comment in front of each says is to be done with it.
 
 ``<!-- test: file NAME -->``        write the block into a file
-``<!-- test: run -->``              run it with bash; ``expect TEXT`` after it: the output must contain that
+``<!-- test: run -->``              run it with bash; ``expect TEXT`` after it: the output must contain that, and `umbel up --for`
+                                    ends then
 ``<!-- test: fails -->``            run it with bash; it must end with a non-zero code; ``expect TEXT`` as above
-``<!-- test: background TEXT -->``  start it with bash and wait until it prints TEXT
+``<!-- test: background TEXT -->``  start it with bash and wait until it prints TEXT, and a worker until it is there
 ``<!-- test: python -->``           run it with Python, ``expect TEXT`` as above
 ``<!-- test: yaml -->``             resources: they must fit the kinds of Umbel
 ``<!-- test: cluster -->``          for a cluster: tests/cluster does what it says

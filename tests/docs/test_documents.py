@@ -16,6 +16,8 @@ from tests.docs.blocks import Block, blocks_of
 from tests.redis_server import RedisServer
 from tests.workers import ROOT, until
 
+from umbel import Umbel
+from umbel.control.workers import registered
 from umbel_operator.api.kinds import BY_NAME
 from umbel_operator.api.parse import parse_strict
 
@@ -32,6 +34,7 @@ class Stage:
         self._folder = folder
         self._server = server
         self._background: list[subprocess.Popen[bytes]] = []
+        self._workers = 0
         bin_folder = str(Path(sys.executable).parent)
         self._environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
 
@@ -47,12 +50,15 @@ class Stage:
                 path = self._folder / block.argument
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
+            case "run" if " --for " in text:
+                self._run_until(text, block)
             case "run" | "fails":
                 self._run(["bash", "-euo", "pipefail", "-c", text], block)
             case "python":
                 self._run([sys.executable, "-c", text], block)
             case "background":
-                self._begin(text, block)
+                self._begin(text, block, block.argument)
+                self._wait_for_workers(text)
             case "yaml":
                 for resource in yaml.safe_load_all(text):
                     if resource["apiVersion"].startswith("umbel.dev/"):
@@ -65,7 +71,7 @@ class Stage:
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=90,
+            timeout=120,
             text=True,
             check=False,
         )
@@ -74,7 +80,17 @@ class Stage:
         )
         assert block.expect in done.stdout, f"line {block.line}: {block.expect!r} is not in:\n{done.stdout}"
 
-    def _begin(self, text: str, block: Block) -> None:
+    def _run_until(self, text: str, block: Block) -> None:
+        """Run what ends by itself after a time, and end it once it has said what is expected: on a busy machine that takes long."""
+        self._begin(re.sub(r"--for \S+", "--for 80s", text), block, block.expect, 80)
+        process = self._background.pop()
+        try:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        finally:
+            _end(process)
+
+    def _begin(self, text: str, block: Block, expect: str, seconds: float = 60) -> None:
         log = self._folder / f".background-{block.line}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -86,22 +102,32 @@ class Stage:
                 start_new_session=True,
             )
         self._background.append(process)
-        until(
-            lambda: block.argument in log.read_text(),
-            f"line {block.line} prints {block.argument!r}: {log.read_text()}",
-            30,
-        )
+        try:
+            until(lambda: expect in log.read_text() or process.poll() is not None, "", seconds)
+        finally:
+            said = log.read_text()
+            assert expect in said, f"line {block.line}: {expect!r} is not in:\n{said}"
+
+    def _wait_for_workers(self, text: str) -> None:
+        """Wait until a worker's processes have entered themselves: it says that it has started before it starts them."""
+        self._workers += " worker" in text
+        with Umbel("looking", broker=self._server.url, set_as_current=False) as app:
+            until(lambda: len(registered(app.broker)) >= self._workers, "the worker is there", 60)
 
     def close(self) -> None:
         """End what runs in the background."""
         for process in reversed(self._background):
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(15)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait(5)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(15)
 
 
 @pytest.fixture
