@@ -54,14 +54,13 @@ class Script:
         """
         until = time.monotonic() + timeout
         answer = connection.ask(key, packed, timeout)
-        if isinstance(answer, hiredis.ReplyError):
+        while isinstance(answer, hiredis.ReplyError):
             refused = ServerRefused(str(answer))
-            if refused.code != "NOSCRIPT":
+            # Again and again: scripts may be flushed, or the server replaced, just after it was told this one.
+            if refused.code != "NOSCRIPT" or time.monotonic() >= until:
                 raise refused
             self._load(connection, seconds_left(until, timeout))
             answer = connection.ask(key, packed, seconds_left(until, timeout))
-            if isinstance(answer, hiredis.ReplyError):
-                raise ServerRefused(str(answer))
         return answer
 
     def _load(self, connection: RedisConnection, timeout: float) -> None:

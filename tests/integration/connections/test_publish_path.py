@@ -80,6 +80,30 @@ def test_a_server_that_forgot_its_scripts_is_told_again(broker: RedisBroker, red
     assert broker.info("q").ready == 2
 
 
+def test_a_server_that_forgets_its_scripts_all_the_time_is_told_until_it_listens(
+    own_redis: RedisServer, prefix: str
+) -> None:
+    """Also those that it was told a moment ago: as a restart, a failover or a flush may come between the two."""
+    broker = RedisBroker(own_redis.url, prefix=prefix, publish_timeout=30.0)
+    stop = threading.Event()
+
+    def forget() -> None:
+        with own_redis.client() as client:
+            while not stop.is_set():
+                client.script_flush()
+
+    forgetting = threading.Thread(target=forget)
+    forgetting.start()
+    try:
+        for number in range(60):
+            broker.publish("q", [outgoing(str(number))])
+    finally:
+        stop.set()
+        forgetting.join()
+    assert broker.info("q").ready == 60
+    broker.close()
+
+
 def test_a_connection_that_was_closed_while_idle_is_replaced(broker: RedisBroker, redis_server: RedisServer) -> None:
     for number in range(5):
         broker.publish("q", [outgoing(str(number))])
