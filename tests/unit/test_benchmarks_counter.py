@@ -59,8 +59,9 @@ def test_a_file_that_is_just_being_made_is_left_for_the_next_look(tmp_path: Path
 
 def test_a_task_of_one_millisecond_uses_one_millisecond_of_the_processor(tmp_path: Path) -> None:
     program = (
-        "import time; from benchmarks import body; body.work(1); start = time.thread_time(); "
-        "[body.work(i) for i in range(50)]; print(time.thread_time() - start)"
+        "import time; from benchmarks import body; body.work(1); times = [time.thread_time()]; "
+        "[times.append(time.thread_time()) for i in range(50) if body.work(i) == i]; "
+        "print(*(later - sooner for sooner, later in zip(times, times[1:])))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -70,5 +71,7 @@ def test_a_task_of_one_millisecond_uses_one_millisecond_of_the_processor(tmp_pat
         check=True,
     )
 
-    assert 0.050 <= float(done.stdout) < 0.060
+    used = sorted(map(float, done.stdout.split()))
+    assert len(used) == 50
+    assert 0.001 <= used[0] <= used[25] < 0.0012  # the system may take some of one, and not of half of them
     assert sum(CounterReader(tmp_path).read().values()) == 51

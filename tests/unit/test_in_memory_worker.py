@@ -36,7 +36,7 @@ def test_a_sent_task_runs_and_its_result_is_there(app: Umbel) -> None:
     result = add.delay(2, 3)
     assert not result.ready()
     assert InMemoryWorker(app).run() == 1
-    assert result.get(timeout=5) == 5
+    assert result.get(timeout=20) == 5
     assert InMemoryWorker(app).run() == 0
 
 
@@ -63,7 +63,7 @@ def test_a_failure_is_raised_to_who_waits(app: Umbel) -> None:
     InMemoryWorker(app).run()
     assert result.failed()
     with pytest.raises(ValueError, match="no such order"):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_retries_run_until_they_are_used_up(app: Umbel) -> None:
@@ -75,10 +75,10 @@ def test_retries_run_until_they_are_used_up(app: Umbel) -> None:
         raise self.retry(exc=ConnectionError("away"))
 
     result = flaky.delay()
-    InMemoryWorker(app).run(wait=5.0)
+    InMemoryWorker(app).run(wait=20)
     assert tries == [0, 1, 2]
     with pytest.raises(ConnectionError):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_a_retry_does_not_outlive_the_expiry_of_the_call(app: Umbel) -> None:
@@ -87,13 +87,13 @@ def test_a_retry_does_not_outlive_the_expiry_of_the_call(app: Umbel) -> None:
     @app.task(bind=True)
     def slow(self: Any) -> None:
         tries.append(self.request.retries)
-        raise self.retry(countdown=1.2)
+        raise self.retry(countdown=2.2)
 
-    result = slow.apply_async(expires=1.0)
-    InMemoryWorker(app).run(wait=5.0)
+    result = slow.apply_async(expires=2.0)
+    InMemoryWorker(app).run(wait=20)
     assert tries == [0]
     with pytest.raises(errors.TaskRevokedError):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_delayed_tasks_wait_for_who_waits_for_them(app: Umbel) -> None:
@@ -102,10 +102,8 @@ def test_delayed_tasks_wait_for_who_waits_for_them(app: Umbel) -> None:
         return "came"
 
     result = late.apply_async(countdown=0.2)
-    worker = InMemoryWorker(app)
-    assert worker.run() == 0
-    assert worker.run(wait=5.0) == 1
-    assert result.get(timeout=5) == "came"
+    assert InMemoryWorker(app).run(wait=20) == 1
+    assert result.get(timeout=20) == "came"
 
 
 def test_a_delay_beyond_the_wait_is_not_waited_for(app: Umbel) -> None:
@@ -113,9 +111,10 @@ def test_a_delay_beyond_the_wait_is_not_waited_for(app: Umbel) -> None:
     def late() -> None: ...
 
     late.apply_async(countdown=60)
+    worker = InMemoryWorker(app)
     began = time.monotonic()
-    assert InMemoryWorker(app).run(wait=0.2) == 0
-    assert time.monotonic() - began < 5.0
+    assert (worker.run(), worker.run(wait=0.2)) == (0, 0)
+    assert time.monotonic() - began < 30.0
 
 
 def test_it_works_in_a_thread_while_the_test_waits(app: Umbel) -> None:
@@ -127,7 +126,7 @@ def test_it_works_in_a_thread_while_the_test_waits(app: Umbel) -> None:
         return 2 * x
 
     with InMemoryWorker(app):
-        assert [double.delay(x).get(timeout=10) for x in range(5)] == [0, 2, 4, 6, 8]
+        assert [double.delay(x).get(timeout=20) for x in range(5)] == [0, 2, 4, 6, 8]
     assert threading.current_thread() not in threads
     result = double.delay(1)
     assert not result.ready()
@@ -155,7 +154,7 @@ def test_a_revoked_task_does_not_run(app: Umbel) -> None:
     assert InMemoryWorker(app).run() == 1
     assert ran == []
     with pytest.raises(errors.TaskRevokedError):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_a_task_that_runs_at_most_once_stores_its_result(app: Umbel) -> None:
@@ -165,7 +164,7 @@ def test_a_task_that_runs_at_most_once_stores_its_result(app: Umbel) -> None:
 
     result = once.delay()
     assert InMemoryWorker(app).run() == 1
-    assert result.get(timeout=5) == "done"
+    assert result.get(timeout=20) == "done"
 
 
 def test_a_task_that_runs_at_most_once_does_not_run_again(app: Umbel) -> None:
@@ -192,7 +191,7 @@ def test_a_task_that_runs_at_most_once_does_not_run_again(app: Umbel) -> None:
     assert ran == []
     assert told == [result.id]
     with pytest.raises(errors.WorkerLostError, match="acks_late=False"):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_a_task_that_runs_at_most_once_may_ask_for_another_run(app: Umbel) -> None:
@@ -206,8 +205,8 @@ def test_a_task_that_runs_at_most_once_may_ask_for_another_run(app: Umbel) -> No
         return "done"
 
     result = once.delay()
-    assert InMemoryWorker(app).run(wait=5.0) == 2
-    assert result.get(timeout=5) == "done"
+    assert InMemoryWorker(app).run(wait=20) == 2
+    assert result.get(timeout=20) == "done"
 
 
 def test_an_unreadable_message_ends_in_the_dead_letters(app: Umbel) -> None:
@@ -263,7 +262,7 @@ def test_a_buried_worker_goes_on_as_another_owner(app: Umbel) -> None:
 
     result = bury_me.delay()
     assert InMemoryWorker(app).run() == 2
-    assert result.get(timeout=5) == 2
+    assert result.get(timeout=20) == 2
 
 
 def test_starting_twice_is_refused(app: Umbel) -> None:
@@ -277,14 +276,14 @@ def test_joining_a_task_that_does_not_end_says_so(app: Umbel) -> None:
     @app.task
     def long() -> None:
         started.set()
-        release.wait(20.0)
+        release.wait(60.0)
 
     worker = InMemoryWorker(app)
     worker.start()
     long.delay()
-    assert started.wait(10.0)
+    assert started.wait(20.0)
     worker.stop()
     with pytest.raises(TimeoutError, match="still runs"):
         worker.join(0.05)
     release.set()
-    worker.join(10.0)
+    worker.join(20.0)

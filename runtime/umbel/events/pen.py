@@ -116,17 +116,22 @@ class Pen:
         while self._pending:
             self._writing = True
             batch = [self._pending.popleft() for _ in range(min(WRITE, len(self._pending)))]
+            away: Exception | None = None
             try:
                 if self._log is None:
                     self._log = self._open()
                 self._log.write(self._encode(batch))
             except (UmbelError, ConnectionLost) as error:
-                self._keep(batch, error)
-                return False
+                away = error
             finally:
-                self._writing = False
+                # In one step for who flushes: else these were neither waiting nor being written for a moment.
                 with self._done:
+                    if away is not None:
+                        self._keep(batch, away)
+                    self._writing = False
                     self._done.notify_all()
+            if away is not None:
+                return False
         return True
 
     def _keep(self, batch: list[Event], error: Exception) -> None:

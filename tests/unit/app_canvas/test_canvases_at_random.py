@@ -34,6 +34,6 @@ def test_a_worker_makes_of_a_workflow_what_apply_makes_of_it(app: Umbel, sig: Si
     mine = Signature.from_dict(sig.plain(), app)
     here, sent = mine.clone().apply(), mine.delay()
     InMemoryWorker(app).run()
-    assert sent.get(timeout=5) == here.get()
+    assert sent.get(timeout=20) == here.get()
     with open_store(app.conf.broker_url, app.conf.key_prefix).locked() as store:
         assert not store.workflows

@@ -63,7 +63,7 @@ def test_a_receiver_may_send(app: Umbel) -> None:
 
     app.finalize()
     InMemoryWorker(app).run()
-    assert results[0].get(timeout=5) == "hello"
+    assert results[0].get(timeout=20) == "hello"
 
 
 def test_autofinalize_can_be_left_to_the_code() -> None:

@@ -49,7 +49,7 @@ def test_resultrepr_maxsize_bounds_arguments_and_results(app: Umbel, longest: in
         same = app.task(name="same", resultrepr_maxsize=longest)(returned)
     result = same.delay(text="x" * 5000)
     InMemoryWorker(app).run()
-    assert len(result.get(timeout=5)) == 5000
+    assert len(result.get(timeout=20)) == 5000
     events = heard(app)
     assert len(events["task-succeeded"]["result"]) == expected
     for type in ("task-sent", "task-received"):

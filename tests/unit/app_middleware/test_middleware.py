@@ -67,7 +67,7 @@ def test_the_hooks_in_their_order(app: Umbel) -> None:
     assert notes == ["outer begins publish", "inner begins publish", "inner ends publish", "outer ends publish"]
     notes.clear()
     InMemoryWorker(app).run()
-    assert result.get(timeout=1) == 3
+    assert result.get(timeout=20) == 3
     assert notes == [
         "outer receive",
         "inner receive",
@@ -92,7 +92,7 @@ def test_a_task_that_fails_and_one_that_is_retried(app: Umbel) -> None:
         raise OSError
 
     away.delay()
-    InMemoryWorker(app).run(wait=5)
+    InMemoryWorker(app).run(wait=20)
     told = [note for note in notes if "publish" not in note and "receive" not in note and "begins" not in note]
     # What runs the task again has decided before the app's own middleware is asked.
     assert told == [
@@ -116,7 +116,7 @@ def test_coroutines_have_the_same_hooks(app: Umbel) -> None:
 
     result = add.delay(1, 2)
     InMemoryWorker(app).run()
-    assert result.get(timeout=1) == 3
+    assert result.get(timeout=20) == 3
     assert notes[-4:] == ["m begins execute", "m ends execute", "m result 3", "m ended SUCCESS"]
 
 
@@ -137,7 +137,7 @@ def test_what_a_publish_may_change(app: Umbel) -> None:
 
     result = shows.delay()
     InMemoryWorker(app, ["other"]).run()
-    assert result.get(timeout=1) == [{"tenant": "acme"}, "other", 9]
+    assert result.get(timeout=20) == [{"tenant": "acme"}, "other", 9]
 
 
 def test_each_message_may_be_given_headers(app: Umbel) -> None:
@@ -155,8 +155,8 @@ def test_each_message_may_be_given_headers(app: Umbel) -> None:
 
     results = [shows.delay(), shows.apply_async(), (shows.si() | shows.si()).delay()]
     InMemoryWorker(app).run()
-    assert [result.get(timeout=5) for result in results[:2]] == [0, 1]
-    assert results[2].get(timeout=5) in (2, 3)  # the steps of a workflow are made in whatever order
+    assert [result.get(timeout=20) for result in results[:2]] == [0, 1]
+    assert results[2].get(timeout=20) in (2, 3)  # the steps of a workflow are made in whatever order
 
 
 def test_what_refuses_a_publish_reaches_who_sends(app: Umbel) -> None:
@@ -217,9 +217,9 @@ def test_what_surrounds_a_run_may_raise_or_swallow(app: Umbel) -> None:
 
     swallowed, turned = raises.delay("lookup"), raises.delay("value")
     InMemoryWorker(app).run()
-    assert swallowed.get(timeout=1) is None
+    assert swallowed.get(timeout=20) is None
     with pytest.raises(KeyError, match="turned"):
-        turned.get(timeout=1)
+        turned.get(timeout=20)
 
 
 def test_results_may_be_changed(app: Umbel) -> None:
@@ -254,8 +254,8 @@ def test_another_run_may_be_decided(app: Umbel) -> None:
         return "done"
 
     result = connects.delay()
-    InMemoryWorker(app).run(wait=5)
-    assert result.get(timeout=1) == "done"
+    InMemoryWorker(app).run(wait=20)
+    assert result.get(timeout=20) == "done"
     assert len(runs) == 3
 
 
@@ -272,7 +272,7 @@ def test_what_fails_in_the_last_hook_is_logged(app: Umbel, caplog: pytest.LogCap
 
     result = fine.delay()
     InMemoryWorker(app).run()
-    assert result.get(timeout=1) == 1
+    assert result.get(timeout=20) == 1
     assert "middleware.failed" in caplog.text
 
 
@@ -293,7 +293,7 @@ def test_headers_of_all_calls_are_computed_once(app: Umbel) -> None:
     results = [shows.delay() for _ in range(5)]
     assert asked == [shows]
     InMemoryWorker(app).run()
-    assert {result.get(timeout=1) for result in results} == {"north"}
+    assert {result.get(timeout=20) for result in results} == {"north"}
 
 
 def test_without_middleware_a_run_calls_no_hook(app: Umbel) -> None:

@@ -64,7 +64,7 @@ def test_waiting_returns_or_raises(app: Umbel) -> None:
     assert seen == [(good.id, 3)]
     bad = store(app, states.FAILURE, KeyError("x"), traceback="the lines", worker="w1")
     with pytest.raises(KeyError) as caught:
-        bad.get(timeout=1)
+        bad.get(timeout=20)
     assert caught.value.__notes__ == ["\nIn the worker w1:\nthe lines"]
     assert repr(bad.get(timeout=1, propagate=False)) == "KeyError('x')"
     with pytest.raises(KeyError):
@@ -75,7 +75,7 @@ def test_waiting_returns_or_raises(app: Umbel) -> None:
 def test_waiting_ends_when_the_result_comes(app: Umbel) -> None:
     result: AsyncResult[int] = app.AsyncResult("later")
     got: list[int] = []
-    waiter = threading.Thread(target=lambda: got.append(result.get(timeout=10)))
+    waiter = threading.Thread(target=lambda: got.append(result.get(timeout=20)))
     waiter.start()
     app.results.store("later", Record(states.SUCCESS, b"5"), 60)
     waiter.join(10)
@@ -117,7 +117,7 @@ def test_a_task_must_not_wait_for_another(app: Umbel, way: str) -> None:
         return int(await good)
 
     def task() -> int:
-        return int(good.get(timeout=1)) if way == "get" else asyncio.run(awaited())
+        return int(good.get(timeout=20)) if way == "get" else asyncio.run(awaited())
 
     app.task(name="wait")(task)
     message = Message({"id": "i", "task": "wait"}, b"[[],{}]")

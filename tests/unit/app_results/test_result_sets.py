@@ -65,7 +65,7 @@ def test_values_come_in_the_order_of_the_members(app: Umbel) -> None:
     results = app.ResultSet([app.AsyncResult(str(number)) for number in range(3)])
     writer = threading.Thread(target=lambda: [store(app, str(number), number) for number in (2, 0, 1)])
     writer.start()
-    assert results.get(timeout=10) == [0, 1, 2]
+    assert results.get(timeout=20) == [0, 1, 2]
     writer.join()
     assert results.join(timeout=0) == results.join_native(timeout=0) == [0, 1, 2]
 
@@ -73,7 +73,7 @@ def test_values_come_in_the_order_of_the_members(app: Umbel) -> None:
 def test_the_first_failure_is_raised_before_the_rest_has_come(app: Umbel) -> None:
     results = app.ResultSet([app.AsyncResult("never"), store(app, "1", KeyError("x"), states.FAILURE)])
     with pytest.raises(KeyError):
-        results.get(timeout=10)
+        results.get(timeout=20)
     assert repr(app.ResultSet(results[1:]).get(propagate=False)) == "[KeyError('x')]"
 
 
@@ -81,7 +81,7 @@ def test_waiting_for_a_set_has_an_end(app: Umbel) -> None:
     results = app.ResultSet([app.AsyncResult("never"), app.AsyncResult("nor"), store(app, "1", 1)])
     beats: list[int] = []
     with pytest.raises(TimeoutError, match="2 of 3 results did not arrive in time"):
-        results.get(timeout=0.1, interval=0.01, on_interval=lambda: beats.append(1))
+        results.get(timeout=0.5, interval=0.01, on_interval=lambda: beats.append(1))
     assert beats
 
 
@@ -214,12 +214,12 @@ def test_the_failure_of_a_parent_is_raised(app: Umbel) -> None:
     first = store(app, "1", KeyError("cause"), states.FAILURE)
     second = AsyncResult[Any]("2", app=app, parent=first)
     with pytest.raises(KeyError):
-        second.get(timeout=10)
+        second.get(timeout=20)
     with pytest.raises(TimeoutError):
         second.get(timeout=0.01, follow_parents=False)
     store(app, "2", ValueError("follows"), states.FAILURE)
     with pytest.raises(KeyError):
-        second.get(timeout=10)
+        second.get(timeout=20)
     with pytest.raises(ValueError, match="follows"):
         second.get(follow_parents=False)
     assert repr(second.get(propagate=False)) == "ValueError('follows')"

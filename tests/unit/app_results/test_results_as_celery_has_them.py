@@ -59,8 +59,8 @@ def test_a_copy_is_the_same_result(app: Umbel, again: Any) -> None:
 def test_a_copy_asks_the_same_app_and_backend(app: Umbel) -> None:
     with Umbel("other", broker=f"memory://{uuid.uuid4().hex}", set_as_current=False) as other:
         store(other, "1", 7)
-        assert copy.copy(other.AsyncResult("1")).get(timeout=1) == 7
-        assert copy.copy(AsyncResult[int]("1", backend=other.results)).get(timeout=1) == 7
+        assert copy.copy(other.AsyncResult("1")).get(timeout=20) == 7
+        assert copy.copy(AsyncResult[int]("1", backend=other.results)).get(timeout=20) == 7
 
 
 def test_throwing(app: Umbel) -> None:
@@ -216,7 +216,7 @@ def test_an_eager_result_is_made_as_in_celery() -> None:
     good = EagerResult("1", {"a": object}, states.SUCCESS, name="add")
     assert (good.id, good.state, good.name) == ("1", "SUCCESS", "add")
     assert (good.ready(), good.successful(), good.failed()) == (True, True, False)
-    assert good.get(timeout=1) == good.result == good.maybe_throw() == {"a": object}
+    assert good.get(timeout=20) == good.result == good.maybe_throw() == {"a": object}
     bad = EagerResult("2", KeyError("x"), states.FAILURE, "the lines")
     assert (bad.failed(), bad.traceback, type(bad.result)) == (True, "the lines", KeyError)
     with pytest.raises(KeyError):
@@ -261,5 +261,5 @@ def test_an_exception_that_nobody_knows(app: Umbel) -> None:
     raw = codec.encode({"type": "gone.away.Nowhere", "message": "who knows", "args": ["who knows"]})
     app.results.store("1", Record(states.FAILURE, raw), 60)
     with pytest.raises(RemoteError, match="who knows") as caught:
-        app.AsyncResult("1").get(timeout=1)
+        app.AsyncResult("1").get(timeout=20)
     assert type(caught.value).__name__ == "Nowhere"

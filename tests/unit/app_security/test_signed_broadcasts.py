@@ -20,9 +20,9 @@ def test_the_copies_are_signed_by_who_makes_them(signing_app: Callable[..., Umbe
     app.conf.update(task_queues=["default", Broadcast("all")])
     sent: AsyncResult[Any] = app.send_task("add", (2, 3), queue="all")
     InMemoryWorker(app, hostname="w").run()
-    copies = sent.get(timeout=5)
+    copies = sent.get(timeout=20)
     assert copies == {"w": f"{sent.id}.w"}
-    assert app.AsyncResult(copies["w"]).get(timeout=5) == 5
+    assert app.AsyncResult(copies["w"]).get(timeout=20) == 5
 
 
 def test_what_was_changed_on_the_way_is_not_copied(signing_app: Callable[..., Umbel], tmp_path: Path) -> None:

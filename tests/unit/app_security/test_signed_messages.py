@@ -31,7 +31,7 @@ def test_a_signed_task_runs(signing_app: Callable[..., Umbel], tmp_path: Path, k
     add = app.tasks["add"]
     result = add.delay(2, 3) if send == "delay" else add.apply_async((2,), {"y": 3}, countdown=0)
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == 5
+    assert result.get(timeout=20) == 5
 
 
 def test_compressed_and_of_another_inner_codec(signing_app: Callable[..., Umbel], tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_compressed_and_of_another_inner_codec(signing_app: Callable[..., Umbel]
     app.conf.task_compression = "zlib"
     result = app.tasks["add"].apply_async((b"x" * 5000, b"y"))
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == b"x" * 5000 + b"y"
+    assert result.get(timeout=20) == b"x" * 5000 + b"y"
 
 
 def test_an_unsigned_message_is_refused(signing_app: Callable[..., Umbel], tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_an_unsigned_message_is_refused(signing_app: Callable[..., Umbel], tmp_p
     result = app.send_task("add", (1,), serializer="json")
     InMemoryWorker(app).run()
     with pytest.raises(ContentDisallowed, match="Only signed messages are taken"):
-        result.get(timeout=5)
+        result.get(timeout=20)
     (letter,) = app.dead.find()
     assert letter.reason == "ContentDisallowed"
 
@@ -56,7 +56,7 @@ def test_what_is_allowed_by_name_needs_no_signature(signing_app: Callable[..., U
     app = signing_app(Signer(tmp_path, "ada"), allowed_serializers=["json"])
     result = app.send_task("add", (1,), serializer="json")
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == 1
+    assert result.get(timeout=20) == 1
 
 
 def _resend(app: Umbel, **changes: Any) -> Any:
@@ -78,7 +78,7 @@ def test_a_changed_message_is_refused(signing_app: Callable[..., Umbel], tmp_pat
     result = publishing.publish(app, "default", forged, 0.0)
     InMemoryWorker(app).run()
     with pytest.raises(SecurityError, match="its signature is not right"):
-        result.get(timeout=5)
+        result.get(timeout=20)
     (letter,) = app.dead.find()
     assert letter.reason == "Untrusted"
 
@@ -91,7 +91,7 @@ def test_arguments_signed_for_one_task_cannot_be_handed_to_another(
     result = _resend(app, headers={"task": "drop_everything"})
     InMemoryWorker(app).run()
     with pytest.raises(SecurityError, match="signed for 'add'"):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_a_stranger_is_refused(signing_app: Callable[..., Umbel], tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_stranger_is_refused(signing_app: Callable[..., Umbel], tmp_path: Path
     worker = signing_app(Signer(tmp_path / "known", "ada"))
     InMemoryWorker(worker).run()
     with pytest.raises(SecurityError, match="whose certificate is not in security_cert_store"):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_somebody_else_whose_certificate_is_stored_is_trusted(
@@ -109,7 +109,7 @@ def test_somebody_else_whose_certificate_is_stored_is_trusted(
     ada, bob = Signer(tmp_path, "ada"), Signer(tmp_path, "bob", rsa.generate_private_key(65537, 2048))
     result = signing_app(bob).tasks["add"].delay(4)
     InMemoryWorker(signing_app(ada, store=str(tmp_path))).run()
-    assert result.get(timeout=5) == 4
+    assert result.get(timeout=20) == 4
 
 
 def test_a_certificate_that_has_expired_is_not_trusted(signing_app: Callable[..., Umbel], tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_certificate_that_has_expired_is_not_trusted(signing_app: Callable[...
     result = app.tasks["add"].delay(1)
     InMemoryWorker(app).run()
     with pytest.raises(SecurityError, match=r"expired on .*: renew it"):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_rubbish_is_refused(signing_app: Callable[..., Umbel], tmp_path: Path, r
     result = publishing.publish(app, "default", Message(headers, raw), 0.0)
     InMemoryWorker(app).run()
     with pytest.raises((SecurityError, DecodeError)):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_a_retry_with_other_arguments_is_signed_anew(signing_app: Callable[..., Umbel], tmp_path: Path) -> None:
@@ -142,8 +142,8 @@ def test_a_retry_with_other_arguments_is_signed_anew(signing_app: Callable[..., 
         raise self.retry(args=(x + 1,), countdown=0)
 
     result = again.delay(1)
-    InMemoryWorker(app).run(wait=10)
-    assert result.get(timeout=5) == 2
+    InMemoryWorker(app).run(wait=20)
+    assert result.get(timeout=20) == 2
 
 
 def test_a_result_may_be_signed_too(signing_app: Callable[..., Umbel], tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_result_may_be_signed_too(signing_app: Callable[..., Umbel], tmp_path:
     app.conf.result_serializer = "auth"
     result = app.tasks["add"].delay(1, 1)
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == 2
+    assert result.get(timeout=20) == 2
 
 
 # What is wrong with keys and certificates is said at once
@@ -172,7 +172,7 @@ def test_the_settings_name_the_files(signing_app: Callable[..., Umbel], tmp_path
     app.prepare_worker()
     result = app.tasks["add"].delay(1)
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == 1
+    assert result.get(timeout=20) == 1
     assert "secret" not in app.conf.humanize()
 
 

@@ -64,7 +64,7 @@ def test_a_message_under_other_headers_is_refused(
     result = _resent(app, **forged)
     InMemoryWorker(app).run()
     with pytest.raises(SecurityError, match=said):
-        result.get(timeout=5)
+        result.get(timeout=20)
     (letter,) = app.dead.find()
     assert letter.reason == "Untrusted"
     assert "refused" in letter.letter.reason["message"]
@@ -78,7 +78,7 @@ def test_what_may_change_on_the_way_may_change(app: Umbel) -> None:
     moved = replace(message, headers=headers, priority=9, attempt=4, lost=1)
     result = publishing.publish(app, "another", moved, 0.0)
     InMemoryWorker(app, queues=["another"]).run()
-    assert result.get(timeout=5) == 2
+    assert result.get(timeout=20) == 2
 
 
 def test_the_same_message_may_come_twice(app: Umbel) -> None:
@@ -88,7 +88,7 @@ def test_the_same_message_may_come_twice(app: Umbel) -> None:
     for _ in range(2):
         publishing.publish(app, "default", message, 0.0)
         InMemoryWorker(app).run()
-    assert result.get(timeout=5) == 3
+    assert result.get(timeout=20) == 3
     assert not list(app.dead.find())
 
 
@@ -106,7 +106,7 @@ def test_headers_of_middleware_are_signed_too(app: Umbel) -> None:
     assert message.headers["headers"] == {"tenant": "a"}
     result = publishing.publish(app, "default", message, 0.0)
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == 1
+    assert result.get(timeout=20) == 1
 
 
 def test_headers_that_cannot_be_carried_say_so(app: Umbel) -> None:
@@ -124,7 +124,7 @@ def test_a_unique_grouped_and_compressed_task(signing_app: Apps, tmp_path: Path)
 
     result = once.delay("x" * 5000)
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == 5000
+    assert result.get(timeout=20) == 5000
 
 
 @pytest.mark.parametrize("again", [{}, {"expires": 60}, {"time_limit": 7}, {"args": (5,), "expires": 60}])
@@ -136,8 +136,8 @@ def test_a_retry_with_other_options_is_signed_for_them(app: Umbel, again: dict[s
         raise self.retry(countdown=0, **again)
 
     result = retried.apply_async((1,), headers={"a": 1})
-    InMemoryWorker(app).run(wait=10)
-    assert result.get(timeout=5) == (5 if "args" in again else 1)
+    InMemoryWorker(app).run(wait=20)
+    assert result.get(timeout=20) == (5 if "args" in again else 1)
 
 
 def test_eager_tasks_are_signed_and_read(app: Umbel) -> None:
@@ -155,7 +155,7 @@ def test_a_run_of_a_schedule_is_signed(app: Umbel) -> None:
     call = entry.build(RunIds("run-1", "task-1"), uid)
     publishing.publish(app, call.queue, decode(call.payload), 0.0)
     InMemoryWorker(app).run()
-    assert app.AsyncResult("task-1").get(timeout=5) == 4
+    assert app.AsyncResult("task-1").get(timeout=20) == 4
 
 
 @pytest.mark.parametrize("results", ["json", "auth"])
@@ -169,8 +169,8 @@ def test_workflows_are_signed_at_each_step(app: Umbel, results: str) -> None:
 
     whole = chain(add.s(1, 2), add.s(3), chord([add.s(4), add.s(5), group(add.s(6), add.s(7))], total.s(more=1)))
     result = whole.apply_async()
-    InMemoryWorker(app).run(wait=10)
-    assert result.get(timeout=5) == 4 * 6 + 4 + 5 + 6 + 7 + 1
+    InMemoryWorker(app).run(wait=20)
+    assert result.get(timeout=20) == 4 * 6 + 4 + 5 + 6 + 7 + 1
 
 
 def test_errbacks_and_replacements_are_signed(app: Umbel) -> None:
@@ -197,8 +197,8 @@ def test_errbacks_and_replacements_are_signed(app: Umbel) -> None:
     failing.on_error(new_style.s())
     failed = failing.apply_async()
     replaced = instead.delay(4)
-    InMemoryWorker(app).run(wait=10)
-    assert replaced.get(timeout=5) == 5
+    InMemoryWorker(app).run(wait=20)
+    assert replaced.get(timeout=20) == 5
     assert sorted(told, key=str) == sorted([failed.id, ([1], "KeyError")], key=str)
 
 
@@ -219,7 +219,7 @@ def test_a_signed_result_cannot_be_handed_on_as_anothers(app: Umbel) -> None:
     with pytest.raises(
         SecurityError, match=f"the result of {other} holds what was signed for the result of {result.id}"
     ):
-        app.AsyncResult(other).get(timeout=5)
+        app.AsyncResult(other).get(timeout=20)
 
 
 @pytest.mark.parametrize("value", [b"7", b""])
@@ -227,9 +227,9 @@ def test_an_unsigned_result_is_refused_where_results_are_signed(app: Umbel, valu
     app.conf.result_serializer = "auth"
     app.results.store("forged", Record(states.SUCCESS, value), 60)
     with pytest.raises(ContentDisallowed, match="'application/json' is not accepted here"):
-        app.AsyncResult("forged").get(timeout=5)
+        app.AsyncResult("forged").get(timeout=20)
     app.conf.result_accept_content = ["auth", "json"]
-    assert app.AsyncResult("forged").get(timeout=5) == (7 if value else None)
+    assert app.AsyncResult("forged").get(timeout=20) == (7 if value else None)
 
 
 def test_arguments_are_no_result(app: Umbel) -> None:
@@ -238,7 +238,7 @@ def test_arguments_are_no_result(app: Umbel) -> None:
     body = take_one(app).body
     app.results.store("forged", Record(states.SUCCESS, body, meta={"content_type": codecs.SIGNED}), 60)
     with pytest.raises(SecurityError, match="the result of forged holds what was signed for 'add'"):
-        app.AsyncResult("forged").get(timeout=5)
+        app.AsyncResult("forged").get(timeout=20)
 
 
 def test_what_nobody_signed_is_no_value_of_a_chord(signing_app: Apps, tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_what_nobody_signed_is_no_value_of_a_chord(signing_app: Apps, tmp_path: 
     InMemoryWorker(careless, queues=["careless"]).run()
     InMemoryWorker(app).run()
     with pytest.raises(SecurityError, match="a value on its way between two tasks is not signed"):
-        app.AsyncResult(result.id).get(timeout=5)
+        app.AsyncResult(result.id).get(timeout=20)
     (letter,) = app.dead.find()
     assert letter.reason == "Untrusted"
 

@@ -90,7 +90,7 @@ def test_a_task_that_is_retried(app: Umbel, listen: Callable[..., Told]) -> None
 
     told = listen(*RUN)
     again.delay()
-    InMemoryWorker(app).run(wait=5)
+    InMemoryWorker(app).run(wait=20)
     names = [name for name, _ in told]
     assert names[:4] == ["task_received", "task_prerun", "task_retry", "task_postrun"]
     assert names[4:] == ["task_received", "task_prerun", "task_success", "task_postrun"]
@@ -188,9 +188,9 @@ def test_headers_that_are_added_before_a_task_is_sent_travel_with_it(
     finally:
         signals.before_task_publish.disconnect(adds, sender=shows.name)
     InMemoryWorker(app).run()
-    assert result.get(timeout=1) == [{"keep": 2, "tenant": "a"}, False, "root"]
+    assert result.get(timeout=20) == [{"keep": 2, "tenant": "a"}, False, "root"]
     assert "signal.header_ignored" in caplog.text
-    assert plain.get(timeout=1)[0]["tenant"] == "a"  # the receiver raised after that: it is sent all the same
+    assert plain.get(timeout=20)[0]["tenant"] == "a"  # the receiver raised after that: it is sent all the same
     before, after = told[0][1], told[1][1]
     assert (before["sender"], before["routing_key"], before["exchange"]) == (shows.name, "default", "")
     assert before["headers"]["id"] == result.id

@@ -97,7 +97,7 @@ def test_something_is_put_around_a_method(app: Umbel, key: str) -> None:
     app.conf.task_annotations = {"shop.add": {key: doubled}}
     result = add.delay(1, 2)
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == 6
+    assert result.get(timeout=20) == 6
     assert add(1, 2) == 6
 
 

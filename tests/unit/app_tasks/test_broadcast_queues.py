@@ -135,12 +135,12 @@ def test_workers_in_memory_run_it_each(app: Umbel, workers: Workers) -> None:
     waiting: AsyncResult[Any] = app.send_task(name.name, queue="caches")
     first = InMemoryWorker(app, hostname="z")
     first.run()
-    assert waiting.get(timeout=5) == {"z": f"{waiting.id}.z"}
+    assert waiting.get(timeout=20) == {"z": f"{waiting.id}.z"}
     workers("a", "b")
-    copies = app.send_task(name.name, ("!",), queue="caches").get(timeout=5)
-    assert {who: app.AsyncResult(copy).get(timeout=5) for who, copy in copies.items()} == {"a": "a!", "b": "b!"}
+    copies = app.send_task(name.name, ("!",), queue="caches").get(timeout=20)
+    assert {who: app.AsyncResult(copy).get(timeout=20) for who, copy in copies.items()} == {"a": "a!", "b": "b!"}
     # One of them alone
-    assert name.apply_async(queue=worker_direct("b")).get(timeout=5) == "b"
+    assert name.apply_async(queue=worker_direct("b")).get(timeout=20) == "b"
 
 
 def test_the_copies_get_what_came_before_in_a_chain(app: Umbel, workers: Workers) -> None:
@@ -160,9 +160,9 @@ def test_the_copies_get_what_came_before_in_a_chain(app: Umbel, workers: Workers
 
     workers("a", "b")
     result = chain(one.s(), each.s().set(queue="caches"), last.s()).apply_async()
-    assert result.get(timeout=5) == ["a", "b"]
-    for copy in result.parent.get(timeout=5).values():
-        app.AsyncResult(copy).get(timeout=5)
+    assert result.get(timeout=20) == ["a", "b"]
+    for copy in result.parent.get(timeout=20).values():
+        app.AsyncResult(copy).get(timeout=20)
     parent, root = result.parent.id, result.parent.parent.id
     assert sorted(ran) == [("a", 1, parent, root), ("b", 1, parent, root)]
 
@@ -181,7 +181,7 @@ def test_it_ends_without_a_run_as_any_task(app: Umbel) -> None:
     InMemoryWorker(app, hostname="a").run()
     for result, why in ((expired, "expired"), (revoked, "revoked")):
         with pytest.raises(TaskRevokedError, match=why):
-            result.get(timeout=5)
+            result.get(timeout=20)
     assert not ran
 
 

@@ -51,7 +51,7 @@ def test_a_serializer_is_named_by_setting_task_or_call(contents_app: Umbel, name
     echo = make_echo(app, **({"serializer": name} if where == "task" else {}))
     result = echo.apply_async((b"x",), {"n": 1}, **({"serializer": name} if where == "call" else {}))
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == ["bytes", {"n": 1}]
+    assert result.get(timeout=20) == ["bytes", {"n": 1}]
 
 
 def test_delay_takes_the_settings_serializer_too(contents_app: Umbel) -> None:
@@ -74,7 +74,7 @@ def test_what_is_not_listed_goes_to_the_dead_letters_and_the_waiter_is_told(cont
     result = touch.apply_async((1,), serializer=name)
     InMemoryWorker(app).run()
     with pytest.raises(ContentDisallowed, match=r"accept_content is \['json'\]"):
-        result.get(timeout=5)
+        result.get(timeout=20)
     assert not ran
     (letter,) = app.dead.find()
     assert letter.reason == "ContentDisallowed"
@@ -87,14 +87,14 @@ def test_json_is_refused_where_it_is_not_listed(contents_app: Umbel) -> None:
     result = make_echo(app).delay(1)
     InMemoryWorker(app).run()
     with pytest.raises(ContentDisallowed, match="'application/json' is not accepted"):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_a_content_type_can_be_listed_by_itself(contents_app: Umbel) -> None:
     contents_app.conf.accept_content = ["application/x-msgpack"]
     result = make_echo(contents_app, serializer="msgpack").delay(1)
     InMemoryWorker(contents_app).run()
-    assert result.get(timeout=5) == ["int", {}]
+    assert result.get(timeout=20) == ["int", {}]
 
 
 def test_the_key_of_a_limit_reads_nothing_that_is_refused(contents_app: Umbel) -> None:
@@ -112,7 +112,7 @@ def test_the_key_of_a_limit_reads_nothing_that_is_refused(contents_app: Umbel) -
     ran.clear()
     InMemoryWorker(contents_app).run()
     with pytest.raises(ContentDisallowed):
-        result.get(timeout=5)
+        result.get(timeout=20)
     assert not ran
 
 
@@ -130,7 +130,7 @@ def test_arguments_are_compressed_by_setting_task_or_call(contents_app: Umbel, n
     assert len(message.body) < len(TEXT) / 10
     result = echo.apply_async((TEXT,), **call)
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) == ["str", {}]
+    assert result.get(timeout=20) == ["str", {}]
 
 
 def test_a_retry_with_other_arguments_keeps_codec_and_compression(contents_app: Umbel) -> None:
@@ -145,7 +145,7 @@ def test_a_retry_with_other_arguments_keeps_codec_and_compression(contents_app: 
         self.retry(args=(TEXT + "2",), countdown=0, exc=ValueError("enough"))
 
     again.delay(TEXT + "1")
-    InMemoryWorker(app).run(wait=10)
+    InMemoryWorker(app).run(wait=20)
     assert seen == [("1", "application/x-msgpack", "zlib"), ("2", "application/x-msgpack", "zlib")]
 
 
@@ -153,7 +153,7 @@ def test_result_extended_shows_compressed_arguments(contents_app: Umbel) -> None
     contents_app.conf.update(result_extended=True, task_compression="zlib")
     result = make_echo(contents_app).delay(TEXT)
     InMemoryWorker(contents_app).run()
-    result.get(timeout=5)
+    result.get(timeout=20)
     assert result.args == [TEXT]
 
 
@@ -165,7 +165,7 @@ def test_a_body_that_does_not_unpack_is_a_dead_letter(contents_app: Umbel) -> No
     result = publishing.publish(contents_app, "default", broken, 0.0)
     InMemoryWorker(contents_app).run()
     with pytest.raises(DecodeError, match="not valid for the compression 'zlib'"):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_arguments_that_unpack_to_too_much_are_a_dead_letter(contents_app: Umbel) -> None:
@@ -179,7 +179,7 @@ def test_arguments_that_unpack_to_too_much_are_a_dead_letter(contents_app: Umbel
     publishing.publish(app, "default", message, 0.0)
     InMemoryWorker(app).run()
     with pytest.raises(DecodeError, match=r"are more than the 10,000 bytes that decompressed_max_size allows"):
-        result.get(timeout=5)
+        result.get(timeout=20)
     (letter,) = app.dead.find()
     assert letter.reason == "Unreadable"
 
@@ -196,9 +196,9 @@ def test_too_much_is_refused_where_it_is_sent_or_returned(contents_app: Umbel) -
         make_echo(app).apply_async(("x" * 100_000,), compression="zlib")
     results = [much.delay(count) for count in (9_000, 11_000)]
     InMemoryWorker(app).run()
-    assert len(results[0].get(timeout=5)) == 9_000
+    assert len(results[0].get(timeout=20)) == 9_000
     with pytest.raises(EncodeError, match="returned a value whose 11,002 bytes are more than the 10,000"):
-        results[1].get(timeout=5)
+        results[1].get(timeout=20)
 
 
 def test_an_argument_that_cannot_be_carried_is_named(contents_app: Umbel) -> None:
@@ -227,7 +227,7 @@ def test_results_are_compressed(contents_app: Umbel, name: str) -> None:
 
     large, small = write.delay(1), write.delay(0)
     InMemoryWorker(app).run()
-    assert (large.get(timeout=5), small.get(timeout=5)) == (TEXT, "")
+    assert (large.get(timeout=20), small.get(timeout=20)) == (TEXT, "")
     record = app.results.get(large.id)
     assert record is not None
     assert record.meta["compression"] == name
@@ -243,9 +243,9 @@ def test_results_that_are_not_accepted_are_not_read(contents_app: Umbel, name: s
     result = make_echo(app).delay(1)
     InMemoryWorker(app).run()
     with pytest.raises(ContentDisallowed, match="accept_content is"):
-        result.get(timeout=5)
+        result.get(timeout=20)
     app.conf.result_accept_content = ["json", name]
-    assert app.AsyncResult(result.id).get(timeout=5) == ["int", {}]
+    assert app.AsyncResult(result.id).get(timeout=20) == ["int", {}]
 
 
 # What a worker says at its start

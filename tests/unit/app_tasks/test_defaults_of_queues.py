@@ -24,7 +24,7 @@ def tries(app: Umbel, **options: Any) -> list[int]:
         raise self.retry(countdown=0)
 
     again.delay()
-    InMemoryWorker(app).run(wait=5)
+    InMemoryWorker(app).run(wait=20)
     return seen
 
 
@@ -57,7 +57,7 @@ def test_automatic_retries_are_bounded_too(app: Umbel) -> None:
         raise ValueError
 
     fails.delay()
-    InMemoryWorker(app).run(wait=5)
+    InMemoryWorker(app).run(wait=20)
     assert len(seen) == 2
 
 

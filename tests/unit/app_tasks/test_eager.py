@@ -90,7 +90,7 @@ def test_always_eager_can_raise(app: Umbel) -> None:
 def test_eager_results_can_be_stored(app: Umbel) -> None:
     app.conf.update(task_store_eager_result=True)
     task = app.task(name="one")(lambda: 1)
-    assert app.AsyncResult(task.apply().id).get(timeout=1) == 1
+    assert app.AsyncResult(task.apply().id).get(timeout=20) == 1
 
 
 def test_eager_tasks_may_wait_for_eager_tasks(app: Umbel) -> None:

@@ -113,4 +113,4 @@ def test_a_retry_stays_in_its_group(app: Umbel) -> None:
 
     result = bill.delay("acme")
     assert InMemoryWorker(app).run() == 2
-    assert result.get(timeout=5) == 1
+    assert result.get(timeout=20) == 1

@@ -38,7 +38,7 @@ def app() -> Iterator[Umbel]:
 
 def run(app: Umbel, result: Any) -> Any:
     InMemoryWorker(app).run()
-    return result.get(timeout=5)
+    return result.get(timeout=20)
 
 
 @pytest.mark.parametrize("given", [{"name": "ada", "age": "36"}, User(name="ada", age=36)], ids=["dict", "model"])

@@ -99,7 +99,7 @@ def test_a_worker_of_the_app_runs_what_is_in_any_shard(app: Umbel) -> None:
 
     results = [double.delay(number) for number in range(9)]
     InMemoryWorker(app).run()
-    assert [result.get(timeout=1) for result in results] == [2 * number for number in range(9)]
+    assert [result.get(timeout=20) for result in results] == [2 * number for number in range(9)]
 
 
 @pytest.mark.parametrize("shards", [{"mail": 0}, {"mail": 33}, {"mail": "3"}, {"mail": True}, ["mail"]])

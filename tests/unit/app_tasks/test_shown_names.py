@@ -30,7 +30,7 @@ def make_look(app: Umbel, *names: str, **options: Any) -> Any:
 
 def run(app: Umbel, result: Any) -> Any:
     InMemoryWorker(app).run()
-    return result.get(timeout=5)
+    return result.get(timeout=20)
 
 
 def test_a_call_has_another_name(app: Umbel, caplog: pytest.LogCaptureFixture) -> None:
@@ -154,7 +154,7 @@ def test_a_task_that_a_task_sends_may_have_its_priority(app: Umbel, inherits: bo
 
     sent = outer.apply_async(priority=8)
     InMemoryWorker(app).run()
-    assert app.AsyncResult(sent.get(timeout=5)).get(timeout=5) == {"priority": 8 if inherits else 5}
+    assert app.AsyncResult(sent.get(timeout=20)).get(timeout=20) == {"priority": 8 if inherits else 5}
 
 
 def test_a_class_hears_that_it_is_bound(app: Umbel) -> None:

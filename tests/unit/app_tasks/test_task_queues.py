@@ -83,7 +83,7 @@ def test_workers_consume_what_is_listed(app: Umbel, queues: Any) -> None:
     assert app.consumed_queues() == {"mail", "reports"}
     result = app.tasks["shop.mail"].apply_async(queue="mail")
     InMemoryWorker(app).run()
-    assert result.get(timeout=5) is None
+    assert result.get(timeout=20) is None
 
 
 @pytest.mark.parametrize(

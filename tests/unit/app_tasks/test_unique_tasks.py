@@ -10,7 +10,7 @@ import pytest
 
 from umbel import Umbel, bulk, group
 from umbel.errors import DuplicateTask, EncodeError, ImproperlyConfigured, TaskRevokedError
-from umbel.testing import InMemoryWorker
+from umbel.testing import InMemoryWorker, manual_time
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_an_equal_call_gets_the_result_of_the_first(app: Umbel) -> None:
     assert add.delay(2).id != first.id
     assert ready(app) == 2
     InMemoryWorker(app).run()
-    assert [other.get(timeout=1) for other in others] == [3, 3, 3, 3]
+    assert [other.get(timeout=20) for other in others] == [3, 3, 3, 3]
     assert add.delay(1).id != first.id
 
 
@@ -108,9 +108,9 @@ def test_replace_ends_the_one_that_has_not_started(app: Umbel) -> None:
     assert old.id != new.id
     InMemoryWorker(app).run()
     assert ran == ["new"]
-    assert new.get(timeout=1) == "new"
+    assert new.get(timeout=20) == "new"
     with pytest.raises(TaskRevokedError, match="replaced"):
-        old.get(timeout=1)
+        old.get(timeout=20)
 
 
 def test_replace_lets_the_running_one_end_and_retry(app: Umbel) -> None:
@@ -125,8 +125,8 @@ def test_replace_lets_the_running_one_end_and_retry(app: Umbel) -> None:
         return text
 
     old = save.delay("a", "old")
-    InMemoryWorker(app).run(wait=1)
-    assert old.get(timeout=1) == "old"
+    InMemoryWorker(app).run(wait=20)
+    assert old.get(timeout=20) == "old"
     assert sorted(ran) == ["new", "old", "old"]
 
 
@@ -134,17 +134,19 @@ def test_a_retry_keeps_the_lock_and_the_end_drops_it(app: Umbel) -> None:
     @app.task(bind=True, unique=True)
     def work(self: Any) -> str:
         if not self.request.retries:
-            raise self.retry(countdown=0.05)
+            raise self.retry(countdown=60)
         assert work.delay().id == self.request.id  # while it runs
         return "done"
 
-    first = work.delay()
-    worker = InMemoryWorker(app)
-    worker.run()
-    assert work.delay().id == first.id  # while it waits for the retry
-    worker.run(wait=2)
-    assert first.get(timeout=1) == "done"
-    assert work.delay().id != first.id
+    with manual_time(app) as clock:
+        first = work.delay()
+        worker = InMemoryWorker(app)
+        worker.run()
+        assert work.delay().id == first.id  # while it waits for the retry
+        clock.advance(61)
+        worker.run()
+        assert first.get(timeout=20) == "done"
+        assert work.delay().id != first.id
 
 
 @pytest.mark.parametrize("acks_late", [True, False])
@@ -182,7 +184,7 @@ def test_results_of_a_batch_stand_for_equal_tasks_once_it_is_sent(app: Umbel) ->
     assert results[0].id == results[1].id
     assert results[2].id == earlier.id
     InMemoryWorker(app).run()
-    assert [result.get(timeout=1) for result in results] == [2, 2, 8]
+    assert [result.get(timeout=20) for result in results] == [2, 2, 8]
 
 
 def test_rejected_tasks_of_a_batch_are_told_after_the_others_were_sent(app: Umbel) -> None:
@@ -265,7 +267,7 @@ def test_many_calls_go_out_together(app: Umbel) -> None:
     results = app.send_many(calls)
     assert ready(app) == 4
     InMemoryWorker(app, ["default", "other"]).run()
-    assert [result.get(timeout=1) for result in results] == [2, 5, 6, 7, 14]
+    assert [result.get(timeout=20) for result in results] == [2, 5, 6, 7, 14]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_the_app_is_the_one_that_is_named(umbel_app):
 
 
 def test_a_worker_runs(umbel_worker):
-    assert add.delay(2, 3).get(timeout=10) == 5
+    assert add.delay(2, 3).get(timeout=20) == 5
 
 
 def test_nothing_is_left_of_other_tests(umbel_app):
@@ -90,7 +90,7 @@ def test_time_that_the_test_moves(umbel_app, umbel_clock):
     assert worker.run() == 1
     umbel_clock.advance(100)
     assert worker.run() == 1
-    assert result.get(timeout=5) == "at last"
+    assert result.get(timeout=20) == "at last"
 
 
 @pytest.mark.memory_only
@@ -110,7 +110,7 @@ def celery_config():
 def test_celerys_names(celery_app, celery_worker):
     assert celery_app is app
     assert celery_app.conf.task_time_limit == 7
-    assert add.delay(2, 3).get(timeout=10) == 5
+    assert add.delay(2, 3).get(timeout=20) == 5
 """
 
 
@@ -202,7 +202,7 @@ def test_time_stands_still_until_it_is_moved(app: Umbel) -> None:
         assert worker.run() == 0
         clock.advance(3601)
         assert worker.run() == 1
-        assert result.get(timeout=5) == "ran"
+        assert result.get(timeout=20) == "ran"
         clock.advance(3600)
         assert worker.run() == 1
         assert expired.state == "REVOKED"

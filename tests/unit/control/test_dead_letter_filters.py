@@ -95,13 +95,13 @@ def test_who_waits_for_a_letter_that_is_sent_again_gets_the_new_end(app: Umbel) 
     result = pay.delay(17)
     InMemoryWorker(app).run()
     with pytest.raises(Reject):
-        result.get(timeout=5)
+        result.get(timeout=20)
     broken = False
     (again,) = app.dead.retry(task=pay.name)
     assert again.id == result.id
     assert again.state == "PENDING"
     InMemoryWorker(app).run()
-    assert again.get(timeout=5) == 17
+    assert again.get(timeout=20) == 17
 
 
 @pytest.mark.parametrize(

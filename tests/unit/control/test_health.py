@@ -28,12 +28,12 @@ def server() -> Iterator[HealthServer]:
     started.start()
     yield started
     started.stop()
-    started.join(5)
+    started.join(20)
 
 
 def _ask(server: HealthServer, path: str, body: bytes | None = None, host: str = "127.0.0.1") -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(f"http://{host}:{server.port}{path}", data=body, timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{host}:{server.port}{path}", data=body, timeout=20) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -48,14 +48,14 @@ def test_routes(server: HealthServer) -> None:
 
 
 def test_a_body_that_is_too_long_is_not_read(server: HealthServer) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
         client.sendall(f"POST /gone HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY_LIMIT + 1}\r\n\r\n".encode())
         assert client.recv(100).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize("length", ["-1", "many"])
 def test_a_length_that_is_none_is_refused_at_once(server: HealthServer, length: str) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
         client.sendall(f"POST /gone HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
         assert client.recv(100).startswith(b"HTTP/1.1 400")
 
@@ -71,8 +71,8 @@ def test_a_host_narrows_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> Non
     narrowed.start()
     try:
         assert _ask(narrowed, "/livez")[0] == 200
-        with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.2", narrowed.port), timeout=2):
+        with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.2", narrowed.port), timeout=20):
             pass
     finally:
         narrowed.stop()
-        narrowed.join(5)
+        narrowed.join(20)

@@ -52,9 +52,9 @@ def test_a_second_look_finds_nothing(policy: Any) -> None:
 @pytest.mark.parametrize("missed", [0, 1, 100, 101, 1_000_000])
 @pytest.mark.parametrize(("policy", "max_runs", "ran"), [("Skip", 1, 1), ("Latest", 1, 1), ("All", 100, 100)])
 def test_any_number_of_missed_minutes_is_dealt_with_quickly(policy: Any, max_runs: int, ran: int, missed: int) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     due = due_slots(EVERY_MINUTE, ago(missed), NOON, Rules(policy, max_runs))
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
     assert len(due.run) == min(ran, missed)
     assert due.missed == missed - len(due.run)
     assert due.next == NOON + MINUTE

@@ -175,7 +175,7 @@ def test_who_asks_waits_for_the_answer_but_not_for_one_that_never_comes(links: t
     answer, _ = ours.receive()
     assert answer is not None
     tally.take(0, answer)
-    asker.join(10)
+    asker.join(20)
     assert not asker.is_alive()
     assert _states(tally) == {"shop.pay": {"SUCCESS": 1}}
     tally.ask([Seat(0, link=ours, pid=1), Seat(1)], 0.05)  # nobody answers this time

@@ -87,7 +87,7 @@ def test_poison_is_told_with_its_deaths_and_the_last_traceback(app: Umbel) -> No
     assert reason["deaths"][0]["cause"] == "killed by SIGSEGV"
     assert "ValueError: the shop is closed" in reason["traceback"]
     with pytest.raises(WorkerLostError):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_an_unknown_task_goes_to_the_dead_letters(app: Umbel) -> None:
@@ -115,7 +115,7 @@ def test_what_is_rejected_after_it_was_acknowledged_goes_to_the_dead_letters_too
     InMemoryWorker(app).run()
     assert _reason(app)["reason"] == "Rejected"
     with pytest.raises(Reject):
-        result.get(timeout=5)
+        result.get(timeout=20)
 
 
 def test_it_is_forwarded_with_the_reason_and_its_failure_is_stored(app: Umbel) -> None:
@@ -125,7 +125,7 @@ def test_it_is_forwarded_with_the_reason_and_its_failure_is_stored(app: Umbel) -
     result = app.send_task("gone", priority=7, headers={"tenant": "t1"})
     InMemoryWorker(app, queues=["default"]).run()
     with pytest.raises(Exception, match="no task is registered as 'gone'"):
-        result.get(timeout=5)
+        result.get(timeout=20)
     assert app.broker.info("default").dead == 0
     assert app.broker.info("graveyard").ready == 1
 
@@ -138,7 +138,7 @@ def test_it_is_forwarded_with_the_reason_and_its_failure_is_stored(app: Umbel) -
     assert seen["tenant"] == "t1"
     assert seen["dead_letter"]["reason"] == "UnknownTask"
     assert seen["dead_letter"]["path"] == ["default"]
-    assert app.AsyncResult(result.id).get(timeout=5) == "at last"
+    assert app.AsyncResult(result.id).get(timeout=20) == "at last"
 
 
 def test_two_queues_that_forward_to_each_other_do_not_spin(app: Umbel) -> None:
@@ -170,7 +170,7 @@ def test_while_the_broker_is_away_the_message_goes_back_uncharged(app: Umbel, mo
         InMemoryWorker(app).run()
     assert app.broker.info("default").dead == 0
     assert result.state == "PENDING"
-    InMemoryWorker(app).run(wait=5)
+    InMemoryWorker(app).run(wait=20)
     assert _reason(app)["reason"] == "Rejected"
 
 
@@ -187,7 +187,7 @@ def test_a_message_that_may_not_begin_waits_for_its_story_though_its_task_runs_a
         patch.setattr(lastrites, "REQUEUE_PAUSE", 0.05)
         InMemoryWorker(app).run()
     assert app.broker.info("default").dead == 0
-    InMemoryWorker(app).run(wait=5)
+    InMemoryWorker(app).run(wait=20)
     assert _reason(app)["reason"] == "MaxDeliveries"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=90, check=False
     )
 
 
@@ -33,7 +33,7 @@ class Child:
 ours, theirs = Link.pair()
 Helper(Child(), None, theirs, os.eventfd(0)).start()
 ours.send({"what": "drain"})
-time.sleep(20)
+time.sleep(60)
 """
     ended = _run(program)
     assert ended.returncode == 1
@@ -50,4 +50,4 @@ def test_who_has_lost_its_parent_before_it_began_goes_silently(parent: str) -> N
     began = time.monotonic()
     told = _run(program, str(pid))
     assert (told.returncode, told.stderr) == (1, "")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60

@@ -16,10 +16,10 @@ from umbel.worker.stopped import StoppedChildren, state_of
 
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(["sleep", "60"])
+    process = subprocess.Popen(["sleep", "100"])
     yield process
     process.kill()
-    process.wait(10)
+    process.wait(20)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -60,7 +60,7 @@ def test_it_is_killed_when_that_is_asked_for(process: subprocess.Popen[bytes]) -
     stopped.look(14.0)
     assert (stopped.count, state_of(process.pid)) == (1, "T")
     stopped.look(15.0)
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(20) == -signal.SIGKILL
     stopped.look(16.0)
     assert stopped.count == 0
 

@@ -132,7 +132,7 @@ def test_a_burial_that_comes_with_the_end_is_still_done(monkeypatch: pytest.Monk
     pulse = Pulse(broker, owners, lambda hold: None, lambda ids: None, result_ttl=1.0, queues=["q"], hostname="w")
     monkeypatch.setattr(pulse._liveness, "bury", lambda owner, **how: buried.append(owner))
     pulse.start()
-    pulse.join(10.0)
+    pulse.join(20.0)
     assert buried == ["last"]
 
 

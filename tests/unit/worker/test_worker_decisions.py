@@ -79,7 +79,7 @@ def test_in_round_robin_weights_do_not_matter() -> None:
 
 
 def test_strictly_the_first_that_has_something_is_asked() -> None:
-    turns = Turns(in_order((("b", 1), ("a", 9)), Order.STRICT))
+    turns = Turns(in_order((("b", 1), ("a", 9)), Order.STRICT), ManualClock().monotonic)
     assert [turns.next() for _ in range(5)] == ["b"] * 5
     turns.empty("b")
     assert turns.next() == "a"
@@ -109,7 +109,7 @@ def test_who_has_nothing_at_all_is_not_asked_again_by_time() -> None:
 
 
 def test_an_empty_queue_is_not_asked_until_its_bell_rings() -> None:
-    turns = Turns([("a", 1), ("b", 1)])
+    turns = Turns([("a", 1), ("b", 1)], ManualClock().monotonic)
     turns.empty("a")
     assert {turns.next() for _ in range(5)} == {"b"}
     turns.empty("b")
