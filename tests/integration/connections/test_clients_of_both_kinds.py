@@ -31,7 +31,7 @@ def test_sync_and_async_clients_work_side_by_side(
         return await result
 
     async def all_of_them() -> list[int]:
-        together.wait(10)
+        together.wait(30)
         sent = await add.aapply_async((0, 0), ignore_result=False)
         assert await sent == 0
         return await asyncio.gather(*(send(number) for number in range(50)))
@@ -40,13 +40,13 @@ def test_sync_and_async_clients_work_side_by_side(
         return asyncio.run(all_of_them())
 
     def in_thread() -> list[int]:
-        together.wait(10)
+        together.wait(30)
         results = [add.delay(number, 1) for number in range(50)]
-        return [result.get(timeout=30) for result in results]
+        return [result.get(timeout=60) for result in results]
 
     # When all send and wait at once
     with ThreadPoolExecutor(4) as pool:
-        found = [future.result(60) for future in [pool.submit(call) for call in (in_loop, in_thread) * 2]]
+        found = [future.result(90) for future in [pool.submit(call) for call in (in_loop, in_thread) * 2]]
     app.close()
     # Then each gets its own results
     assert found == [list(range(1, 51))] * 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from umbel.redis.cluster import ClusterConnection
 from umbel.redis.connection import ServerRefused
 from umbel.redis.endpoint import Endpoint
 from umbel.redis.slots import slot_of
-from umbel.results.redis import RedisResults
+from umbel.results.redis import RedisResults, inbox
+from umbel.results.waiting import Waiting
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def broker(redis_cluster: RedisCluster, prefix: str) -> Iterator[RedisBroker]:
 
 @pytest.fixture
 def connection(redis_cluster: RedisCluster) -> Iterator[ClusterConnection]:
-    connection = Endpoint(redis_cluster.url).connect(5.0)
+    connection = Endpoint(redis_cluster.url).connect(20.0)
     assert isinstance(connection, ClusterConnection)
     yield connection
     connection.close()
@@ -88,14 +90,14 @@ def test_credentials_are_those_of_all_nodes(guarded: RedisCluster, prefix: str) 
     broker.close()
     for user, said in (("", "Authentication required"), (":wrong@", "refuses the credentials")):
         with pytest.raises(OperationalError, match=said):
-            Endpoint(_url(guarded, user)).connect(2.0)
+            Endpoint(_url(guarded, user)).connect(20.0)
 
 
 def test_one_server_is_told_to_be_no_cluster(redis_server: RedisServer) -> None:
     with pytest.raises(
         OperationalError, match=r"is no node of a cluster .* use redis:// in place of redis\+cluster://"
     ):
-        Endpoint(redis_server.url.replace("redis://", "redis+cluster://")).connect(2.0)
+        Endpoint(redis_server.url.replace("redis://", "redis+cluster://")).connect(20.0)
 
 
 def test_nobody_there_names_all_that_were_asked() -> None:
@@ -170,7 +172,7 @@ def test_a_slot_that_has_moved_is_found(guarded: RedisCluster, prefix: str) -> N
 
 def test_what_has_gone_ahead_is_asked_for_there(guarded: RedisCluster, prefix: str) -> None:
     """While a slot is on the move, its first node sends on what it has given away already, and keeps the slot (ASK)."""
-    connection = Endpoint(_url(guarded)).connect(5.0)
+    connection = Endpoint(_url(guarded)).connect(20.0)
     name = keys.result(prefix, "task")
     connection.call(b"SET", name, b"x", b"PX", 60000)
     moving = _Moving(guarded, name)
@@ -192,7 +194,7 @@ def _refused(node: Node) -> int:
 
 def test_sending_waits_for_the_end_of_a_move(guarded: RedisCluster, prefix: str) -> None:
     """A script with keys on both sides is told to try again; producers do, within their deadline."""
-    broker = RedisBroker(_url(guarded), prefix=prefix)
+    broker = RedisBroker(_url(guarded), prefix=prefix, publish_timeout=30.0)
     broker.publish("q", several("ab"))
     for node in guarded.nodes:
         node.command("CONFIG", "RESETSTAT")
@@ -209,7 +211,7 @@ def test_sending_waits_for_the_end_of_a_move(guarded: RedisCluster, prefix: str)
     until(lambda: _refused(moving.source) > 0, "it was told to try again")
     moving.carry()
     moving.end()
-    thread.join(10)
+    thread.join(40)
     assert sent.is_set()
     assert broker.info("q").ready == 3
     broker.purge("q")
@@ -289,13 +291,16 @@ def test_a_late_attempt_replaces_nothing(
     results.close()
 
 
-def test_all_who_wait_are_told(broker: RedisBroker, redis_cluster: RedisCluster, prefix: str) -> None:
+def test_all_who_wait_are_told(redis_cluster: RedisCluster, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those whose inbox the message names, and those who left a watch, each in its own slot."""
+    monkeypatch.setattr(
+        inbox, "Waiting", partial(Waiting, 120.0, 120.0)
+    )  # nobody looks for it in the time of this test
     waiting = [RedisResults(redis_cluster.url, prefix=prefix) for _ in range(3)]
     futures = [results.wait("t") for results in waiting]
-    connection = Endpoint(redis_cluster.url).connect(5.0)
+    connection = Endpoint(redis_cluster.url).connect(20.0)
     store_apart(connection, prefix, [("t", record().encode(), 60.0, waiting[0].inbox())], ended=True)
-    assert [future.result(3.0).value for future in futures] == [b"42"] * 3  # the next look would be after 5 s
+    assert [future.result(30.0).value for future in futures] == [b"42"] * 3
     connection.close()
     for results in waiting:
         results.close()

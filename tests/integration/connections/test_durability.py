@@ -10,6 +10,7 @@ from tests.redis_sentinels import SentinelTrio
 from tests.redis_server import RedisServer
 
 from umbel import NotReplicated, Umbel
+from umbel.broker.redis import publisher
 from umbel.redis import keys
 from umbel.redis.connection import ServerRefused, pack
 from umbel.redis.endpoint import Endpoint
@@ -23,6 +24,13 @@ def servers(request: pytest.FixtureRequest) -> SentinelTrio | RedisCluster:
     return found
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a replica for as long as it takes on a busy machine."""
+    monkeypatch.setattr(publisher, "REPLICATED_WITHIN", 20_000)
+
+
+@pytest.mark.usefixtures("patience")
 def test_what_was_sent_is_on_a_replica(servers: SentinelTrio | RedisCluster, producer: Producer, prefix: str) -> None:
     app = producer(servers)
     name = keys.queue(prefix, "default").ready[5]
@@ -32,6 +40,7 @@ def test_what_was_sent_is_on_a_replica(servers: SentinelTrio | RedisCluster, pro
     app.broker.purge("default")
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_task_may_ask_for_it_each_time(servers: SentinelTrio | RedisCluster, producer: Producer, prefix: str) -> None:
     app = producer(servers)
 
@@ -69,9 +78,9 @@ def _longest_on_a_replica(servers: SentinelTrio | RedisCluster, name: str) -> in
 
 
 def _length(replica: RedisServer, name: str) -> int:
-    connection = Endpoint(replica.url).connect(2.0)
+    connection = Endpoint(replica.url).connect(20.0)
     try:
-        connection.ask(name, pack(b"READONLY"), 2.0)  # replicas of a cluster answer only who says so
+        connection.ask(name, pack(b"READONLY"), 20.0)  # replicas of a cluster answer only who says so
         return int(connection.call(b"LLEN", name))
     except ServerRefused as error:
         if error.code != "MOVED":

@@ -38,6 +38,7 @@ def tell(number):
 
 
 def heard(app: Umbel) -> list[dict[str, Any]]:
+    """Return the events from the beginning, up to where they stop coming for a moment: it may take several looks to have all."""
     found: list[dict[str, Any]] = []
     with app.events.Receiver(handlers={"*": found.append}, since=0) as receiver, pytest.raises(TimeoutError):
         receiver.capture(timeout=0.1)
@@ -61,7 +62,9 @@ def test_a_fork_writes_by_a_connection_of_its_own(
         in_a_fork(work)
         dispatcher.send("after-fork", own=os.getpid())
         assert dispatcher.flush(10)
-    events = heard(app)
+    events = until(
+        lambda: (found := heard(app)) and any(e["type"] == "after-fork" for e in found) and found, "the last is told of"
+    )
     count = {type: len([e for e in events if e["type"] == type]) for type in {e["type"] for e in events}}
     assert count == {"before-fork": 1, "pending-event": 50, "forked-event": 1, "after-fork": 1}
     assert all(event["pid"] == event["own"] for event in events)
@@ -81,9 +84,11 @@ def test_children_of_a_worker_write_their_own(
     worker = start_worker(redis_server, prefix, "-E", app="forking_events:app", environment=environment).wait_ready()
     app = producer(redis_server)
     for result in [app.send_task("tell", (number,)) for number in range(6)]:
-        result.get(timeout=30)
-    until(lambda: len([e for e in heard(app) if e["type"] == "task-succeeded"]) == 6, "all is told of")
-    events = heard(app)
+        result.get(timeout=60)
+    events = until(
+        lambda: (found := heard(app)) and [e["type"] for e in found].count("task-succeeded") == 6 and found,
+        "all is told of",
+    )
     own = [event for event in events if "own" in event]
     assert all(event["pid"] == event["own"] for event in own)
     for type in ("task-told", "task-forked"):

@@ -62,10 +62,10 @@ class Held:
 def test_a_fork_in_the_middle_of_a_wait_does_not_hang(redis_server: RedisServer, prefix: str) -> None:
     results = RedisResults(redis_server.url, prefix=prefix)
     results.store("a", record(), 60.0)
-    assert results.wait("a").result(5) == record()
+    assert results.wait("a").result(20) == record()
 
     def wait() -> None:
-        assert results.wait("a").result(5) == record()
+        assert results.wait("a").result(20) == record()
 
     with results._lock:  # as another thread may hold it in this moment
         in_a_fork(wait)
@@ -106,7 +106,7 @@ def test_who_forks_while_it_holds_the_lock_holds_it_in_the_new_process_too() -> 
         thread.start()
         assert not taken.wait(0.05)
         lock.__exit__(None, None, None)
-        assert taken.wait(10.0)
+        assert taken.wait(30.0)
 
     lock.__enter__()
     in_a_fork(leave)
@@ -150,7 +150,10 @@ def test_a_fork_while_threads_wait_on_a_database(
     results.close()
 
 
-def test_a_fork_waits_for_the_thread_that_is_in_sqlite(tmp_path: Path, prefix: str) -> None:
+def test_a_fork_waits_for_the_thread_that_is_in_sqlite(
+    tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forking, "PATIENCE", 30.0)
     results = DatabaseResults(f"db+sqlite:///{tmp_path}/results.db", prefix=prefix)
     results.get("a")
     inside, leave, order = threading.Event(), threading.Event(), []
@@ -158,12 +161,12 @@ def test_a_fork_waits_for_the_thread_that_is_in_sqlite(tmp_path: Path, prefix: s
     def talk() -> None:
         with results._database.talk():
             inside.set()
-            assert leave.wait(10.0)
+            assert leave.wait(30.0)
             order.append("left")
 
     thread = threading.Thread(target=talk)
     thread.start()
-    assert inside.wait(10.0)
+    assert inside.wait(30.0)
     threading.Timer(0.3, leave.set).start()
     in_a_fork(lambda: results.get("a"))
     order.append("forked")

@@ -53,7 +53,7 @@ def test_a_url_is_read(url: str, place: tuple[object, ...]) -> None:
 )
 def test_a_url_that_cannot_be_read_says_why_without_its_password(url: str, says: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=says) as caught:
-        Endpoint(url.replace("//", "//u:secret@")).connect(1.0)
+        Endpoint(url.replace("//", "//u:secret@")).connect(20.0)
     assert "redis://HOST:PORT/DATABASE" in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -79,7 +79,7 @@ def _url(server: RedisServer, credentials: str, rest: str = "/0") -> str:
 
 
 def _ask(url: str, *command: str) -> object:
-    connection = Endpoint(url).connect(2.0)
+    connection = Endpoint(url).connect(20.0)
     try:
         return connection.call(*command)
     finally:
@@ -100,7 +100,7 @@ def test_a_unix_socket(guarded: RedisServer) -> None:
     path = guarded._arguments[1]
     assert _ask(f"unix://:{PASSWORD}@{path}?db=1", "PING") == b"PONG"
     with pytest.raises(ConnectionBroken, match="No such file"):
-        Endpoint(f"unix://{path}.not").connect(1.0)
+        Endpoint(f"unix://{path}.not").connect(20.0)
 
 
 @pytest.mark.parametrize(
@@ -120,22 +120,22 @@ def test_refused_credentials_are_an_error_that_is_not_tried_again(
         OperationalError, match=f"refuses the credentials .{says}.*check the user name and the password"
     ):
         broker.ping()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
 
 
 def test_credentials_where_none_are_wanted(redis_server: RedisServer) -> None:
     with pytest.raises(OperationalError, match=r"credentials .*called without any password"):
-        Endpoint(_url(redis_server, ":x")).connect(2.0)
+        Endpoint(_url(redis_server, ":x")).connect(20.0)
 
 
 def test_a_database_that_does_not_exist(redis_server: RedisServer) -> None:
     with pytest.raises(ConnectionBroken, match="DB index is out of range"):
-        Endpoint(f"redis://127.0.0.1:{redis_server.port}/999").connect(2.0)
+        Endpoint(f"redis://127.0.0.1:{redis_server.port}/999").connect(20.0)
 
 
 def test_a_user_that_may_not_select_its_database(guarded: RedisServer) -> None:
     with pytest.raises(ConnectionBroken, match="NOPERM"):
-        Endpoint(_url(guarded, "guest:%2Bgu%2Fe%20st%25", "/1")).connect(2.0)
+        Endpoint(_url(guarded, "guest:%2Bgu%2Fe%20st%25", "/1")).connect(20.0)
 
 
 def test_files_are_read_at_each_connect(guarded: RedisServer, tmp_path: Path) -> None:
@@ -144,18 +144,18 @@ def test_files_are_read_at_each_connect(guarded: RedisServer, tmp_path: Path) ->
     password.write_text("old\n")
     endpoint = Endpoint(f"redis://127.0.0.1:{guarded.port}", str(user), str(password))
     with pytest.raises(OperationalError, match="refuses the credentials"):
-        endpoint.connect(2.0)
+        endpoint.connect(20.0)
     password.write_text("p@ss:w/rd%\n")
-    endpoint.connect(2.0).close()
+    endpoint.connect(20.0).close()
     password.unlink()
     with pytest.raises(ImproperlyConfigured, match="credentials file"):
-        endpoint.connect(2.0)
+        endpoint.connect(20.0)
 
 
 def test_nobody_there() -> None:
     port = free_port()
     with pytest.raises(ConnectionBroken, match=rf"Error 111 connecting to 127\.0\.0\.1:{port}\. Connection refused\."):
-        Endpoint(f"redis://127.0.0.1:{port}").connect(1.0)
+        Endpoint(f"redis://127.0.0.1:{port}").connect(20.0)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
@@ -167,7 +167,7 @@ def test_an_ipv6_address() -> None:
             pytest.skip("this machine has no ::1")
         listening.listen()
         _answering(listening, b"+OK\r\n")
-        Endpoint(f"redis://[::1]:{listening.getsockname()[1]}").connect(2.0).close()
+        Endpoint(f"redis://[::1]:{listening.getsockname()[1]}").connect(20.0).close()
 
 
 def _answering(listening: socket.socket, *answers: bytes) -> None:
@@ -200,10 +200,10 @@ def test_what_a_server_may_say_first(answers: tuple[bytes, ...], says: str | Non
         _answering(listening, *answers)
         endpoint = Endpoint(f"redis://127.0.0.1:{listening.getsockname()[1]}")
         if says is None:
-            endpoint.connect(2.0).close()
+            endpoint.connect(20.0).close()
             return
         with pytest.raises(ConnectionBroken, match=says) as caught:
-            endpoint.connect(2.0)
+            endpoint.connect(20.0)
         assert not caught.value.sent
 
 
@@ -212,11 +212,11 @@ def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
         began = time.monotonic()
         with pytest.raises(ConnectionBroken, match="Timeout reading from"):
             Endpoint(f"redis://127.0.0.1:{listening.getsockname()[1]}").connect(0.3)
-        assert 0.2 < time.monotonic() - began < 2.0
+        assert 0.2 < time.monotonic() - began < 15.0
 
 
 def test_closing_wakes_who_reads(redis_server: RedisServer) -> None:
-    connection = Endpoint(redis_server.url).connect(2.0)
+    connection = Endpoint(redis_server.url).connect(20.0)
     woken: list[BaseException] = []
 
     def read() -> None:
@@ -229,7 +229,7 @@ def test_closing_wakes_who_reads(redis_server: RedisServer) -> None:
     reader.start()
     time.sleep(0.1)
     connection.close()
-    reader.join(5.0)
+    reader.join(20.0)
     assert woken
 
 
@@ -248,16 +248,16 @@ print("redis" in sys.modules)
 
 @pytest.mark.filterwarnings("error")
 def test_a_connection_that_is_dropped_closes_itself(redis_server: RedisServer) -> None:
-    connection = Endpoint(redis_server.url).connect(2.0)
+    connection = Endpoint(redis_server.url).connect(20.0)
     number = connection.call("CLIENT", "ID")
     del connection
     gc.collect()
     with redis_server.client() as client:
-        until(lambda: number not in {int(each["id"]) for each in client.client_list()}, "it is gone", 5)
+        until(lambda: number not in {int(each["id"]) for each in client.client_list()}, "it is gone")
 
 
 def test_a_descriptor_that_somebody_else_closed_is_a_broken_connection(redis_server: RedisServer) -> None:
-    connection = Endpoint(redis_server.url).connect(2.0)
+    connection = Endpoint(redis_server.url).connect(20.0)
     os.close(connection.fileno())
     with pytest.raises(ConnectionBroken):
         connection.call("PING")

@@ -31,7 +31,7 @@ def _url(trio: SentinelTrio, user: str = ":dat%25a@", query: str = "?sentinel_pa
 
 
 def _port(endpoint: Endpoint) -> int:
-    connection = endpoint.connect(5.0)
+    connection = endpoint.connect(20.0)
     try:
         return int(connection.call(b"CONFIG", b"GET", b"port")[1])
     finally:
@@ -60,16 +60,16 @@ def test_a_sentinel_that_is_gone_is_passed_over(trio: SentinelTrio) -> None:
 
 def test_wrong_credentials_are_said_to_be_so(trio: SentinelTrio) -> None:
     with pytest.raises(OperationalError, match=r"Redis at 127.0.0.1:\d+/0 refuses the credentials"):
-        Endpoint(_url(trio, ":wrong@")).connect(2.0)
+        Endpoint(_url(trio, ":wrong@")).connect(20.0)
     with pytest.raises(OperationalError, match="refuses the credentials"):
-        Endpoint(_url(trio, query="?sentinel_password=wrong")).connect(2.0)
+        Endpoint(_url(trio, query="?sentinel_password=wrong")).connect(20.0)
     with pytest.raises(OperationalError, match="NOAUTH"):
-        Endpoint(_url(trio, user="", query="")).connect(2.0)
+        Endpoint(_url(trio, user="", query="")).connect(20.0)
 
 
 def test_a_name_that_no_sentinel_knows_is_told(trio: SentinelTrio) -> None:
     with pytest.raises(ConnectionBroken, match="knows no master 'secondary'"):
-        Endpoint(_url(trio).replace("/primary/", "/secondary/")).connect(2.0)
+        Endpoint(_url(trio).replace("/primary/", "/secondary/")).connect(20.0)
 
 
 def test_nobody_there_names_all_that_were_asked() -> None:
@@ -118,7 +118,7 @@ def test_a_replica_that_takes_no_writes_is_left(redis_server: RedisServer, prefi
             client.config_set("replica-priority", 0)
             client.replicaof("127.0.0.1", str(redis_server.port))
             until(lambda: _is_replica(own), "it is a replica")
-            broker._pool.deadline = 0.3
+            broker._pool.deadline = 1.5
             before = client.info("stats")["total_connections_received"]
             with pytest.raises(OperationalError, match="READONLY"):
                 broker.publish("q", [outgoing("b")])

@@ -94,7 +94,7 @@ def test_threads_that_wait_at_the_same_time_each_get_their_own(results: RedisRes
 def test_one_who_gives_up_hands_on_the_reading(results: RedisResults, replies: Replies) -> None:
     def give_up() -> None:
         with pytest.raises(FutureTimeout):
-            results.wait_for("never", 0.3, replies.inbox)
+            results.wait_for("never", 2.0, replies.inbox)
 
     reading = threading.Thread(target=give_up)
     reading.start()
