@@ -71,7 +71,7 @@ class Project:
             env=self.environ | environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             stdin=subprocess.DEVNULL,
             check=False,
         )
@@ -84,7 +84,7 @@ class Project:
 
     def try_run(self, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run ``umbel ARGS``, whatever comes of it."""
-        return self._python("-m", "umbel.cli.main", *args, **environ)
+        return self._python("-m", "umbel.cli.main", *_patient(args), **environ)
 
     def run(self, *args: str, code: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run ``umbel ARGS``; check its exit code, and that no traceback shows."""
@@ -130,13 +130,22 @@ class Project:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             try:
-                process.wait(15)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(5)
 
 
-def wait_until(look: Callable[[], T], seconds: float = 20.0) -> T:
+def _patient(args: tuple[str, ...]) -> list[str]:
+    """Have who asks workers wait for their answers for longer than people do: a busy machine may take more than a second."""
+    patient = list(args)
+    for group in {"inspect", "control"}.intersection(args):
+        if not {"-t", "-d", "-p", "--list"}.intersection(args):
+            patient[patient.index(group) + 1 : patient.index(group) + 1] = ["-t", "20"]
+    return patient
+
+
+def wait_until(look: Callable[[], T], seconds: float = 60.0) -> T:
     """Return the first true answer.
 
     Raises:

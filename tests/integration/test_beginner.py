@@ -90,7 +90,7 @@ class Beginner(Project):
     def beat_status(self) -> dict[str, Any]:
         """Return what beat says of its schedules."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/status", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/status", timeout=20) as answer:
                 found: dict[str, Any] = json.load(answer)["schedules"]
         except OSError:
             return {}
@@ -113,7 +113,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, shared_redis: RedisServer)
 
 
 def test_add_with_delay_and_get(project: Beginner) -> None:
-    assert project.client("print(json.dumps(add.delay(4, 4).get(timeout=30)))") == 8
+    assert project.client("print(json.dumps(add.delay(4, 4).get(timeout=60)))") == 8
 
 
 def test_retry_with_countdown_and_max_retries(project: Beginner) -> None:
@@ -122,9 +122,9 @@ def test_retry_with_countdown_and_max_retries(project: Beginner) -> None:
     said = project.client(
         """
 good, bad = call_service.delay(2), call_service.delay(99)
-said = {"good": good.get(timeout=30)}
+said = {"good": good.get(timeout=60)}
 try:
-    bad.get(timeout=30)
+    bad.get(timeout=60)
 except ConnectionError as exc:
     said["bad"] = str(exc)
 print(json.dumps(said))"""
@@ -152,7 +152,7 @@ def look(result):
 
 waiting = divide.apply_async((8, 2), countdown=60)
 result = {call}
-until = time.monotonic() + 30
+until = time.monotonic() + 60
 while look(result)[0] == "pending" and time.monotonic() < until:
     time.sleep(0.02)
 print(json.dumps([look(waiting)[0], *look(result)]))
@@ -163,7 +163,7 @@ waiting.revoke()"""
 
 def test_a_time_limit_of_30_seconds_ends_a_longer_task(project: Beginner) -> None:
     # Given a task of two minutes with time_limit=30, under way since the worker has started
-    shown = project.run("-A", "tasks", "result", project.export, "--wait", "50", code=1).stdout
+    shown = project.run("-A", "tasks", "result", project.export, "--wait", "80", code=1).stdout
     took = time.monotonic() - project.began
     # Then it has failed for that reason, not before its time
     assert shown.strip() == "FAILURE: TimeLimitExceeded: the time limit of 30 s is over: the task's process was killed"
@@ -189,12 +189,13 @@ def test_a_schedule_every_30_seconds_and_one_at_midnight(project: Beginner) -> N
     (midnight,) = [uid for uid, moment in due.items() if (moment.hour, moment.minute, moment.second) == (0, 0, 0)]
     (often,) = set(due) - {midnight}
     # When its 30 seconds are over
-    sent = wait_until(lambda: (found := project.beat_status()[often])["lastTaskID"] and found, 45)
+    sent = wait_until(lambda: (found := project.beat_status().get(often, {})).get("lastTaskID") and found, 90)
     # Then the task was sent, ran, and the next is due 30 seconds later
-    assert project.run("result", sent["lastTaskID"], "--wait", "20").stdout == "32\n"
+    assert project.run("result", sent["lastTaskID"], "--wait", "60").stdout == "32\n"
     last, following = (datetime.fromisoformat(sent[name]) for name in ("lastScheduleTime", "nextScheduleTime"))
     assert (following - last).total_seconds() == pytest.approx(30, abs=0.01)
-    assert project.beat_status()[midnight]["lastTaskID"] is None or last.hour == 0
+    other = wait_until(lambda: project.beat_status().get(midnight))
+    assert other["lastTaskID"] is None or last.hour == 0
 
 
 def test_a_worker_of_four_runs_four_at_once_and_status_shows_it(project: Beginner, tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ def test_a_worker_of_four_runs_four_at_once_and_status_shows_it(project: Beginne
         project.run("-A", "tasks", "call", "tasks.wait_for", "--args", json.dumps([str(tmp_path), str(number)]))
     try:
         # Then they run at once
-        wait_until(lambda: len(list(tmp_path.glob("*.running"))) == 4, 45)
+        wait_until(lambda: len(list(tmp_path.glob("*.running"))) == 4, 90)
         # And status says so
         wait_until(lambda: project.json("status")[0]["busy"] == 4)
         text = project.run("-A", "tasks", "status").stdout
@@ -215,12 +216,12 @@ def test_a_worker_of_four_runs_four_at_once_and_status_shows_it(project: Beginne
 
 def test_control_revoke(project: Beginner) -> None:
     # Given a task that waits for its time
-    waiting = project.run("-A", "tasks", "call", "tasks.add", "--args", "[1, 1]", "--countdown", "2").stdout.strip()
+    waiting = project.run("-A", "tasks", "call", "tasks.add", "--args", "[1, 1]", "--countdown", "8").stdout.strip()
     # When it is revoked by its id
     told = project.run("-A", "tasks", "control", "revoke", waiting).stdout
     assert told.startswith("Revoked 1 task; 1 worker")
     # Then it does not run
-    shown = project.run("-A", "tasks", "result", waiting, "--wait", "30", code=1).stdout
+    shown = project.run("-A", "tasks", "result", waiting, "--wait", "60", code=1).stdout
     assert shown.strip() == "REVOKED: TaskRevokedError: revoked"
 
 
@@ -236,7 +237,7 @@ def test_control_shutdown(tmp_path: Path, redis_server: RedisServer, prefix: str
         # Then it finishes the task first
         assert worker.poll() is None
         (tmp_path / "go").touch()
-        assert worker.wait(20) == 0
+        assert worker.wait(60) == 0
         assert project.run("result", running.stdout.strip()).stdout == "x\n"
         assert "no worker is registered" in project.error("status", code=69)
     finally:

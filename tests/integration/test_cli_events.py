@@ -73,15 +73,15 @@ def test_lines_and_json(app: Umbel, run: Callable[..., subprocess.Popen[str]]) -
 def test_a_camera(app: Umbel, run: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     (tmp_path / "album.py").write_text(CAMERA)
     run("--camera", "album:Album", "--freq", "0.05", "--maxrate", "50/s", "--since", "all")
-    until(lambda: (tmp_path / "picture").exists() and (tmp_path / "picture").read_text() == "a-task", "a picture")
+    until(lambda: (tmp_path / "picture").exists() and (tmp_path / "picture").read_text() == "a-task", "a picture", 60)
     wrong = run("--camera", "album:nothing")
-    assert wrong.wait(20) == 2
+    assert wrong.wait(60) == 2
     assert "subclass of umbel.events.camera.Camera" in wrong.stderr.read()
 
 
 def test_without_a_terminal_there_is_no_screen(run: Callable[..., subprocess.Popen[str]]) -> None:
     process = run()
-    assert process.wait(20) == 2
+    assert process.wait(60) == 2
     assert "--dump" in process.stderr.read()
 
 
@@ -102,5 +102,5 @@ def test_the_screen_in_a_terminal(app: Umbel, run: Callable[..., subprocess.Pope
             pass
     except OSError:
         pass  # it has ended
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     os.close(ours)

@@ -23,7 +23,7 @@ def test_a_worker_purges_first_and_leaves_out_queues(project: Project) -> None:
     project.start_worker("-c", "1", "-Q", "default,mail", "-X", "mail", "--purge")
     wait_until(lambda: [worker["queues"] for worker in _workers(project)] == [["default"]])
     new = project.run("-A", "tasks", "call", "tasks.add", "-a", "[1, 2]").stdout.strip()
-    assert project.run("result", new, "--wait", "30").stdout.strip() == "3"
+    assert project.run("result", new, "--wait", "60").stdout.strip() == "3"
     assert "was purged" in project.run("result", old, code=1).stdout
     project.run("result", kept, code=3)
     assert [worker["queues"] for worker in project.json("status")] == [["default"]]

@@ -55,7 +55,7 @@ with transaction.atomic():
     User.objects.create_user("ada")
     inside = count.delay_on_commit()
     print(inside.state)
-print(inside.get(timeout=30))
+print(inside.get(timeout=60))
 
 try:
     with transaction.atomic():
@@ -68,7 +68,7 @@ try:
     count.delay_on_commit("too", "many")
 except TypeError as error:
     print(error)
-print(count.delay_on_commit().get(timeout=30))
+print(count.delay_on_commit().get(timeout=60))
 """
 
 
@@ -97,7 +97,7 @@ def test_tasks_of_installed_apps_run_and_wait_for_the_commit(project: Project) -
     assert "cannot be called like this" in lines[3]
     assert lines[4] == "1"
     fresh = project.run("-A", "site_app", "call", "shop.tasks.is_fresh").stdout.strip()
-    assert project.run("result", fresh, "--wait", "30").stdout.strip() == "true"
+    assert project.run("result", fresh, "--wait", "60").stdout.strip() == "true"
 
 
 def test_without_django_packages_have_to_be_named(project: Project) -> None:

@@ -14,6 +14,8 @@ from tests.integration.cli_project import Project, wait_until
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 
+from umbel import Umbel
+
 GRACE = 8.0
 
 TASKS = f"""
@@ -67,7 +69,7 @@ def test_redis_is_down_for_a_producer(project: Project) -> None:
         "began = time.monotonic()\n"
         "try:\n    add.delay(1, 2)\n"
         "except PublishUncertain:\n    raise SystemExit('nothing can have arrived')\n"
-        "except OperationalError as error:\n    assert time.monotonic() - began < 5\n    print(error)\n"
+        "except OperationalError as error:\n    assert time.monotonic() - began < 30\n    print(error)\n"
     )
     port = free_port()
     project.environ["UMBEL_BROKER_URL"] = f"redis://localhost:{port}/0"
@@ -103,18 +105,22 @@ def test_the_module_fails_at_a_line(project: Project, command: tuple[str, ...]) 
 # A task name that no worker knows
 
 
-def test_a_task_that_no_worker_knows(project: Project) -> None:
+def test_a_task_that_no_worker_knows(project: Project, redis_server: RedisServer, prefix: str) -> None:
     # Given a worker, and a task that was sent by a name which nobody has
     project.start_worker("-c", "1", UMBEL_LOG_FORMAT="json")
     sent = project.run("call", "tasks.subtract", "-a", "[3, 2]").stdout.strip()
     # When the worker meets it
     wait_until(lambda: "task.given_back" in (project.folder / "worker.log").read_text())
     # Then it is given back for the grace time, not dropped
-    (queue,) = project.json("queues", "-Q", "default")
-    assert (queue["ready"] + queue["delayed"] + queue["in_flight"], queue["dead"]) == (1, 0)
-    assert project.run("result", sent, code=3).stdout == "PENDING\n"
+    app = Umbel("looks", broker=redis_server.url, key_prefix=prefix, set_as_current=False)
+    wait_until(
+        lambda: (queue := app.broker.info("default")).ready + queue.delayed + queue.in_flight == 1
+    )  # it comes and goes
+    assert app.broker.info("default").dead == 0
+    assert app.AsyncResult(sent).state == "PENDING"
+    app.close()
     # And after that whoever waits is told, with what to do
-    said = project.run("result", sent, "--wait", "30", code=1).stdout
+    said = project.run("result", sent, "--wait", "60", code=1).stdout
     assert said.startswith("FAILURE: NotRegistered: no task is registered as 'tasks.subtract'")
     assert "Import the module that defines it in the app's module, or name it in include=[...]" in said
     assert said.rstrip().endswith(f"No worker knew it for {GRACE:g} s.")
@@ -158,7 +164,7 @@ def test_an_argument_that_json_cannot_carry(project: Project, call: str, where: 
 def test_a_result_that_json_cannot_carry(project: Project) -> None:
     project.start_worker("-c", "1")
     sent = project.run("-A", "tasks", "call", "tasks.leaks").stdout.strip()
-    said = project.run("result", sent, "--wait", "20", code=1).stdout
+    said = project.run("result", sent, "--wait", "60", code=1).stdout
     assert said.startswith(
         "FAILURE: EncodeError: tasks.leaks returned a value that at ['handle'] is an object of type object"
     )
@@ -236,5 +242,5 @@ def test_resources_that_cannot_work(project: Project) -> None:
     ):
         wait_until(functools.partial(said, text), 60)
     running.send_signal(signal.SIGINT)
-    assert running.wait(30) == 0
+    assert running.wait(60) == 0
     assert not said("Traceback")

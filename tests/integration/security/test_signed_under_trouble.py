@@ -77,7 +77,7 @@ def test_the_errback_of_a_task_that_was_killed_is_signed(app: Umbel, worker: Wor
     """The supervisor that kills it has no key: a child signs."""
     result = app.tasks["signed.endless"].apply_async(link_error=app.tasks["signed.told"].s())
     with pytest.raises(TimeLimitExceeded):
-        result.get(timeout=30)
+        result.get(timeout=60)
     until(lambda: runs(worker.ledger, "told") == [result.id], "the errback ran, once")
 
 
@@ -86,10 +86,10 @@ def test_schedules_are_signed(app: Umbel, worker: Worker, environment: dict[str,
     with (tmp_path / "beat.log").open("wb") as log:
         beat = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, stdout=log, stderr=log)
         try:
-            until(lambda: len(runs(worker.ledger, "ticked")) >= 2, "two runs", 30)
+            until(lambda: len(runs(worker.ledger, "ticked")) >= 2, "two runs", 60)
         finally:
             beat.terminate()
-            beat.wait(20)
+            beat.wait(60)
     assert set(runs(worker.ledger, "ticked")) == {"400"}
     assert not list(app.dead.find())
 
@@ -111,6 +111,6 @@ def test_a_message_that_was_moved_is_refused_by_a_worker(
     start_worker(redis_server, prefix, app="tests.signed_app:app", environment=environment).wait_ready()
     for result in results[:1]:
         with pytest.raises(SecurityError, match="somebody has put it there"):
-            result.get(timeout=30)
+            result.get(timeout=60)
     letters = until(lambda: [*app.dead.find()] if len([*app.dead.find()]) == 3 else None, "three dead letters")
     assert {letter.reason for letter in letters} == {"Untrusted"}
