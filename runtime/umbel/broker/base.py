@@ -260,7 +260,10 @@ class Broker(Protocol):
 
 
 class Listener(Protocol):
-    """A running subscription. ``begun``: commands have been heard, or would have been, since a moment in the past."""
+    """A running subscription.
+
+    ``begun``: commands have been heard, or would have been, since a moment in the past; or the broker does not permit it.
+    """
 
     begun: bool
 

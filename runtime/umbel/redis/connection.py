@@ -68,7 +68,7 @@ HINTS = {
     "READONLY": "This server is a replica: point the broker URL at the primary, or wait for the failover to end",
     "NOAUTH": "Set the password in the broker URL or in UMBEL_BROKER_PASSWORD_FILE",
     "WRONGPASS": "Check the user name and the password",
-    "NOPERM": "Give this user the commands and the keys of the key prefix (ACL SETUSER)",
+    "NOPERM": "Give this user the keys and the channels of the key prefix, and the commands (ACL SETUSER)",
     "MISCONF": "It cannot write to its disk: look at its log",
 }
 #: Errors that pass by themselves, as a failover ends or a snapshot is loaded.

@@ -53,6 +53,8 @@ class RedisListener:
             except AWAY as error:
                 level = logging.WARNING if self._tries == 0 and isinstance(error, ServerRefused) else logging.DEBUG
                 log.log(level, "listener.reconnect", extra={"error": str(error)})
+                if isinstance(error, ServerRefused) and error.code == "NOPERM":
+                    self.begun = True  # nobody but an administrator changes that: tasks are run without
                 readable([self._wake_read], exponential(self._tries, factor=0.1, cap=2.0))
                 self._tries += 1
         with self._closing:
