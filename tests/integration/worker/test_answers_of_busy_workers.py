@@ -30,14 +30,15 @@ def proxy(redis_server: RedisServer) -> Iterator[ChaosProxy]:
     proxy.stop()
 
 
-def fastest(ask: Callable[[], Any], tries: int = 10) -> float:
-    """Return the seconds of the fastest of some questions: how loaded the machine is makes no difference to whom they wait for."""
-    best = 1e9
-    for _ in range(tries):
+def answered_at_once(ask: Callable[[], Any]) -> None:
+    """Ask until an answer comes at once: a busy machine is slow now and then, who waits for a child is so each time."""
+
+    def at_once() -> bool:
         begun = time.monotonic()
         assert ask()
-        best = min(best, time.monotonic() - begun)
-    return best
+        return time.monotonic() - begun < AT_ONCE
+
+    until(at_once, f"an answer within {AT_ONCE:g} s")
 
 
 def test_answers_within_200_ms_while_every_child_computes(
@@ -50,7 +51,7 @@ def test_answers_within_200_ms_while_every_child_computes(
     until(lambda: len(list(tmp_path.glob("running-*"))) == 4, "all children compute")
     waiting = app.send_task(S + "add", (1, 2), countdown=100).id
     # Then each question is answered, and at once
-    inspect = app.control.inspect(timeout=10.0)
+    inspect = app.control.inspect(timeout=20.0)
     name = worker.hostname
     active = inspect.active()[name]
     assert sorted(info["id"] for info in active) == sorted(sent)
@@ -65,7 +66,7 @@ def test_answers_within_200_ms_while_every_child_computes(
     assert [queue["name"] for queue in inspect.active_queues()[name]] == ["default"]
     assert S + "add" in inspect.report()[name]["ok"]
     for ask in (inspect.ping, inspect.active, inspect.stats, inspect.registered, inspect.conf):
-        assert fastest(ask) < AT_ONCE
+        answered_at_once(ask)
     (tmp_path / "go").touch()
 
 
@@ -86,7 +87,7 @@ def test_answers_once_the_way_to_redis_is_made_anew(
         proxy.cut_all()
         # Then a question in that very moment is answered, once the worker listens again
         assert app.control.inspect(timeout=20.0).ping() == {worker.hostname: {"ok": "pong"}}
-        assert fastest(app.control.inspect(timeout=10.0).active) < AT_ONCE
+        answered_at_once(app.control.inspect(timeout=20.0).active)
     # And also after a while without Redis
     proxy.refuse()
     assert app.control.inspect(timeout=0.3).ping() is None

@@ -49,7 +49,7 @@ def test_a_shutdown_lets_what_runs_end(
     (tmp_path / "go").touch()
     assert worker.process.wait(30) == 3
     if pool != "solo":
-        assert waiting.get(timeout=1) == "waited"
+        assert waiting.get(timeout=20) == "waited"
     assert not left.ready()
     assert app.broker.info("default").ready == 1
     assert worker.events("worker.leaving")[0]["exitcode"] == 3

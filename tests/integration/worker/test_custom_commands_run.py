@@ -52,20 +52,25 @@ def test_what_goes_wrong_in_a_command_is_its_answer(app: Umbel, worker: Worker) 
         (answer,) = app.control.broadcast(command, arguments, reply=True, timeout=timeout)
         return answer[worker.hostname]
 
+    def naps_for_too_long() -> Any:
+        """On a busy machine the answer may come when nobody waits for it any more."""
+        told = app.control.broadcast("nap", {"seconds": 60}, reply=True, timeout=2.0)
+        return told[0][worker.hostname] if told else None
+
     assert tell("shout", {"words": ["a", "b"]}) == {"ok": "A B"}
     assert tell("breaks") == {"error": "ValueError: as asked"}
     assert "unexpected keyword argument 'nonsense'" in tell("shout", {"nonsense": 1})["error"]
     assert "ended without an answer" in tell("dies")["error"]
     assert "answer with less" in tell("much")["error"]
     # One that takes too long is ended, and the worker is as it was
-    assert "longer than 1 s and was ended" in tell("nap", {"seconds": 60}, timeout=1.2)["error"]
+    assert "longer than 1.7 s and was ended" in until(naps_for_too_long, "an answer before who asked gives up")["error"]
     until(lambda: len(worker.children()) == 2, "only the zygote and the child are left")
     assert app.send_task(S + "add", (1, 2)).get(timeout=20) == 3
 
 
 def test_commands_under_way_are_bounded(app: Umbel, worker: Worker) -> None:
     for _ in range(4):
-        app.control.broadcast("nap", {"seconds": 5}, timeout=10)
+        app.control.broadcast("nap", {"seconds": 60}, timeout=60)
     (answer,) = app.control.broadcast("nap", {"seconds": 0}, reply=True, timeout=20)
     assert "4 commands are under way" in answer[worker.hostname]["error"]
     assert app.control.inspect(timeout=20).ping() == {worker.hostname: {"ok": "pong"}}
@@ -90,8 +95,8 @@ def test_commands_on_the_command_line(app: Umbel, worker: Worker) -> None:
     assert "[COUNT=3]" in listed
     assert "List the first primes." in listed
     assert "Sleep for a while." in umbel(*named, "control", "--help")
-    assert "primes: 2, 3" in umbel(*named, "inspect", "primes", "2")
-    assert json.loads(umbel(*named, "inspect", "-j", "primes", "2"))[worker.hostname]["primes"] == [2, 3]
+    assert "primes: 2, 3" in umbel(*named, "inspect", "primes", "2", "-t", "20")
+    assert json.loads(umbel(*named, "inspect", "-j", "primes", "2", "-t", "20"))[worker.hostname]["primes"] == [2, 3]
     assert umbel(*named, "control", "shout", "a", "b", "-t", "20") == f"{worker.hostname}: OK, A B\n"
     assert "ValueError: as asked" in umbel(*named, "control", "breaks", "-t", "20", code=1)
     assert "count takes int, not 'x'" in umbel(*named, "inspect", "primes", "x", code=2)

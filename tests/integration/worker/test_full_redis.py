@@ -100,7 +100,7 @@ def test_a_worker_empties_a_full_redis(
         return info.ready + info.delayed + info.in_flight
 
     until(lambda: left() == 0, "all were run")
-    assert sorted(result.get(timeout=10) for result in results) == list(range(20))
+    assert sorted(result.get(timeout=30) for result in results) == list(range(20))
     assert worker.stop() == 0
 
 

@@ -29,13 +29,13 @@ def app(worker: Worker, redis_server: RedisServer, producer: Produce) -> Umbel:
 
 
 def _goes_on(app: Umbel) -> None:
-    assert app.send_task(H + "add", (1, 1)).get(timeout=15) == 2
+    assert app.send_task(H + "add", (1, 1)).get(timeout=30) == 2
 
 
 def test_a_refusal_that_json_cannot_carry_is_a_dead_letter(app: Umbel, worker: Worker) -> None:
     result = app.send_task(H + "rejects_unspeakably")
     with pytest.raises(Reject, match="caf"):
-        result.get(timeout=15)
+        result.get(timeout=30)
     (letter,) = until(lambda: app.broker.dead("default"), "the dead letter")
     assert letter.reason["reason"] == "Rejected"
     assert "caf" in letter.reason["message"]
@@ -47,35 +47,35 @@ def test_a_closed_queue_takes_the_retry_of_a_task_that_runs_at_most_once(app: Um
     result = app.send_task(H + "once_and_again")
     until(lambda: app.broker.info("default").ready == 0, "it was taken")
     app.broker.configure("default", {"intake": "Reject"}, 1)
-    assert result.get(timeout=20) == 1
+    assert result.get(timeout=30) == 1
     assert not worker.events("child.died")
 
 
 def test_a_forked_process_that_comes_back_ends(app: Umbel, worker: Worker) -> None:
-    first = app.send_task(H + "pid").get(timeout=10)
-    forked = app.send_task(H + "forks_and_returns").get(timeout=10)
+    first = app.send_task(H + "pid").get(timeout=30)
+    forked = app.send_task(H + "forks_and_returns").get(timeout=30)
 
     def gone() -> bool:
         stat = Path(f"/proc/{forked}/stat")
         return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
-    until(gone, "the forked process has ended", 5)
-    assert app.send_task(H + "pid").get(timeout=10) == first
+    until(gone, "the forked process has ended")
+    assert app.send_task(H + "pid").get(timeout=30) == first
     assert not worker.events("child.died")
 
 
 def test_a_tasks_own_process_ends_on_sigterm(app: Umbel) -> None:
-    assert app.send_task(H + "ends_a_process").get(timeout=15) == -signal.SIGTERM
+    assert app.send_task(H + "ends_a_process").get(timeout=30) == -signal.SIGTERM
 
 
 def test_closing_all_descriptors_costs_the_child_at_the_most(app: Umbel, worker: Worker) -> None:
     result = app.send_task(H + "closes_descriptors")
-    assert result.get(timeout=20) == "closed"
+    assert result.get(timeout=30) == "closed"
     for _ in range(5):
         _goes_on(app)
     began = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - began < 10.0
+    assert time.monotonic() - began < 20.0
 
 
 def test_exit_is_a_failure_of_the_task(app: Umbel, worker: Worker) -> None:
@@ -91,7 +91,7 @@ def test_becoming_a_daemon_ends_as_a_dead_letter(app: Umbel) -> None:
 
 
 def test_another_directory_does_not_matter(app: Umbel) -> None:
-    assert app.send_task(H + "moves_away").get(timeout=10) == "/"
+    assert app.send_task(H + "moves_away").get(timeout=30) == "/"
     _goes_on(app)
 
 
@@ -100,4 +100,4 @@ def test_a_long_list_of_revoked_ids_does_not_deafen_a_child(app: Umbel, worker: 
     _goes_on(app)
     began = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - began < 10.0
+    assert time.monotonic() - began < 20.0

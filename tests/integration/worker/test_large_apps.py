@@ -19,7 +19,7 @@ def test_an_app_of_thousands_of_tasks(
         "for number in range(6000):\n    app.task(name=f'{number:0100}')(lambda: None)\n"
     )
     worker = start_worker(redis_server, prefix, app="large_app:app", environment={"PYTHONPATH": str(tmp_path)})
-    worker.wait_ready(30)
+    worker.wait_ready()
     (started,) = worker.events("worker.started")
     assert started["tasks"] >= 6000
     assert worker.stop() == 0
@@ -30,5 +30,5 @@ def test_an_import_that_fails_with_a_long_story(
 ) -> None:
     (tmp_path / "long_story.py").write_text("raise RuntimeError('once upon a time ' + 'x' * 300_000)\n")
     worker = start_worker(redis_server, prefix, app="long_story:app", environment={"PYTHONPATH": str(tmp_path)})
-    assert worker.process.wait(20) == 2
+    assert worker.process.wait(40) == 2
     assert "once upon a time" in worker.log.read_text()

@@ -65,7 +65,8 @@ def plain(tmp_path: Path, start_worker: Start, redis_server: RedisServer, prefix
 
 def kept(app: Umbel, server: RedisServer, prefix: str, task_id: str) -> float:
     """Return for how many more seconds a result is kept."""
-    return server.client().pttl(keys.result(prefix, task_id)) / 1000  # type: ignore[operator]
+    with server.client() as client:
+        return client.pttl(keys.result(prefix, task_id)) / 1000  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("pool", "task"), [("process", "sleeps"), ("asyncio", "sleeps_async")])
@@ -125,17 +126,17 @@ def test_no_more_is_held_ahead_than_allowed(
         str(prefetch),
         concurrency=1 if pool == "process" else 2,
     ).wait_ready()
-    client = redis_server.client()
-    owned = list(client.scan_iter(f"{prefix}:{{default}}:o:*"))
-    assert len(owned) == 1
-    with app.batch():
-        for number in range(3000):
-            app.send_task("tests.sample_app.work", (number,))
     held = []
+    with redis_server.client() as client:
+        owned = list(client.scan_iter(f"{prefix}:{{default}}:o:*"))
+        assert len(owned) == 1
+        with app.batch():
+            for number in range(3000):
+                app.send_task("tests.sample_app.work", (number,))
 
-    def done() -> bool:
-        held.extend(client.hlen(owned[0]) - 1 for _ in range(20))  # type: ignore[operator]
-        return len(runs(worker.ledger)) == 3000
+        def done() -> bool:
+            held.extend(client.hlen(owned[0]) - 1 for _ in range(20))  # type: ignore[operator]
+            return len(runs(worker.ledger)) == 3000
 
-    until(done, "all have run", 60)
+        until(done, "all have run", 60)
     assert max(held) <= most

@@ -63,7 +63,7 @@ def test_a_janitor_that_is_killed_half_way_is_followed_by_another_one(
         assert sorted(letters) == sorted(result.id for result in sent)
         for result in sent:
             with pytest.raises(WorkerLostError, match="w@gone"):
-                result.get(timeout=5)
+                result.get(timeout=20)
 
 
 @pytest.fixture

@@ -21,15 +21,17 @@ def test_a_redis_that_refuses_writes_is_not_stormed(
 ) -> None:
     worker = start_worker(own_redis, prefix).wait_ready()
     app = producer(own_redis)
-    assert app.send_task(S + "add", (1, 1)).get(timeout=10) == 2
+    assert app.send_task(S + "add", (1, 1)).get(timeout=30) == 2
     with own_redis.client() as client:
         client.config_set("min-replicas-to-write", 1)
         until(lambda: worker.events("broker.away"), "it is told")
         before = client.info("stats")["total_connections_received"]
+        began = time.monotonic()
         time.sleep(3.0)  # the measure: how many connections in this time
-        assert client.info("stats")["total_connections_received"] - before < 60
+        connected = client.info("stats")["total_connections_received"] - before
+        assert connected < 20 * (time.monotonic() - began)
         client.config_set("min-replicas-to-write", 0)
-    assert app.send_task(S + "add", (2, 2)).get(timeout=10) == 4
+    assert app.send_task(S + "add", (2, 2)).get(timeout=30) == 4
     assert not worker.events("child.died")
 
 
@@ -51,11 +53,11 @@ def test_a_password_that_changes_is_read_again(
         file.unlink()  # as a secret that is being replaced
         time.sleep(1.0)  # so that all of them meet the missing file
         file.write_text("new")
-        until(lambda: worker.probe("readyz")[0] == 200, "it found its way back", 20)
+        until(lambda: worker.probe("readyz")[0] == 200, "it found its way back")
     url = own_redis.url.replace("redis://", "redis://:new@")
     app = Umbel("p", broker=url, key_prefix=prefix)
     try:
-        assert app.send_task(S + "add", (2, 2)).get(timeout=10) == 4
+        assert app.send_task(S + "add", (2, 2)).get(timeout=30) == 4
     finally:
         app.close()
     assert not worker.events("child.died")
@@ -69,7 +71,7 @@ def test_a_worker_of_an_older_umbel_says_so_and_ends(
     with redis_server.client() as client:
         client.hset(f"{prefix}:{{{queue}}}:meta", "layout", "99")
     worker = start_worker(redis_server, prefix, "--queues", "default,other")
-    assert worker.process.wait(20) == 69
+    assert worker.process.wait(40) == 69
     text = worker.log.read_text()
     assert f"the keys of queue '{queue}' have layout version 99, this Umbel knows version 1" in text
     assert "upgrade this one" in text
@@ -108,7 +110,7 @@ def test_a_broker_that_is_down_at_the_start_is_one_sentence(
 ) -> None:
     own_redis.stop()
     worker = start_worker(own_redis, prefix)
-    assert worker.process.wait(30) == 69
+    assert worker.process.wait(40) == 69
     text = worker.log.read_text()
     assert f"127.0.0.1:{own_redis.port}" in text
     assert "check that it runs" in text

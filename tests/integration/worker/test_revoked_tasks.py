@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.redis_server import RedisServer
-from tests.workers import Worker, runs, until
+from tests.workers import Worker, heard, runs, until
 
 from umbel import Umbel
 from umbel.errors import TaskRevokedError
@@ -43,7 +43,8 @@ def test_a_revocation_may_come_before_the_task(
     worker = start_worker(redis_server, prefix).wait_ready()
     task_id = str(uuid.uuid4())
     app.control.revoke(task_id)
-    until(lambda: task_id in str(app.control.inspect().revoked()), "the children know that it is revoked")
+    until(lambda: task_id in str(app.control.inspect(timeout=20.0).revoked()), "the worker knows that it is revoked")
+    heard(app)
     with pytest.raises(TaskRevokedError):
         app.send_task(S + "work", (1,), task_id=task_id).get(timeout=20)
     assert runs(worker.ledger) == []

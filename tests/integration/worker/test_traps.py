@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -43,12 +42,13 @@ def test_an_idle_worker_asks_little_and_holds_few_connections(
         until(lambda: client.zcard(keys.beats(prefix)) == 4, "all children are there")
         until(lambda: client.info("clients")["blocked_clients"] == 4, "all wait for a bell")
         connections = len(client.client_list()) - 1
-        before = client.info("stats")["total_commands_processed"]
+        before, began = client.info("stats")["total_commands_processed"], time.monotonic()
         time.sleep(4.0)  # the measure: how much is asked in this time
         asked = client.info("stats")["total_commands_processed"] - before
+        took = time.monotonic() - began
     assert connections <= 2 * 4 + 4
     # Four children that look every two seconds, one supervisor that beats as often, and what their scripts call: about 110.
-    assert asked <= 200
+    assert asked <= 50 * took
 
 
 def test_no_heartbeat_no_lock_and_no_look_for_each_task(
@@ -60,7 +60,12 @@ def test_no_heartbeat_no_lock_and_no_look_for_each_task(
     before = _commands(own_redis)
     with app.batch():
         results = [app.send_task(S + "silent", (number,), ignore_result=True) for number in range(4000)]
-    until(lambda: app.broker.info("default").ready + app.broker.info("default").in_flight == 0, "all are done", 30)
+
+    def done() -> bool:
+        info = app.broker.info("default")
+        return info.ready + info.in_flight == 0
+
+    until(done, "all are done")
     assert len(results) == 4000
     assert _since(own_redis, before, "evalsha") < 4000
     for name in ("setnx", "exists", "sismember", "zscore", "hgetall"):
@@ -87,6 +92,7 @@ def test_after_a_restart_of_redis_every_child_works_again(
     liveness = app.broker.liveness()
     until(lambda: len(liveness.owners()) == 3, "all are there")
     children = {owner.pid for owner in liveness.owners()}
+    liveness.close()
     for _ in range(3):
         own_redis.kill()
         own_redis.start()
@@ -97,11 +103,10 @@ def test_after_a_restart_of_redis_every_child_works_again(
                 results = [app.send_task(S + "who") for _ in range(6)]
             except PublishUncertain:  # on a connection that was in use a moment ago
                 return False
-            seen.update(result.get(timeout=10)["pid"] for result in results)
+            seen.update(result.get(timeout=30)["pid"] for result in results)
             return seen == children
 
-        until(all_work, "each child has run something", 15)
-    liveness.close()
+        until(all_work, "each child has run something", 40)
     assert not worker.events("child.died")
 
 
@@ -111,13 +116,18 @@ def test_an_idle_worker_begins_at_once(
     """Others sleep for a fixed time where nothing is to do, or where all is full: a quarter of a second, or a whole one."""
     start_worker(redis_server, prefix).wait_ready()
     app = producer(redis_server)
-    app.send_task(S + "add", (1, 1)).get(timeout=10)
-    taken = []
-    for _ in range(15):
-        began = time.monotonic()
-        app.send_task(S + "add", (1, 1)).get(timeout=10)
-        taken.append(time.monotonic() - began)
-    assert statistics.median(taken) < 0.2
+    app.send_task(S + "add", (1, 1)).get(timeout=30)
+
+    def at_once() -> bool:
+        """Each of several in a row: who sleeps does so for half of the time on average, a busy machine is slow now and then."""
+        taken = []
+        for _ in range(8):
+            began = time.monotonic()
+            app.send_task(S + "add", (1, 1)).get(timeout=30)
+            taken.append(time.monotonic() - began)
+        return max(taken) < 0.1
+
+    until(at_once, "it begins at once, eight times in a row")
 
 
 @pytest.mark.parametrize("concurrency", [2])
@@ -133,7 +143,7 @@ def test_an_owner_holds_no_more_than_a_batch(
         while app.broker.info("default").ready:
             for owner in client.zrange(keys.beats(prefix), 0, -1):
                 most = max(most, client.hlen(keys.owned(prefix, "default", owner.decode())))
-    assert results[-1].get(timeout=20) == 5999
+    assert results[-1].get(timeout=30) == 5999
     assert (
         2 <= most <= 2 * MOST + 1
     )  # one batch in hand, the next one in the same call that reports it; and the mark of life

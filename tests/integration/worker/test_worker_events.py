@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.redis_server import RedisServer
 from tests.workers import Worker, until
+from tests.workers import heard as children_hear
 
 from umbel import Umbel
 from umbel.events.state import State
@@ -21,7 +22,7 @@ def heard(app: Umbel) -> list[dict[str, Any]]:
     """Return all events that are kept."""
     found: list[dict[str, Any]] = []
     with app.events.Receiver(handlers={"*": found.append}, since=0) as receiver, pytest.raises(TimeoutError):
-        receiver.capture(timeout=0.1)
+        receiver.capture(timeout=0.3)
     return found
 
 
@@ -100,14 +101,17 @@ def test_nothing_is_written_until_somebody_wants_it(
     with redis_server.client() as client:
         app.send_task(TASKS + "tells").get(timeout=20)
         assert not client.exists(f"{prefix}:{{events}}:stream")
-        assert app.control.enable_events(reply=True) == [{worker.hostname: {"ok": "task events enabled"}}]
-        assert app.control.enable_events(reply=True) == [{worker.hostname: {"ok": "task events already enabled"}}]
+        name = worker.hostname
+        assert app.control.enable_events(reply=True, timeout=20) == [{name: {"ok": "task events enabled"}}]
+        assert app.control.enable_events(reply=True, timeout=20) == [{name: {"ok": "task events already enabled"}}]
+        children_hear(app)
         assert app.send_task(TASKS + "add", (1, 2)).get(timeout=20) == 3
         until(lambda: any(event["type"] == "task-succeeded" for event in heard(app)), "the task has told of its end")
         until(lambda: any(event["type"] == "worker-online" for event in heard(app)), "the worker has told of itself")
         assert client.ttl(f"{prefix}:{{events}}:stream") > 0
-        assert app.control.disable_events(reply=True) == [{worker.hostname: {"ok": "task events disabled"}}]
+        assert app.control.disable_events(reply=True, timeout=20) == [{name: {"ok": "task events disabled"}}]
         until(lambda: heard(app)[-1]["type"] == "worker-offline", "the worker has said its last word")
+        children_hear(app)
         count = len(heard(app))
         assert app.send_task(TASKS + "add", (1, 2)).get(timeout=20) == 3
         assert worker.stop() == 0

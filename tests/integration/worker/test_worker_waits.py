@@ -44,9 +44,9 @@ def test_an_outcome_never_waits_behind_a_long_task_though_the_connection_breaks(
                 before = app.send_task(S + "add", (20, 22))
                 long = app.send_task(S + "hold", (1, str(folder)))
             until((folder / "running-1").exists, "the long task runs")
-            assert before.get(timeout=5) == 42
+            assert before.get(timeout=20) == 42
             (folder / "go").touch()
-            assert long.get(timeout=10) == 1
+            assert long.get(timeout=20) == 1
             if proxy.cut.total():  # not so where a busy machine made the child fetch one by one
                 return
             for result in [app.send_task(S + "add", (n, 0)) for n in range(200)]:
@@ -61,10 +61,15 @@ def test_a_delayed_task_is_in_time_for_a_worker_of_several_queues(
 ) -> None:
     start_worker(redis_server, prefix, "--queues", "default,other", concurrency=1).wait_ready()
     app = producer(redis_server)
-    app.send_task(S + "add", (1, 1), queue="other").get(timeout=10)
-    began = time.monotonic()
-    assert app.send_task(S + "add", (1, 1), queue="other", countdown=0.3).get(timeout=10) == 2
-    assert 0.3 <= time.monotonic() - began < 1.5
+    taken = []
+    for _ in range(3):  # a busy machine is slow now and then; who sleeps on for two seconds does so each time
+        app.send_task(S + "add", (1, 1), queue="other").get(timeout=30)
+        began = time.monotonic()
+        assert app.send_task(S + "add", (1, 1), queue="other", countdown=0.3).get(timeout=30) == 2
+        taken.append(time.monotonic() - began)
+        if taken[-1] < 1.5:
+            break
+    assert 0.3 <= min(taken) < 1.5
 
 
 def test_a_retry_is_in_time_for_a_neighbour_when_its_own_child_is_busy(
@@ -79,9 +84,9 @@ def test_a_retry_is_in_time_for_a_neighbour_when_its_own_child_is_busy(
     # What it reports now, with its helper, is a retry; the second worker's child waits for a bell.
     start_worker(redis_server, prefix, concurrency=2).wait_ready()
     until((tmp_path / "running-1").exists, "one more is busy")
-    assert "never" in str(retried.get(timeout=5, propagate=False))
+    assert "never" in str(retried.get(timeout=20, propagate=False))
     (tmp_path / "go").touch()
-    assert sorted(result.get(timeout=10) for result in held) == [0, 1]
+    assert sorted(result.get(timeout=20) for result in held) == [0, 1]
 
 
 def test_sigterm_is_heard_while_the_app_is_imported(
@@ -98,5 +103,5 @@ def test_sigterm_is_heard_while_the_app_is_imported(
         if line.startswith("SigCgt")
     ]
     assert caught & (1 << (signal.SIGTERM - 1))
-    assert worker.stop(5) == 128 + signal.SIGTERM
+    assert worker.stop(30) == 128 + signal.SIGTERM
     assert "Traceback" not in worker.log.read_text()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.redis_server import RedisServer
-from tests.workers import Worker, runs, until
+from tests.workers import Worker, heard, runs, until
 
 from umbel import Umbel
 from umbel.errors import ImproperlyConfigured, TaskRevokedError, TimeLimitExceeded
@@ -82,6 +82,7 @@ def test_what_runs_of_a_cancelled_queue_is_finished(
     behind = app.send_task(S + "work", (2,), queue="urgent")
     tell(app, "cancel_consumer", queue="urgent")
     assert app.control.inspect(timeout=20).query_task(running.id)[worker.hostname][running.id][0] == "active"
+    heard(app)
     # Then that one is finished, and nothing more of that queue begins
     (tmp_path / "go").touch()
     assert running.get(timeout=20) == 1
@@ -124,6 +125,7 @@ def test_time_limits_win_over_those_of_the_task_and_of_the_call(
     app = producer(redis_server)
     asked = app.control.time_limit(S + "asked_to_end", soft=0.2, hard=30, reply=True, timeout=20)
     assert asked == [{worker.hostname: {"ok": f"time limits of {S}asked_to_end: soft 0.2 s, hard 30 s"}}]
+    heard(app)
     assert app.send_task(S + "asked_to_end", soft_time_limit=50.0).get(timeout=20) == "SoftTimeLimitExceeded"
     tell(app, "time_limit", task_name=S + "work", hard=0.5)
 
@@ -134,6 +136,7 @@ def test_time_limits_win_over_those_of_the_task_and_of_the_call(
     until(lambda: "0.5 s is over" in ended(), "the limit of the command holds")
     # And again those of the task
     assert "its own" in tell(app, "time_limit", task_name=S + "work")["ok"]
+    heard(app)
     assert app.send_task(S + "work", (2, 0.7)).get(timeout=20) == 2
     assert "knows no task 'nope'" in tell(app, "time_limit", task_name="nope", hard=1)["error"]
     assert "seconds above 0" in tell(app, "time_limit", task_name=S + "work", hard=-1)["error"]
