@@ -51,7 +51,7 @@ class Bench:
             *arguments,
             app="tests.executor_app:app",
             concurrency=SLOTS,
-            environment={"UMBEL_WORKER_CANCEL_TIMEOUT": "0.5", **environment},
+            environment={"UMBEL_WORKER_CANCEL_TIMEOUT": "1.5", **environment},
         ).wait_ready()
 
     @property

@@ -27,7 +27,7 @@ def test_sigterm_lets_what_runs_end_and_gives_back_what_has_not_begun(bench: Ben
     # Then it does when its tasks have ended, each of them once
     bench.go()
     assert [result.get(timeout=20)["attempt"] for result in running] == [0, 0, 0]
-    assert bench.worker.process.wait(20) == 0
+    assert bench.worker.process.wait(30) == 0
     # And what had not begun is there for another worker, without a charge
     assert bench.app.broker.info("default").ready == 1
     bench.another()
@@ -39,7 +39,7 @@ def test_a_second_signal_hands_back_what_runs(bench: Bench) -> None:
     bench.worker.send(signal.SIGTERM)
     until(lambda: bench.worker.events("worker.draining"), "it drains")
     bench.worker.send(signal.SIGTERM)
-    assert bench.worker.process.wait(20) == 0
+    assert bench.worker.process.wait(30) == 0
     assert bench.app.broker.info("default").ready == SLOTS
     # Then another worker runs it again: counted, not charged
     bench.go()

@@ -22,8 +22,8 @@ def test_a_soft_limit_is_raised_in_the_task(bench: Bench) -> None:
 def test_a_hard_limit_ends_the_task_and_leaves_the_one_beside_it_alone(bench: Bench) -> None:
     # Given a task that waits, and beside it one that runs into its limit
     beside = bench.hold("beside")
-    doomed = bench.hold("doomed", "hold", time_limit=0.5)
-    with pytest.raises(TimeLimitExceeded, match=r"0\.5 s"):
+    doomed = bench.hold("doomed", "hold", time_limit=1.0)
+    with pytest.raises(TimeLimitExceeded, match="limit of 1 s"):
         doomed.get(timeout=20)
     assert doomed.state == "FAILURE"
     # Then the other one was not disturbed
@@ -38,8 +38,8 @@ def test_a_hard_limit_ends_the_task_and_leaves_the_one_beside_it_alone(bench: Be
 def test_a_hard_limit_also_ends_what_cannot_be_interrupted(bench: Bench) -> None:
     assert bench.claim("Hard limit and `revoke(terminate=True)`: end what blocks in C code") == "yes"
     beside = bench.hold("beside")
-    doomed = bench.hold("doomed", "block", time_limit=0.5)
-    with pytest.raises(TimeLimitExceeded, match=r"0\.5 s"):
+    doomed = bench.hold("doomed", "block", time_limit=1.0)
+    with pytest.raises(TimeLimitExceeded, match="limit of 1 s"):
         doomed.get(timeout=20)
     # Then what ran in the same process runs again, without a charge
     bench.go()

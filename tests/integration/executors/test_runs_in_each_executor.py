@@ -35,7 +35,7 @@ def test_a_retry_keeps_the_id_and_counts(bench: Bench) -> None:
 def test_at_most_once_is_marked_before_it_runs(bench: Bench) -> None:
     result = bench.send("once", str(bench.folder))
     until((bench.folder / "running-early").exists, "it runs")
-    (active,) = bench.app.control.inspect().active().values()
+    (active,) = bench.app.control.inspect(timeout=20.0).active().values()
     assert [(info["id"], info["acknowledged"]) for info in active] == [(result.id, True)]
     until(lambda: result.state == "STARTED", "STARTED is stored")
     bench.go()
@@ -63,11 +63,11 @@ def test_a_worker_says_how_many_slots_it_has_and_how_many_are_busy(bench: Bench)
     bench.hold("a")
     bench.hold("b")
     (stats,) = until(
-        lambda: [found for found in bench.app.control.inspect().stats().values() if found["busy"] == 2],
+        lambda: [found for found in bench.app.control.inspect(timeout=20.0).stats().values() if found["busy"] == 2],
         "the heartbeat tells of both",
     )
     assert stats["slots"] == SLOTS
-    ((active),) = bench.app.control.inspect().active().values()
+    ((active),) = bench.app.control.inspect(timeout=20.0).active().values()
     assert sorted(info["args"][0] for info in active) == ["a", "b"]
     bench.go()
 

@@ -42,15 +42,15 @@ def test_probes_and_questions_are_answered_while_a_task_runs(bench: Bench) -> No
     bench.hold("a")
     assert bench.worker.probe("livez")[0] == 200
     assert bench.worker.probe("readyz")[0] == 200
-    ((active),) = bench.app.control.inspect().active().values()
+    ((active),) = bench.app.control.inspect(timeout=20.0).active().values()
     assert [info["args"][0] for info in active] == ["a"]
     bench.go()
 
 
 def test_limits_are_raised_in_the_task(bench: Bench) -> None:
     assert bench.send("asked_to_end", str(bench.folder)).get(timeout=20).startswith("asked")
-    doomed = bench.hold("doomed", "hold", time_limit=0.5)
-    with pytest.raises(TimeLimitExceeded, match=r"0\.5 s"):
+    doomed = bench.hold("doomed", "hold", time_limit=1.0)
+    with pytest.raises(TimeLimitExceeded, match="limit of 1 s"):
         doomed.get(timeout=20)
     assert bench.claim("Hard limit and `revoke(terminate=True)`: `finally` blocks run") == "yes"
     until(lambda: bench.notes("left") == ["doomed"], "it has tidied up")
@@ -72,7 +72,7 @@ def test_sigterm_lets_the_task_end_and_gives_back_what_has_not_begun(bench: Benc
     until(lambda: bench.worker.events("worker.draining"), "it drains")
     bench.go()
     assert running.get(timeout=20)["attempt"] == 0
-    assert bench.worker.process.wait(20) == 0
+    assert bench.worker.process.wait(30) == 0
     bench.another()
     assert waiting.get(timeout=20) == {"attempt": 0, "lost": 0, "suspect": 0, "requeues": 0}
 
@@ -82,7 +82,7 @@ def test_a_second_signal_hands_back_what_runs(bench: Bench) -> None:
     for _ in range(2):
         bench.worker.send(signal.SIGTERM)
         until(lambda: bench.worker.events("worker.draining"), "it drains")
-    assert bench.worker.process.wait(20) == 0
+    assert bench.worker.process.wait(30) == 0
     bench.go()
     bench.another()
     assert running.get(timeout=20) == {"attempt": 1, "lost": 0, "suspect": 0, "requeues": 1}
@@ -96,7 +96,7 @@ def test_the_app_may_ask_for_it(
     ).wait_ready()
     assert worker.children() == []
     os.kill(worker.pid, signal.SIGTERM)
-    assert worker.process.wait(20) == 0
+    assert worker.process.wait(30) == 0
 
 
 def test_it_is_not_replaced(bench: Bench) -> None:
