@@ -71,7 +71,7 @@ def environment():
 '''
 
 
-def wait(what: str, look: Callable[[], T | None], seconds: float = 30.0) -> T:
+def wait(what: str, look: Callable[[], T | None], seconds: float = 60.0) -> T:
     """Look until there is something, and return it; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
@@ -102,7 +102,9 @@ class RunningUp:
     def write(self, **texts: str) -> None:
         """Write files: `queue="…"` becomes queue.yaml, `tasks="…"` tasks.py."""
         for name, text in texts.items():
-            (self.files / f"{name}.{'py' if name == 'tasks' else 'yaml'}").write_text(text, encoding="utf-8")
+            half = self.folder / "half"  # a file that is written in two steps is two changes
+            half.write_text(text, encoding="utf-8")
+            half.replace(self.files / f"{name}.{'py' if name == 'tasks' else 'yaml'}")
 
     def start(self, *arguments: str, paths: tuple[Path, ...] = (), variables: Mapping[str, str] | None = None) -> None:
         """Start it on the test's files, or on other paths, with more variables in its environment."""
@@ -131,7 +133,7 @@ class RunningUp:
         matches = (re.search(pattern, line) for line in list(self.lines))
         return [match[1] if match.re.groups else match.string for match in matches if match is not None]
 
-    def wait_line(self, pattern: str, count: int = 1, seconds: float = 30.0) -> str:
+    def wait_line(self, pattern: str, count: int = 1, seconds: float = 60.0) -> str:
         """Wait until the pattern was found so many times; return the last of them."""
         try:
             return wait(f"{count} lines with {pattern!r}", lambda: self.find(pattern)[count - 1 : count], seconds)[0]
@@ -148,7 +150,7 @@ class RunningUp:
         """Send it a signal."""
         os.kill(self.pid, number)
 
-    def wait_end(self, seconds: float = 30.0) -> int:
+    def wait_end(self, seconds: float = 60.0) -> int:
         """Wait for its end and its last line; return the exit code."""
         assert self._process is not None
         assert self._reader is not None

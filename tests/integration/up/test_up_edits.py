@@ -32,7 +32,7 @@ def test_replicas_follow_the_file(up: RunningUp) -> None:
     up.write(pool=POOL.replace("replicas: 1", "replicas: 0"))
     up.wait_line(r"readers-worker-\d . .*worker.stopped", count=2)
     with Umbel("producer", **up.broker()) as app:
-        wait("no worker", lambda: not app.control.inspect().stats() or None)
+        wait("no worker", lambda: not app.control.inspect(timeout=5.0).stats() or None)
 
 
 def test_a_pool_with_the_built_in_scaler_wakes_for_one_task(up: RunningUp) -> None:
