@@ -14,7 +14,7 @@ from umbel import Umbel
 WINDOW = 1.0
 MOST = 100
 #: Seconds within which workers and producers are at it again, from the promotion on.
-AGAIN = 5.0
+AGAIN = 15.0
 
 
 def fail_over(
@@ -44,7 +44,7 @@ def fail_over(
         until(lambda: len(runs(ledger)) > 300, "they are at it")
         fail()
         failed = time.monotonic()
-        until(promoted, "a replica is promoted", 30)
+        until(promoted, "a replica is promoted", 60)
         back = time.monotonic()
         until(lambda: sending.sent_after(back), "producers go on")
         sent_again = time.monotonic() - back
@@ -55,7 +55,7 @@ def fail_over(
     finally:
         sending.stop()
     assert max(sent_again, ran_again) < AGAIN
-    until(lambda: _left(app, queues) == 0, "all is worked off", 30)
+    until(lambda: _left(app, queues) == 0, "all is worked off", 60)
     lost = sorted(sending.sent.keys() - set(map(int, runs(ledger))))
     assert all(failed - WINDOW < sending.sent[number] < back for number in lost), "only what was not replicated"
     assert len(lost) < (1 if safe else MOST)

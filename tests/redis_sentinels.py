@@ -9,21 +9,21 @@ from tests.redis_server import RedisServer, server_binary
 from tests.workers import until
 
 MASTER = "primary"
-#: Milliseconds of silence after which a Sentinel takes a server for dead.
-DOWN_AFTER = 500
 
 
 class Sentinel(RedisServer):
     """One Sentinel."""
 
-    def __init__(self, watched: RedisServer, password: str | None, watched_password: str | None) -> None:
+    def __init__(
+        self, watched: RedisServer, password: str | None, watched_password: str | None, down_after: int
+    ) -> None:
         super().__init__(password=password)
         lines = [
             f"port {self.port}",
             "bind 127.0.0.1",
             f"dir {self.directory}",
             f"sentinel monitor {MASTER} 127.0.0.1 {watched.port} 2",
-            f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER}",
+            f"sentinel down-after-milliseconds {MASTER} {down_after}",
             f"sentinel failover-timeout {MASTER} 3000",
             f"sentinel parallel-syncs {MASTER} 2",
         ]
@@ -45,16 +45,19 @@ class SentinelTrio:
     Args:
         password: of the master and its replicas.
         sentinel_password: of the Sentinels.
+        down_after: milliseconds of silence after which a Sentinel takes a server for dead: nobody, on a busy machine.
     """
 
-    def __init__(self, *, password: str | None = None, sentinel_password: str | None = None) -> None:
+    def __init__(
+        self, *, password: str | None = None, sentinel_password: str | None = None, down_after: int = 15000
+    ) -> None:
         more: tuple[str, ...] = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
         if password:
             more += ("--requirepass", password, "--masterauth", password)
         self._first = RedisServer(arguments=more, password=password)
         more += ("--replicaof", "127.0.0.1", str(self._first.port))
         self.servers = [self._first, *(RedisServer(arguments=more, password=password) for _ in range(2))]
-        self.sentinels = [Sentinel(self._first, sentinel_password, password) for _ in range(3)]
+        self.sentinels = [Sentinel(self._first, sentinel_password, password, down_after) for _ in range(3)]
 
     @property
     def url(self) -> str:
@@ -67,7 +70,7 @@ class SentinelTrio:
             list(pool.map(RedisServer.start, self.servers))
             until(lambda: self._replicas_of(self._first) == 2, "both replicas are up to date")
             list(pool.map(Sentinel.start, self.sentinels))
-        until(lambda: all(map(self._knows_all, self.sentinels)), "the Sentinels know each other and the replicas")
+        until(lambda: all(map(self._knows_all, self.sentinels)), "the Sentinels know each other and the replicas", 60)
 
     def _replicas_of(self, server: RedisServer) -> int:
         with server.client() as client:

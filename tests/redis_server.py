@@ -66,7 +66,7 @@ class RedisServer:
 
     def wait(self) -> None:
         """Wait until it answers (its data are loaded)."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 with self.client() as client:

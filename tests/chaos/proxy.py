@@ -145,7 +145,7 @@ class ChaosProxy:
             writer.transport.abort()
             return
         link = _Link(self, (reader, writer), to_server)
-        if self._closing:
+        if self._closing or self._refusing:  # by now
             link.cut()
             return
         self._links.add(link)

@@ -17,7 +17,7 @@ QUEUES = ("default", "mail", "reports")
 
 @pytest.fixture
 def cluster() -> Iterator[RedisCluster]:
-    cluster = RedisCluster(node_timeout=1500)
+    cluster = RedisCluster(node_timeout=2500)
     cluster.start()
     yield cluster
     cluster.remove()
@@ -49,7 +49,7 @@ def test_a_master_is_killed_under_load(
         safe=place == "{owners}",
     )
     for number in sorted(sending.sent.keys() & set(map(int, runs(workers[0].ledger))))[-50:]:
-        assert sending.results[number].get(timeout=15) == number
+        assert sending.results[number].get(timeout=30) == number
     with capsys.disabled():
         print(figures)  # noqa: T201 - the figures are what this test shows
 

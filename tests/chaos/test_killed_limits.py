@@ -32,13 +32,13 @@ def test_the_place_of_a_killed_worker_is_free_within_the_recovery_time(
     sent = [app.send_task(S + "held_for", ("ann", number, str(tmp_path))) for number in range(3)]
     until(lambda: app.broker.info("default").parked == 2, "two wait for the place")
     second = start_worker(redis_server, prefix, concurrency=2).wait_ready()
-    holder = runs(first.ledger, "began")
+    holder = until(lambda: runs(first.ledger, "began"), "one runs")
     first.kill()
     # Nobody else gets the place before the owner was buried, and one does then.
     until(lambda: len(runs(second.ledger, "began")) == 2, "the place is taken again", seconds=40.0)
     assert runs(second.ledger, "began")[0] == holder[0]
     (tmp_path / "go").touch()
-    assert sorted(result.get(timeout=20) for result in sent) == [0, 1, 2]
+    assert sorted(result.get(timeout=40) for result in sent) == [0, 1, 2]
     began, ran = runs(second.ledger, "began"), runs(second.ledger, "ran")
     assert (len(began), sorted(ran)) == (4, ["0", "1", "2"])  # the killed one began twice
     info = app.broker.info("default")
@@ -58,7 +58,7 @@ def test_the_place_of_a_killed_child_is_free_at_once(
     os.kill(pid_of(tmp_path, int(first)), signal.SIGKILL)
     until(lambda: len(runs(worker.ledger, "began")) == 2, "the place is taken again")
     (tmp_path / "go").touch()
-    assert sorted(result.get(timeout=20) for result in sent) == [0, 1]
+    assert sorted(result.get(timeout=40) for result in sent) == [0, 1]
 
 
 def test_at_most_once_holds_when_the_child_is_killed(
@@ -71,9 +71,9 @@ def test_at_most_once_holds_when_the_child_is_killed(
     for pid in worker.children():
         os.kill(pid, signal.SIGKILL)
     (tmp_path / "go").touch()
-    assert app.send_task(S + "at_most_once", (2, str(tmp_path))).get(timeout=20) == 2
+    assert app.send_task(S + "at_most_once", (2, str(tmp_path))).get(timeout=40) == 2
     with pytest.raises(WorkerLostError, match="acks_late=False"):
-        result.get(timeout=20)
+        result.get(timeout=40)
     assert runs(worker.ledger, "began") == ["1", "2"]
 
 
@@ -87,7 +87,7 @@ def test_at_most_once_holds_when_the_worker_is_killed(
     first.kill()
     second = start_worker(redis_server, prefix, concurrency=1)
     (tmp_path / "go").touch()
-    assert app.send_task(S + "at_most_once", (2, str(tmp_path))).get(timeout=20) == 2
+    assert app.send_task(S + "at_most_once", (2, str(tmp_path))).get(timeout=40) == 2
     with pytest.raises(WorkerLostError, match="acks_late=False"):
         result.get(timeout=40)
     assert runs(second.ledger, "began") == ["1", "2"]
@@ -110,10 +110,10 @@ def test_the_lock_of_a_unique_task_survives_its_worker_and_ends_with_the_task(
     until(lambda: runs(second.ledger, "began") == ["ann", "ann"], "it runs again", seconds=40.0)
     assert only_one.delay("ann", str(tmp_path)).id == first.id
     (tmp_path / "go").touch()
-    assert first.get(timeout=20) == "ann"
+    assert first.get(timeout=40) == "ann"
     again = only_one.delay("ann", str(tmp_path))
     assert again.id != first.id
-    assert again.get(timeout=20) == "ann"
+    assert again.get(timeout=40) == "ann"
     broker = RedisBroker(redis_server.url, prefix=prefix)
     assert broker.info("default").in_flight == 0
     broker.close()

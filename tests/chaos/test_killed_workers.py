@@ -34,7 +34,7 @@ def test_nothing_is_lost_when_whole_workers_die(
     for kill in range(KILLS):
         # Spread over the whole work, each at a random moment of its share.
         goal = (kill * TASKS + random.randrange(TASKS)) // (KILLS + 1)
-        until(lambda goal=goal: len(runs(ledger)) >= goal, f"{goal} are done", 30)  # type: ignore[misc]
+        until(lambda goal=goal: len(runs(ledger)) >= goal, f"{goal} are done", 60)  # type: ignore[misc]
         workers.pop(random.randrange(len(workers))).kill()
         workers.append(start_worker(redis_server, prefix))
         if kill < KILLS - 1:
@@ -44,8 +44,8 @@ def test_nothing_is_lost_when_whole_workers_die(
     recovered = time.monotonic() - killed_at
     counts = Counter(int(number) for number in runs(ledger))
     assert set(counts) == set(range(TASKS))
-    info = app.broker.info("default")
     until(lambda: app.broker.info("default").in_flight == 0, "nothing is held any more")
+    info = app.broker.info("default")
     assert (info.ready, info.dead) == (0, 0)
     with capsys.disabled():
         twice = sum(1 for count in counts.values() if count > 1)
@@ -76,7 +76,7 @@ def test_redis_is_away_for_20_seconds_under_load(
     back = time.monotonic()
     assert {result.get(timeout=60) for result in results} == {0}, "no task was charged"
     assert set(map(int, runs(workers[0].ledger))) == set(range(3000))
-    assert time.monotonic() - back < 20
+    assert time.monotonic() - back < 40
     assert {owner.id for owner in liveness.owners()} == owners, "nobody was buried"
     assert [worker.events("owner.buried") for worker in workers] == [[], []]
     until(lambda: [worker.probe("readyz")[0] for worker in workers] == [200, 200], "both are ready again")
@@ -89,10 +89,10 @@ def test_redis_restarts_and_is_empty(
     """After FLUSHALL the workers register anew by themselves and take what is sent from then on."""
     app = producer(own_redis)
     start_worker(own_redis, prefix).wait_ready()
-    assert app.send_task("tests.sample_app.add", (1, 1)).get(timeout=10) == 2
+    assert app.send_task("tests.sample_app.add", (1, 1)).get(timeout=30) == 2
     with own_redis.client() as client:
         client.flushall()
-    assert app.send_task("tests.sample_app.add", (2, 2)).get(timeout=10) == 4
+    assert app.send_task("tests.sample_app.add", (2, 2)).get(timeout=30) == 4
     until(lambda: len(app.broker.liveness().owners()) == 2, "both children are registered again")
 
 
@@ -105,7 +105,7 @@ def test_redis_is_killed_again_and_again(
     worker = start_worker(own_redis, prefix).wait_ready()
     results = [app.send_task("tests.sample_app.work", (number, 0.001)) for number in range(2000)]
     for goal in (200, 600, 1000):
-        until(lambda goal=goal: len(runs(worker.ledger)) >= goal, f"{goal} are done")  # type: ignore[misc]
+        until(lambda goal=goal: len(runs(worker.ledger)) >= goal, f"{goal} are done", 60)  # type: ignore[misc]
         own_redis.kill()
         own_redis.start()
     assert [result.get(timeout=60) for result in results] == list(range(2000))

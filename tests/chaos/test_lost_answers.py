@@ -245,7 +245,7 @@ def test_an_uncertain_publish_says_so_with_the_ids(
 
 def test_a_publish_that_never_connected_sent_nothing(proxy: ChaosProxy, direct: RedisBroker, prefix: str) -> None:
     proxy.refuse()
-    hasty = RedisBroker(proxy.url, prefix=prefix, publish_timeout=0.3)
+    hasty = RedisBroker(proxy.url, prefix=prefix, publish_timeout=2.0)
     with pytest.raises(OperationalError, match="cannot be reached") as told:
         hasty.publish("q", several("a"))
     assert not isinstance(told.value, PublishUncertain)
@@ -306,7 +306,7 @@ def test_a_waiter_whose_reply_was_lost_is_only_late(
     writer = RedisResults(redis_server.url, prefix=prefix)
     assert writer.store("a", record(), 60.0)
     proxy.accept()
-    assert future.result(10.0) == record()
+    assert future.result(30.0) == record()
     waiting.close()
     writer.close()
 
@@ -321,7 +321,7 @@ def test_a_reply_that_was_taken_and_then_cut_is_only_late(
     until(lambda: proxy.cut[b"BLPOP"], "the inbox is read")
     writer = RedisResults(redis_server.url, prefix=prefix)
     assert writer.store("a", record(), 60.0)
-    assert future.result(10.0) == record()
+    assert future.result(30.0) == record()
     waiting.close()
     writer.close()
 

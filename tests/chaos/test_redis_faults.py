@@ -51,7 +51,7 @@ def replica(own_redis: RedisServer) -> Iterator[RedisServer]:
 
 def test_restart_under_load(own_redis: RedisServer, workers: list[Worker], producer: Produce) -> None:
     with Load(producer(own_redis), workers) as load:
-        load.runs_on(20)
+        load.runs_on()
         for _ in range(2):
             own_redis.stop()
             until(not_ready(workers), "they say that they are not ready")
@@ -63,9 +63,9 @@ def test_restart_under_load(own_redis: RedisServer, workers: list[Worker], produ
 def test_hung_for_some_seconds(own_redis: RedisServer, workers: list[Worker], producer: Produce) -> None:
     """Connections are taken and nobody answers: worse than gone, since nothing breaks."""
     with Load(producer(own_redis), workers) as load:
-        load.runs_on(20)
+        load.runs_on()
         own_redis.pause()
-        until(not_ready(workers), "they say that they are not ready", 10)
+        until(not_ready(workers), "they say that they are not ready")
         own_redis.go_on()
         load.runs_on()
     load.is_complete()
@@ -73,7 +73,7 @@ def test_hung_for_some_seconds(own_redis: RedisServer, workers: list[Worker], pr
 
 def test_scripts_flushed_under_load(own_redis: RedisServer, workers: list[Worker], producer: Produce) -> None:
     with Load(producer(own_redis), workers) as load, own_redis.client() as client:
-        load.runs_on(20)
+        load.runs_on()
         for _ in range(20):
             client.script_flush()
             time.sleep(0.05)  # how often, not for how long
@@ -91,9 +91,9 @@ def test_every_answer_200_ms_late(
         worker.wait_ready()
     app = Umbel("slow", broker=proxy.url, key_prefix=prefix)
     with Load(app, workers, pause=0.02) as load:
-        load.runs_on(20)
+        load.runs_on()
         proxy.delay = 0.2
-        load.runs_on(15)
+        load.runs_on()
         before = len(load.results)
         until(lambda: len(load.results) > before + 10, "it sends on")
         assert [worker.probe("readyz")[0] for worker in workers] == [200, 200]
@@ -114,7 +114,7 @@ def test_failover_to_a_replica(
         worker.wait_ready()
     app = Umbel("producer", broker=proxy.url, key_prefix=prefix)
     with Load(app, workers) as load:
-        load.runs_on(20)
+        load.runs_on()
         proxy.refuse()
         with own_redis.client() as old, replica.client() as new:
             wanted = int(old.info("replication")["master_repl_offset"])
@@ -138,10 +138,12 @@ def test_a_failover_that_lost_the_last_writes(
         worker.wait_ready()
     app = Umbel("producer", broker=proxy.url, key_prefix=prefix)
     with Load(app, workers) as load:
-        load.runs_on(20)
-        with replica.client() as new:
+        load.runs_on()
+        with own_redis.client() as old, replica.client() as new:
+            kept = set(load.results)
+            wanted = int(old.info("replication")["master_repl_offset"])
+            until(lambda: int(new.info("replication")["slave_repl_offset"]) >= wanted, "the replica has these")
             new.replicaof("NO", "ONE")  # from here on the replica misses what the primary answers
-            behind = time.monotonic()
             missed = len(load.results)
             until(lambda: len(load.results) > missed + 20, "some are sent to the primary alone")
             own_redis.kill()
@@ -149,10 +151,14 @@ def test_a_failover_that_lost_the_last_writes(
         proxy.cut_all()
         load.runs_on()
         back = time.monotonic()
-    kept = [number for number, at in load.sent_at.items() if not behind - 0.1 < at < back]
-    assert {load.results[number].get(timeout=30) for number in kept} == set(kept)
-    until(lambda: app.broker.info("default").in_flight == 0, "nothing is held any more")
-    assert app.broker.info("default").ready == 0
+    kept |= {number for number, at in load.sent_at.items() if at > back}
+    assert {load.results[number].get(timeout=30) for number in kept} == kept
+
+    def empty() -> bool:
+        info = app.broker.info("default")
+        return info.ready + info.in_flight == 0
+
+    until(empty, "nothing is left")
     assert load.dead_probes == []
     app.close()
 
@@ -161,12 +167,11 @@ def test_a_replica_that_answers(own_redis: RedisServer, workers: list[Worker], p
     """READONLY: the primary was demoted, and its address has not moved yet. Nobody works, nobody dies, and then all go on."""
     app = producer(own_redis, publish_timeout=1.0)
     with Load(app, workers) as load:
-        load.runs_on(20)
+        load.runs_on()
         with own_redis.client() as client:
             client.replicaof("127.0.0.1", "1")
             until(not_ready(workers), "they say that they are not ready")
-            until(lambda: load.errors, "the producer is told")
-            assert "READONLY" in str(load.errors[0])
+            until(lambda: any("READONLY" in str(error) for error in load.errors), "the producer is told")
             client.replicaof("NO", "ONE")
         load.runs_on()
     load.is_complete()
@@ -180,7 +185,7 @@ def test_who_talks_to_the_old_primary_connects_anew(
     workers = [start_worker(proxy, prefix).wait_ready()]
     app = Umbel("producer", broker=proxy.url, key_prefix=prefix)
     with Load(app, workers) as load:
-        load.runs_on(20)
+        load.runs_on()
         with own_redis.client() as old, replica.client() as new:
             old.client_pause(10_000, all=False)  # no writes, until the replica has all
             wanted = int(old.info("replication")["master_repl_offset"])
@@ -198,7 +203,7 @@ def test_flushall_under_load(own_redis: RedisServer, workers: list[Worker], prod
     """What was queued is gone, as was asked for; who works registers anew, and what is sent from then on is run."""
     app = producer(own_redis)
     with Load(app, workers) as load:
-        load.runs_on(20)
+        load.runs_on()
         with own_redis.client() as client:
             client.flushall()
         flushed = time.monotonic()
@@ -216,15 +221,16 @@ def test_maxmemory_reached(own_redis: RedisServer, workers: list[Worker], produc
     app = producer(own_redis)
     held = [app.send_task(S + "work", (number,), countdown=1.0) for number in range(10_000, 10_200)]
     with Load(app, workers) as load:
-        load.runs_on(20)
+        load.runs_on()
         with own_redis.client() as client:
             client.config_set("maxmemory", 1)
-            until(lambda: load.errors, "the producer is told")
-            error = load.errors[0]
-            assert isinstance(error, OperationalError)
-            assert "OOM command not allowed" in str(error)
+
+            def told() -> list[OperationalError]:
+                return [error for error in load.errors if "OOM command not allowed" in str(error)]
+
+            error, *_ = until(told, "the producer is told")
             assert "maxmemory" in str(error)
-            assert [result.get(timeout=20) for result in held] == list(range(10_000, 10_200))
+            assert [result.get(timeout=40) for result in held] == list(range(10_000, 10_200))
             assert [worker.probe("readyz")[0] for worker in workers] == [200, 200]
             client.config_set("maxmemory", 0)
         load.runs_on()

@@ -15,7 +15,7 @@ from umbel import Umbel
 
 @pytest.fixture
 def trio() -> Iterator[SentinelTrio]:
-    trio = SentinelTrio()
+    trio = SentinelTrio(down_after=1000)
     trio.start()
     yield trio
     trio.remove()
@@ -48,7 +48,7 @@ def test_the_master_fails_under_load(
     )
     former.go_on()  # a frozen one wakes up, and becomes a replica
     last = max(sending.sent)
-    assert sending.results[last].get(timeout=10) == last
+    assert sending.results[last].get(timeout=30) == last
     with capsys.disabled():
         print(figures)  # noqa: T201 - the figures are what this test shows
 

@@ -34,9 +34,9 @@ def test_delays_expiry_and_control_do_not_compare_clocks(
     assert abs((told - datetime.now(UTC)).total_seconds()) > 3000, "its clock is another one"
     began = time.monotonic()
     delayed = app.send_task(S + "add", (1, 1), countdown=0.5, expires=30)
-    assert delayed.get(timeout=10) == 2
-    assert 0.5 <= time.monotonic() - began < 5.0
-    assert app.send_task(S + "fails_twice").get(timeout=10) == 2
+    assert delayed.get(timeout=30) == 2
+    assert 0.5 <= time.monotonic() - began < 60.0
+    assert app.send_task(S + "fails_twice").get(timeout=30) == 2
 
     def command(*words: str) -> str:
         given = ["-A", "tests.sample_app:app", "-b", redis_server.url, *words]
@@ -53,15 +53,15 @@ def test_delays_expiry_and_control_do_not_compare_clocks(
         return done.stdout
 
     assert worker.hostname in command("status")
-    revoked = app.send_task(S + "work", (1,), countdown=2.0)
+    revoked = app.send_task(S + "work", (1,), countdown=6.0)
     command("control", "revoke", revoked.id)
     # A worker that did not hear it reads it when it starts.
     assert worker.stop() == 0
     start_worker(redis_server, prefix, environment=wrong_clock).wait_ready()
     with pytest.raises(TaskRevokedError):
-        revoked.get(timeout=10)
+        revoked.get(timeout=30)
     assert runs(worker.ledger) == []
-    assert app.send_task(S + "add", (1, 1)).get(timeout=10) == 2
+    assert app.send_task(S + "add", (1, 1)).get(timeout=30) == 2
 
 
 def test_a_task_that_has_expired_by_the_clock_of_redis_does_not_run(
