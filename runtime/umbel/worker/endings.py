@@ -23,6 +23,9 @@ log = logging.getLogger("umbel.worker")
 SIGNAL_PATIENCE = 1.0
 #: Seconds that a stopped process may take to stop.
 STOP_PATIENCE = 1.0
+#: Seconds for which tasks that are to be terminated are looked for, and between two looks: a child that has not read yet what it
+#: was told may be about to begin one of them.
+SEEK, SEEK_EVERY = 1.2, 0.4
 #: What the kernel calls a process that does nothing more for now, or for ever.
 STOPPED = ("T", "t", "Z", "X")
 
@@ -50,9 +53,12 @@ class Endings:
         self._cancels = cancels
         self._cancel_timeout = cancel_timeout
         self._wanted: SimpleQueue[tuple[str, int | None]] = SimpleQueue()
+        self._sought: dict[str, tuple[int | None, float]] = {}  #: the same, with the time at which the search is over
+        self._sought_at = 0.0
+        self._terminated: set[tuple[str, int, int]] = set()  #: owner, queue and tag of those that were found
 
     def terminate(self, ids: Iterable[str], number: int | None) -> None:
-        """Note tasks that are to be ended at the next look, if they run here; called by any thread.
+        """Note tasks that are to be ended at the next looks, if they run here; called by any thread.
 
         Args:
             ids: of the tasks.
@@ -90,16 +96,22 @@ class Endings:
 
     def _terminate_wanted(self, now: float) -> None:
         """End the tasks which are to be terminated: have them told so, or kill their children."""
-        wanted: dict[str, int | None] = {}
+        at_once = not self._wanted.empty()
         while not self._wanted.empty():
             task_id, number = self._wanted.get()
-            wanted[task_id] = number
-        if not wanted:
+            self._sought[task_id] = number, now + SEEK
+        if not self._sought or not (at_once or now >= self._sought_at + SEEK_EVERY):
             return
-        for task_id, owner, queue, tag in self._find(wanted.keys()):
+        self._sought_at = now
+        for task_id, owner, queue, tag in self._find(self._sought.keys()):
             for seat in self._seats:
-                if seat.owner == owner and any(a.tag == tag for a in self._slots.running(seat.index)):
-                    self._terminate_one(seat, Sentence("revoked", tag, queue), wanted[task_id], now)
+                runs = seat.owner == owner and any(a.tag == tag for a in self._slots.running(seat.index))
+                if runs and (owner, queue, tag) not in self._terminated:
+                    self._terminated.add((owner, queue, tag))
+                    self._terminate_one(seat, Sentence("revoked", tag, queue), self._sought[task_id][0], now)
+        self._sought = {task_id: sought for task_id, sought in self._sought.items() if now < sought[1]}
+        if not self._sought:
+            self._terminated.clear()
 
     def _terminate_one(self, seat: Seat, sentence: Sentence, number: int | None, now: float) -> None:
         if self._cancels and seat.link is not None and seat.link.send({"what": "terminate", "tag": sentence.tag}):
