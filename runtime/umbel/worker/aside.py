@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -40,8 +41,33 @@ BEGIN = 30.0
 PATIENCE = 30.0
 #: Seconds that a command gets less than who asked waits.
 MARGIN = 0.3
+#: Seconds that it has in any case, however late its process has begun.
+LEAST = 0.1
 #: Commands under way at once.
 MOST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """How long a command may take.
+
+    Args:
+        seconds: as people are told.
+        asked: when it has to have ended for who asked to hear of it, in monotonic time; also while its process begins.
+        own: seconds that it may take however long that has lasted.
+    """
+
+    seconds: float
+    asked: float
+    own: float
+
+    def end(self, begun: float) -> float:
+        """Return when it is ended, in monotonic time. Pure.
+
+        Args:
+            begun: when its process had begun.
+        """
+        return max(self.asked, begun + max(self.own, LEAST))
 
 
 class Aside:
@@ -77,11 +103,12 @@ class Aside:
             return True
         # Ended a little before who asked gives up, so that the reason arrives.
         left = timeout - min(MARGIN, timeout / 4) if timeout else 0.0
-        seconds = max(left, known["default_timeout"] or 0.0) or PATIENCE
+        own = known["default_timeout"] or (0.0 if timeout else PATIENCE)
+        term = Term(max(left, own), time.monotonic() + left, own)
         order: dict[str, Any] = {"what": "command", "command": command, "arguments": arguments, "state": self._state()}
         order["supervisor"] = os.getpid()
         threading.Thread(
-            target=self._run, args=(order, seconds, done), name=f"umbel-command-{command}", daemon=True
+            target=self._run, args=(order, term, done), name=f"umbel-command-{command}", daemon=True
         ).start()
         return True
 
@@ -90,17 +117,20 @@ class Aside:
         pids = [seat.pid for seat in roster.present()]
         return {"hostname": roster.hostname, "worker": roster.id, "queues": list(roster.queues), "pids": pids}
 
-    def _run(self, order: dict[str, Any], seconds: float, done: Done) -> None:
+    def _run(self, order: dict[str, Any], term: Term, done: Done) -> None:
+        asked: list[Leaving] = []
         try:
-            answer = self._ask(order, seconds)
+            answer = self._ask(order, term, asked)
         except Exception as error:
             log.exception("command.failed", extra={"command": order["command"]})
             answer = {"error": repr(error)}
         finally:
             self._room.release()
         done(answer)
+        for wish in asked:  # now that who asked has the answer: nobody gives one once the worker has ended
+            self._leave(wish)
 
-    def _ask(self, order: dict[str, Any], seconds: float) -> Any:
+    def _ask(self, order: dict[str, Any], term: Term, asked: list[Leaving]) -> Any:
         ours, theirs = Link.pair()
         try:
             sent = self._zygote.spawn(order, theirs)
@@ -115,14 +145,14 @@ class Aside:
             except ProcessLookupError:
                 process = -1  # it has ended; what it said can still be read
             try:
-                until = time.monotonic() + seconds
-                answer = _next(ours, seconds)
+                until = term.end(time.monotonic())
+                answer = _next(ours, until - time.monotonic())
                 while answer is not None and answer["what"] == "leave":
-                    self._leave(Leaving.of_message(answer))
+                    asked.append(Leaving.of_message(answer))
                     answer = _next(ours, max(0.0, until - time.monotonic()))
                 if answer is not None:
                     return answer["answer"]
-                return {"error": _why(process, order["command"], seconds, time.monotonic() < until)}
+                return {"error": _why(process, order["command"], term.seconds, time.monotonic() < until)}
             finally:
                 if process >= 0:
                     os.close(process)

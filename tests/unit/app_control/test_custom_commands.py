@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import uuid
 from typing import Any
 
@@ -12,9 +14,11 @@ from umbel import Umbel
 from umbel.broker.memory import MemoryBroker
 from umbel.control import State, control_command, custom, inspect_command
 from umbel.errors import ImproperlyConfigured
+from umbel.leaving import Leaving
 from umbel.worker.about import About
-from umbel.worker.aside import Aside
+from umbel.worker.aside import Aside, Term
 from umbel.worker.inspection import Inspection
+from umbel.worker.link import Link
 from umbel.worker.orders import Orders
 from umbel.worker.roster import Roster
 from umbel.worker.slots import Slots
@@ -124,6 +128,37 @@ def _app() -> Umbel:
     app = Umbel("shop", broker="redis://:secret@x/0", set_as_current=False)
     app.task(name="shop.mail", queue="mail", max_retries=9)(lambda: None)
     return app
+
+
+def test_who_asked_is_answered_before_the_worker_ends() -> None:
+    """Afterwards nobody is left to answer."""
+
+    @control_command
+    def retire(state: State) -> None: ...
+
+    class Zygote(ZygoteHandle):
+        def spawn(self, order: dict[str, Any], end: Link) -> bool:
+            process = Link(socket.socket(fileno=os.dup(end.fileno())))
+            process.send({"what": "hello", "pid": os.getpid()})
+            process.send(Leaving(False, 7, "as asked").as_message())
+            process.send({"what": "answer", "answer": {"ok": "shutting down"}})
+            process.close()
+            return True
+
+    about = About()
+    about.write(_app())
+    told: list[Any] = []
+    roster = Roster("id", "w", [], Slots(1), {}, lambda: False)
+    assert Aside(roster, about, Zygote(about), told.append).start("retire", {}, 20.0, told.append)
+    until(lambda: len(told) == 2, "an answer, and the end")
+    assert told == [{"ok": "shutting down"}, Leaving(False, 7, "as asked")]
+
+
+def test_the_time_of_a_command_runs_while_its_process_begins() -> None:
+    """Who asked waits meanwhile, and is to hear why there is no answer."""
+    assert Term(1.7, asked=101.7, own=0.0).end(begun=101.0) == 101.7
+    assert Term(5.0, asked=101.7, own=5.0).end(begun=101.0) == 106.0
+    assert Term(1.7, asked=101.7, own=0.0).end(begun=110.0) > 110.0
 
 
 def test_a_worker_without_its_zygote_says_so() -> None:
