@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import traceback
 from typing import Any
 
@@ -29,6 +30,9 @@ def load(options: WorkerOptions, link: Link) -> Any:
     try:
         if options.workdir:
             os.chdir(options.workdir)
+        if options.autoreload:
+            # Python takes bytecode for that of a source of the same second and size: a quick edit would change nothing.
+            sys.dont_write_bytecode = True
         app = find_app(options.app)
         if options.config:
             app.conf.load(options.config, force=True)
