@@ -102,8 +102,9 @@ class Child(Errands):
 
     def _work(self) -> None:
         while not self.draining:
-            if self._slots.is_held():
-                self._hold_on()
+            if self._slots.are_closed():
+                self._start_nothing()
+                continue
             if self._paused:
                 self._stand_by()
             if self._standing.changed:
@@ -178,9 +179,16 @@ class Child(Errands):
         self.busy = True
         self._turns.all_promising()
 
+    def _start_nothing(self) -> None:
+        """End if the worker ends, which stands in the slots before the supervisor says so; otherwise wait for the supervisor."""
+        if self._slots.are_ending():
+            self.draining = True
+        else:
+            self._hold_on()
+
     def _hold_on(self) -> None:
         """The supervisor has not reached the broker for long, so others may be burying this worker: start nothing."""
-        while self._slots.is_held() and not self.draining:
+        while self._slots.is_held() and not (self.draining or self._slots.are_ending()):
             time.sleep(0.05)
         with self._desk.lock:
             self._desk.distrust()
@@ -228,8 +236,10 @@ class Child(Errands):
         self._turns.all_promising()
 
     def _run_next(self) -> None:
-        if self._slots.is_held():
-            self._hold_on()
+        if self._slots.are_closed():
+            self._start_nothing()
+            if self.draining:
+                return
         if self._helper.recovering:
             with self._desk.lock:
                 pass

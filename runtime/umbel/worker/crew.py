@@ -116,7 +116,7 @@ class Crew(Errands):
     def take(self, lane: Lane) -> Delivery | None:
         """Take what a lane is to run, None for nothing."""
         with self._counting:
-            if self._closed() or self._slots.is_held():
+            if self._closed() or self._slots.are_closed():
                 return None
             if self._retirement is not None and self._retirement.has_run(self._begun):
                 return None
@@ -193,7 +193,9 @@ class Crew(Errands):
 
     def _closed(self) -> bool:
         """Whether nothing may be started now."""
-        return self.draining or self._paused or self._suspect is not None or self._leaving is not None
+        if self.draining or self._paused or self._suspect is not None or self._leaving is not None:
+            return True
+        return self._slots.are_ending()  # before the supervisor says so
 
     def _rouse(self) -> None:
         os.eventfd_write(self._wake, 1)
@@ -355,7 +357,7 @@ class Crew(Errands):
 
     def _hold_on(self) -> None:
         """The supervisor has not reached the broker for long, so others may be burying this worker: start nothing."""
-        while self._slots.is_held() and not self.draining:
+        while self._slots.is_held() and not (self.draining or self._slots.are_ending()):
             self._listen([self._link.fileno()], 0.05)
         with self._desk.lock:
             self._desk.distrust()

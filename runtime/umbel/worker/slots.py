@@ -17,7 +17,7 @@ _SIZE = 64
 _TAG = struct.Struct("<Q")
 _BODY = struct.Struct("<Qdd")
 _DONE = struct.Struct("<Q")
-#: One page in front: byte 0 = 1 while no task may be started.
+#: One page in front: byte 0 = 1 while no task may be started, byte 1 = 1 once none may be any more. A thread each writes them.
 _HEAD = 64
 #: Added to the tag of a task whose owner is gone: it is nobody's message any more, though it runs.
 VOID = 1 << 63
@@ -105,10 +105,22 @@ class Slots:
         at, size = _HEAD + _SIZE * self.lanes * child, _SIZE * self.lanes
         self._memory[at : at + size] = bytes(size)
 
+    def are_closed(self) -> bool:
+        """Return whether no task may be started, for either reason."""
+        return self._memory[0] == 1 or self._memory[1] == 1
+
     def is_held(self) -> bool:
-        """Return whether no task may be started: the supervisor has lost the broker, and others may bury this worker."""
+        """Return whether the supervisor has lost the broker, so that others may bury this worker."""
         return self._memory[0] == 1
 
     def hold(self, hold: bool) -> None:
         """Forbid, or allow again, to start tasks."""
         self._memory[0] = 1 if hold else 0
+
+    def are_ending(self) -> bool:
+        """Return whether the worker was told to end."""
+        return self._memory[1] == 1
+
+    def end_all(self) -> None:
+        """Forbid to start tasks from now on, since the worker ends."""
+        self._memory[1] = 1

@@ -240,6 +240,7 @@ class Supervisor(Shown):
             signal.signal(number, self._asked_to_end)
 
     def _asked_to_end(self, number: int, frame: object) -> None:
+        self._slots.end_all()  # first: once the worker says that it ends, nothing begins
         self._drain.ask(number)
         self._herald.ending(number, cold=self._drain.cold, exitcode=self._drain.code)
         self._wake()
@@ -367,6 +368,7 @@ class Supervisor(Shown):
         if not seat.sentences:  # a task that was told to end, or its process, ended the process
             seat.sentences = tuple(told.sentence for tag, told in seat.condemned.items() if tag in tags)
         code = None if status is None else os.waitstatus_to_exitcode(status)
+        seat.draining |= self._drain.begun and code == 0  # it may have seen the end coming before it was told
         burial = burial_of(seat, tags, hint_of(code))
         if burial is not None:
             self._pulse.bury(burial)

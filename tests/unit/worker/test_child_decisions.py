@@ -59,6 +59,27 @@ def test_a_child_that_breaks_while_a_task_runs_leaves_the_tasks_tag(child: Child
     assert child._slots.read(0).tag == 7
 
 
+def test_nothing_begins_once_the_worker_was_told_to_end(child: Child) -> None:
+    # Given a child that has fetched ahead, and has not heard of the end yet
+    ran: list[int] = []
+
+    def run(delivery: Delivery, child: Child) -> None:
+        ran.append(delivery.tag)
+        child._slots.end_all()
+
+    child._runner = _Runner(run)  # type: ignore[assignment]
+    child._desk.ready.extend(Delivery("q", tag, b"") for tag in (7, 8))
+    # When the worker ends in the middle of the first task, the second does not begin
+    child._work_off()
+    assert ran == [7]
+    assert [delivery.tag for delivery in child._desk.ready] == [8]
+    # And nothing is fetched
+    child.draining = False
+    child._work()
+    assert child.draining
+    assert ran == [7]
+
+
 def test_the_helper_finds_the_way_back_while_a_task_runs(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a long task, an outcome before it, and an answer that was lost
     desk = child._desk
