@@ -15,8 +15,8 @@ from umbel import states
 CHILD, WORKER = 1.0, 15.0
 #: The same for a child where Redis was away meanwhile, counted from its return.
 CHILD_AFTER_REDIS = 5.0
-#: Seconds that a send may take in all: its deadline, and what a busy machine adds.
-SEND = 6.0
+#: Seconds that a send may take in all, and what a busy machine adds.
+SEND, LATE = 5.0, 1.0
 
 
 @dataclass
@@ -49,7 +49,7 @@ def judge(
         dead: task id -> reason, of all dead letters.
         records: task id -> state, of all stored results.
         recoveries: those that were watched to their end.
-        patience: what the bounds on recoveries are multiplied with, where the machine does much else.
+        patience: what the bounds on time are multiplied with, where the machine does much else.
     """
     known = story.sent | story.uncertain | story.refused
     verdict = Verdict(
@@ -63,8 +63,8 @@ def judge(
     )
     _judge_tasks(verdict, story, dead, records)
     _judge_recoveries(verdict, recoveries, patience)
-    if story.slowest_send > SEND:
-        verdict.wrong.append(f"a send took {story.slowest_send:.1f} s, its deadline is 5 s")
+    if story.slowest_send > SEND + patience * LATE:
+        verdict.wrong.append(f"a send took {story.slowest_send:.1f} s, its deadline is {SEND:g} s")
     return verdict
 
 
