@@ -37,6 +37,11 @@ def nap(state: State, seconds: float) -> dict[str, str]:
     return {"ok": f"slept {seconds:g} s"}
 
 
+@control_command
+def rests(state: State, seconds: float) -> None:
+    time.sleep(seconds)
+
+
 @control_command(variadic="words")
 async def shout(state: State, words: list[str]) -> dict[str, str]:
     """Say it louder."""

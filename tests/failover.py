@@ -41,7 +41,7 @@ def fail_over(
     ledger = workers[0].ledger
     sending = Sending(app, durability="replicated") if safe else Sending(app)
     try:
-        until(lambda: len(runs(ledger)) > 300, "they are at it")
+        until(lambda: len(runs(ledger)) > 300, "they are at it", 60)
         fail()
         failed = time.monotonic()
         until(promoted, "a replica is promoted", 60)
@@ -51,7 +51,7 @@ def fail_over(
         done = len(runs(ledger))
         until(lambda: len(runs(ledger)) > done, "workers go on")
         ran_again = time.monotonic() - back
-        until(lambda: len(runs(ledger)) > done + 200, "all goes its way again")
+        until(lambda: len(runs(ledger)) > done + 200, "all goes its way again", 60)
     finally:
         sending.stop()
     assert max(sent_again, ran_again) < AGAIN

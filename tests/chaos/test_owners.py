@@ -173,9 +173,9 @@ def test_a_supervisor_without_redis_for_8_seconds_lets_no_task_start(
 
         proxy.rule = only_the_supervisor
         cut = time.monotonic()
-        assert app.send_task(S + "work", (2,)).get(timeout=5) == 2  # not yet
+        assert app.send_task(S + "work", (2,)).get(timeout=20) == 2  # not yet
         until(lambda: worker.events("worker.holding"), "it holds")
-        assert 6.0 < time.monotonic() - cut < 20.0
+        assert 5.0 < time.monotonic() - cut < 20.0
         assert worker.probe("readyz")[0] == 503
         assert worker.probe("livez")[0] == 200
         time.sleep(0.2)  # a task that was just beginning

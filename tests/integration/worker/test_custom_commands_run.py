@@ -70,7 +70,7 @@ def test_what_goes_wrong_in_a_command_is_its_answer(app: Umbel, worker: Worker) 
 
 def test_commands_under_way_are_bounded(app: Umbel, worker: Worker) -> None:
     for _ in range(4):
-        app.control.broadcast("nap", {"seconds": 60}, timeout=60)
+        app.control.broadcast("rests", {"seconds": 60})
     (answer,) = app.control.broadcast("nap", {"seconds": 0}, reply=True, timeout=20)
     assert "4 commands are under way" in answer[worker.hostname]["error"]
     assert app.control.inspect(timeout=20).ping() == {worker.hostname: {"ok": "pong"}}

@@ -22,7 +22,7 @@ def heard(app: Umbel) -> list[dict[str, Any]]:
     """Return all events that are kept."""
     found: list[dict[str, Any]] = []
     with app.events.Receiver(handlers={"*": found.append}, since=0) as receiver, pytest.raises(TimeoutError):
-        receiver.capture(timeout=0.3)
+        receiver.capture(timeout=0.1)
     return found
 
 
