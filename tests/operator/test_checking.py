@@ -102,7 +102,7 @@ def test_an_operator_that_does_not_answer_is_named() -> None:
 def test_the_command_ends_with_one_sentence_where_no_cluster_is_configured(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from umbel_operator.cli import main; main()", "check", "--wait", "0"]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90)
     assert done.returncode == 1
     assert "No Kubernetes cluster is configured" in done.stderr
     assert "Traceback" not in done.stderr

@@ -105,7 +105,7 @@ def served(script: Callable[[str, Any], dict[str, Any] | int], tmp_path: Path, *
             env={"PATH": "/usr/bin:/bin", "KUBECONFIG": config, "HOME": str(tmp_path)},
             stderr=subprocess.PIPE,
         )
-        _, err = await asyncio.wait_for(process.communicate(), 30)
+        _, err = await asyncio.wait_for(process.communicate(), 90)
         await runner.cleanup()
         assert process.returncode == 1
         return err.decode()

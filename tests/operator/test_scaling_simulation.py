@@ -94,7 +94,7 @@ def test_a_load_of_ones_own_is_drawn(tmp_path: Path) -> None:
     load, out = tmp_path / "mine.csv", tmp_path / "mine.svg"
     load.write_text("minute,tasks\n" + "".join(f"{minute},{minute * 10}\n" for minute in range(20)))
     command = [sys.executable, "-m", "benchmarks.scaling", "--load", str(load), "--out", str(out), "--max", "5"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=90)
     assert done.returncode == 0, done.stderr
     assert "| mine | 1,900 | 5 |" in done.stdout
     ElementTree.parse(out)
