@@ -126,12 +126,15 @@ class ChaosProxy:
 
     async def _close(self) -> None:
         self._closing = True
-        self._server.close()
+        # No more are accepted; the server is closed later, since one that was accepted and comes to a closed server is forgotten.
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening.fileno())
         for link in list(self._links):
             link.cut()
         # Those too that are just connecting, to the server or to this proxy.
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(others)
+        self._server.close()
         # A transport that was aborted says good-bye to its socket in the next turn of the loop.
         await asyncio.sleep(0.01)
 

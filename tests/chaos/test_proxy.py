@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -180,6 +181,21 @@ def test_a_client_that_goes_leaves_no_connection_to_the_server(
     while prefix.encode() in direct.call("CLIENT", "LIST"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_who_connects_in_the_moment_of_its_end_is_let_go(redis_server: RedisServer) -> None:
+    proxy = ChaosProxy(redis_server.port)
+    proxy.start()
+    # Given a connection that is accepted in the turn of the loop that ends all
+    proxy._loop.call_soon_threadsafe(time.sleep, 0.3)
+    client = Client(proxy.port)
+    ending = threading.Thread(target=proxy.stop)
+    ending.start()
+    ending.join()
+    with pytest.raises(ConnectionError):
+        client.call("PING")
+    client.close()
+    gc.collect()  # a socket that was forgotten is a warning, and so an error, now and not in a later test
 
 
 def test_a_server_that_is_not_there_is_told_as_a_broken_connection() -> None:
