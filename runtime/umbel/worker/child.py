@@ -23,14 +23,12 @@ from umbel.worker.link import Link
 from umbel.worker.prefetch import Estimate
 from umbel.worker.quarantine import PATIENCE as ISOLATION_PATIENCE
 from umbel.worker.retirement import Retirement
+from umbel.worker.rounds import LOOK, Rounds
 from umbel.worker.runner import Limit, Runner
 from umbel.worker.slots import Slots
 from umbel.worker.standing import Standing
 
 log = logging.getLogger("umbel.worker")
-
-#: Seconds that an idle child waits for a bell before it looks by itself.
-LOOK = 2.0
 
 
 class Child(Errands):
@@ -70,8 +68,7 @@ class Child(Errands):
         self._runner = runner
         self._bell: Bell = broker.bell()
         self._standing = standing
-        self._names = standing.names()
-        self._turns = standing.turns()
+        self._rounds = Rounds(standing)
         self._slots = slots
         self._link = link
         self._estimate = Estimate(prefetch)
@@ -81,7 +78,6 @@ class Child(Errands):
         self._answered = threading.Event()
         self.started = 0.0  #: when the running task started, 0 = none
         self.busy = True  #: not waiting for a bell
-        self._due: dict[str, float | None] = {}  # queue -> when something of it is due, or may start; monotonic
         self._done = 0
         self._retirement = retirement
         self._helper = Helper(self, desk, link, self._wake_helper)
@@ -118,8 +114,8 @@ class Child(Errands):
 
     def _turn(self) -> None:
         """Report, fetch, and wait if there is nothing."""
-        queue = self._turns.next()
-        asked = queue or self._names[0]
+        queue = self._rounds.turns.next()
+        asked = queue or self._rounds.names[0]
         began = time.perf_counter()
         try:
             with self._desk.lock:
@@ -137,13 +133,9 @@ class Child(Errands):
             return
         self._refusals = 0
         self._estimate.travelled(time.perf_counter() - began)
-        pause = min((pause for pause in (batch.next_due, batch.limited) if pause is not None), default=None)
-        self._due[asked] = None if pause is None else time.monotonic() + pause
-        if batch.deliveries or batch.more:
-            self._turns.promising(asked)
+        if self._rounds.answered(asked, batch):
             return
-        self._turns.empty(asked)
-        if self._turns.next() is None and not self._desk.ready and not self._paused:
+        if self._rounds.turns.next() is None and not self._desk.ready and not self._paused:
             self._wait()
 
     def _pass_on(self) -> None:
@@ -160,9 +152,7 @@ class Child(Errands):
                 self._standing.take_up(self._desk)
         except (ConnectionLost, OwnerLost) as error:
             self._lost(error)
-        self._names = self._standing.names()
-        self._turns = self._standing.turns()
-        self._due.clear()
+        self._rounds.begin()
 
     def _stand_by(self) -> None:
         """Report what is finished, then neither fetch nor wait for a bell, which would be swallowed."""
@@ -177,7 +167,7 @@ class Child(Errands):
             readable([self._wake_main], LOOK)
             self._drain_wake()
         self.busy = True
-        self._turns.all_promising()
+        self._rounds.turns.all_promising()
 
     def _start_nothing(self) -> None:
         """End if the worker ends, which stands in the slots before the supervisor says so; otherwise wait for the supervisor."""
@@ -202,11 +192,10 @@ class Child(Errands):
 
     def _wait(self) -> None:
         """Wait for a bell. Every bell that was taken is answered by a cycle, and so is every timeout."""
-        due = min((due for due in self._due.values() if due is not None), default=None)
-        timeout = LOOK if due is None else min(LOOK, max(0.0, due - time.monotonic()) + 0.001)
+        timeout = self._rounds.pause()
         self.busy = False
         try:
-            self._bell.ask(self._names, timeout)
+            self._bell.ask(self._rounds.names, timeout)
             while not (self.draining or self._paused or self._standing.changed or self._leaving):
                 heard = readable([self._bell.fileno(), self._wake_main], timeout + self._bell.late)
                 if self._wake_main in heard:
@@ -215,16 +204,12 @@ class Child(Errands):
                 if not heard:
                     self._bell.close()
                     raise ConnectionLost("no answer from the bell")
-                rung = self._bell.answer()
-                if rung is None:
-                    self._turns.all_promising()
-                else:
-                    self._turns.promising(rung)
+                self._rounds.rung(self._bell.answer())
                 return
             # Not any more: a bell that was taken in this moment is lost; the others look by themselves soon.
             self._bell.close()
         except ConnectionLost as error:
-            self._turns.all_promising()
+            self._rounds.turns.all_promising()
             with self._desk.lock:
                 self._desk.distrust()  # its connection leads to where the bell was
             self._lost(error)
@@ -233,7 +218,7 @@ class Child(Errands):
 
     def _lost(self, error: Exception) -> None:
         super()._lost(error)
-        self._turns.all_promising()
+        self._rounds.turns.all_promising()
 
     def _run_next(self) -> None:
         if self._slots.are_closed():

@@ -32,6 +32,7 @@ from umbel.worker.link import Link
 from umbel.worker.prefetch import MOST, Estimate
 from umbel.worker.quarantine import PATIENCE as ISOLATION_PATIENCE
 from umbel.worker.retirement import Retirement
+from umbel.worker.rounds import LOOK, Rounds
 from umbel.worker.slots import Slots
 from umbel.worker.standing import Standing
 
@@ -40,8 +41,6 @@ log = logging.getLogger("umbel.worker")
 #: Seconds that what was fetched ahead waits for a slot before it is given back, if tasks do not usually take longer.
 PATIENCE = 0.002
 GIVE_BACK_AFTER = 3.0
-#: Seconds that an idle crew waits for a bell before it looks by itself.
-LOOK = 2.0
 
 
 class Crew(Errands):
@@ -79,13 +78,11 @@ class Crew(Errands):
         self._bell: Bell = broker.bell()
         self._asked_until = 0.0  # when the bell has to have answered, 0 = it was not asked
         self._standing = standing
-        self._names = standing.names()
-        self._turns = standing.turns()
+        self._rounds = Rounds(standing)
         self._slots = slots
         self._link = link
         self._hands = hands
         self._estimate = Estimate(prefetch)
-        self._due: dict[str, float | None] = {}  # queue -> when its next delayed message is due, monotonic
         self._errands: deque[Callable[[], object]] = deque()
         self._retirement = retirement
         self._begun = 0  # deliveries that were taken to be run
@@ -228,11 +225,11 @@ class Crew(Errands):
             self._link.send(self._leaving.as_message())
             self.draining, self._leaving = True, None
         want = self._want()
-        queue = self._turns.next() if want else None
+        queue = self._rounds.turns.next() if want else None
         if self._desk.ready and (self._closed() or self._is_stuck()):
             self._give_back()
         elif queue is not None or self._desk.has_outcomes():
-            self._cycle(queue or self._desk.first_to_report() or self._names[0], want)
+            self._cycle(queue or self._desk.first_to_report() or self._rounds.names[0], want)
         else:
             self._wait(want)
 
@@ -244,9 +241,7 @@ class Crew(Errands):
                 self._standing.take_up(self._desk)
         except (ConnectionLost, OwnerLost) as error:
             self._lost(error)
-        self._names = self._standing.names()
-        self._turns = self._standing.turns()
-        self._due.clear()
+        self._rounds.begin()
 
     def _run_errands(self) -> None:
         while self._errands:
@@ -290,14 +285,9 @@ class Crew(Errands):
             return
         self._refusals = 0
         self._estimate.travelled(time.perf_counter() - began)
-        pause = min((pause for pause in (batch.next_due, batch.limited) if pause is not None), default=None)
-        self._due[queue] = None if pause is None else time.monotonic() + pause
         if batch.deliveries:
             self._hands.wake(len(batch.deliveries))
-        if batch.deliveries or batch.more:
-            self._turns.promising(queue)
-        elif want:
-            self._turns.empty(queue)
+        self._rounds.answered(queue, batch, wanted=want > 0)
 
     def _wait(self, want: int) -> None:
         """Wait for the hands, the supervisor, or a bell. Every bell that was taken is answered by a cycle."""
@@ -306,9 +296,8 @@ class Crew(Errands):
         descriptors = [self._wake, self._link.fileno()]
         try:
             if want and not self._asked_until:
-                due = min((due for due in self._due.values() if due is not None), default=None)
-                pause = LOOK if due is None else min(LOOK, max(0.0, due - now) + 0.001)
-                self._bell.ask(self._names, pause)
+                pause = self._rounds.pause()
+                self._bell.ask(self._rounds.names, pause)
                 self._asked_until = now + pause + 5.0
             if self._asked_until:
                 descriptors.append(self._bell.fileno())
@@ -342,11 +331,8 @@ class Crew(Errands):
         return heard
 
     def _rung(self, queue: str | None) -> None:
-        if queue is None:
-            self._turns.all_promising()
-            return
-        self._turns.promising(queue)
-        if not self._want():
+        self._rounds.rung(queue)
+        if queue is not None and not self._want():
             self._cycle(queue, 0)  # which passes the bell on
 
     def _ask_no_more(self) -> None:
@@ -376,7 +362,7 @@ class Crew(Errands):
                 for lane in self.lanes:
                     if lane.tag and lane.generation != self._desk.generation:
                         lane.disown()
-        self._turns.all_promising()
+        self._rounds.turns.all_promising()
         self._hands.wake(len(self._desk.ready))
 
     # What the supervisor says
@@ -402,7 +388,7 @@ class Crew(Errands):
             case "pause":
                 self._paused = bool(message["on"])
                 self._ask_no_more()
-                self._turns.all_promising()
+                self._rounds.turns.all_promising()
             case "figures":
                 self.send_figures()
             case "revoked":

@@ -7,6 +7,7 @@ takes the changes of queues up between two cycles.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -55,9 +56,9 @@ class Standing:
         """Return the names of the queues that are consumed."""
         return list(self.queues)
 
-    def turns(self) -> Turns:
+    def turns(self, clock: Callable[[], float] = time.monotonic) -> Turns:
         """Return the order in which they are asked."""
-        return Turns(tuple(self.queues.items()))
+        return Turns(tuple(self.queues.items()), clock)
 
     def take_up(self, desk: Desk) -> None:
         """Enter the queues that are new, and let go of those that are not wanted any more; with the desk's lock held.
