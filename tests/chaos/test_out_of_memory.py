@@ -71,6 +71,7 @@ def test_a_child_that_is_out_of_memory_dies_alone(
     with pytest.raises(WorkerLostError, match="running out of memory"):
         greedy.get(timeout=30)
     assert resting.get(timeout=20) == 3.0
+    until(lambda: len(worker.events("child.died")) >= 3, "the last death is told, a moment after its task is back")
     deaths = [(death["exit"], death["hint"]) for death in worker.events("child.died")]
     assert deaths == [(-signal.SIGKILL, "killed by SIGKILL: perhaps out of memory")] * 3
     (letter,) = app.broker.dead("default")

@@ -319,7 +319,7 @@ class Child(Errands):
                 os.eventfd_write(self._wake_main, 1)
                 return self._paused
             case "figures":
-                self.send_figures()
+                self.send_figures(int(message["asked"]))
             case "revoked":
                 self._desk.revoked.update(message["ids"])
             case "standing":

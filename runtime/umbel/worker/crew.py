@@ -390,7 +390,7 @@ class Crew(Errands):
                 self._ask_no_more()
                 self._rounds.turns.all_promising()
             case "figures":
-                self.send_figures()
+                self.send_figures(int(message["asked"]))
             case "revoked":
                 self._desk.revoked.update(message["ids"])
             case "standing":

@@ -29,7 +29,7 @@ class Errands:
 
     def __init__(self, desk: Desk, descriptors: Descriptors) -> None:
         self._desk = desk
-        self.send_figures: Callable[[], None] = lambda: None  #: tells the supervisor what this child has done
+        self.send_figures: Callable[[int], None] = lambda asked: None  #: tells the supervisor what this child has done
         self._descriptors = descriptors
         self.draining = False
         self._stopped = False

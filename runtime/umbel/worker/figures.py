@@ -88,8 +88,12 @@ class Figures:
         if self._news and now - self._sent >= TICK:
             self.send()
 
-    def send(self) -> None:
-        """Report what has changed. What cannot be sent now is sent the next time."""
+    def send(self, asked: int = 0) -> None:
+        """Report what has changed. What cannot be sent now is sent the next time.
+
+        Args:
+            asked: number of the question that this answers, 0 for none.
+        """
         self._sent = time.monotonic()
         with self._lock:
             changed = [(name, row) for name, row in self._rows.items() if row.dirty]
@@ -103,7 +107,7 @@ class Figures:
                 "cycled": self._cycled,
                 "lost": self.lost(),
                 "tasks": told[start : start + PACKET_TASKS],
-                "last": start + PACKET_TASKS >= len(told),
+                "asked": asked if start + PACKET_TASKS >= len(told) else 0,
             }
             if not self._link.send(part):
                 with self._lock:

@@ -39,7 +39,8 @@ class Tally:
         self._dead: dict[str, Totals] = {}
         self._living: dict[int, dict[str, Totals]] = {}
         self._cycled: dict[int, float] = {}
-        self._answers: dict[int, int] = {}
+        self._asked = 0  # number of the last question
+        self._answers: dict[int, int] = {}  # by seat: number of the last question that was answered
         self.deaths: dict[str, int] = {}
         self._lost: dict[int, int] = {}
         self._lost_by_dead = 0
@@ -52,8 +53,8 @@ class Tally:
                 own[name] = Totals(states, buckets, seconds)
             self._cycled[seat] = message["cycled"]
             self._lost[seat] = message.get("lost", 0)
-            if message["last"]:
-                self._answers[seat] = self._answers.get(seat, 0) + 1
+            if message["asked"]:  # what a child tells by itself may have been on its way before the question
+                self._answers[seat] = max(message["asked"], self._answers.get(seat, 0))
                 self._changed.notify_all()
 
     def leave(self, seat: int, cause: str | None) -> None:
@@ -67,7 +68,7 @@ class Tally:
                 self._dead.setdefault(name, Totals()).add(totals)
             self._cycled.pop(seat, None)
             self._lost_by_dead += self._lost.pop(seat, 0)
-            self._answers[seat] = self._answers.get(seat, 0) + 1  # nobody waits for it any more
+            self._answers[seat] = self._asked  # nobody waits for it any more
             if cause is not None:
                 self.deaths[cause] = self.deaths.get(cause, 0) + 1
             self._changed.notify_all()
@@ -76,10 +77,11 @@ class Tally:
         """Have all children tell what is new, and wait for that, but not for long: a stopped one never answers."""
         until = time.monotonic() + patience
         with self._changed:
-            before = {seat.index: self._answers.get(seat.index, 0) for seat in seats}
-            asked = {seat.index for seat in seats if seat.link is not None and seat.link.send({"what": "figures"})}
+            self._asked = number = self._asked + 1
+            question = {"what": "figures", "asked": number}
+            asked = {seat.index for seat in seats if seat.link is not None and seat.link.send(question)}
             while asked:
-                asked = {index for index in asked if self._answers.get(index, 0) <= before[index]}
+                asked = {index for index in asked if self._answers.get(index, 0) < number}
                 left = until - time.monotonic()
                 if not asked or left <= 0:
                     return
