@@ -150,11 +150,3 @@ def test_every_block_says_what_to_do_with_it(name: str) -> None:
 def test_document(name: str, stage: Stage) -> None:
     for block in blocks_of(ROOT / name):
         stage.perform(block)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_links_lead_somewhere(name: str) -> None:
-    document = ROOT / name
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
-        if "://" not in target and not target.startswith("mailto:"):
-            assert (document.parent / target).exists(), f"{name} links to {target}, which is not there"
