@@ -53,4 +53,4 @@ def tell(task: Task[..., Any], request: Request, ended: Execution) -> None:
     except (Exception, SystemExit) as raised:
         if leaving.ask(raised):
             return
-        get_logger("umbel.task").exception("handler failed", extra={"task": task.name, "id": request.id})
+        get_logger("umbel.task").exception("handler.failed", extra={"task": task.name, "id": request.id})

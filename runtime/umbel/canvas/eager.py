@@ -189,7 +189,7 @@ def errbacks(app: Umbel, links: Any, task_id: str, request: Request, error: Base
         try:
             call(request, error, failure.traceback_of(error))
         except Exception:
-            get_logger("umbel.task").exception("errback failed", extra={"task": call.task, "id": task_id})
+            get_logger("umbel.task").exception("errback.failed", extra={"task": call.task, "id": task_id})
         finally:
             leave(token)
 

@@ -122,4 +122,4 @@ class MemoryListener:
             try:
                 self._handle(orjson.loads(raw))
             except Exception:
-                logger.exception("a control command could not be carried out: %s", raw[:200])
+                logger.exception("control.failed", extra={"command": raw[:200].decode("utf-8", "replace")})

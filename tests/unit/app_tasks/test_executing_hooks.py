@@ -98,7 +98,7 @@ def test_a_handler_that_fails_changes_nothing(app: Umbel, caplog: pytest.LogCapt
 
     app.task(name="broken", base=Broken)(lambda: 1).delay()
     assert execute(app, take_one(app)).state == states.SUCCESS
-    assert "handler failed" in caplog.text
+    assert "handler.failed" in caplog.text
 
 
 def test_a_class_that_wraps_the_call(app: Umbel) -> None:
