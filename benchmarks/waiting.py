@@ -75,6 +75,9 @@ def take(url: str, prefix: str, *, coroutines: int = 4700, threads: int = 300, c
         await _until(lambda: _waiting(app) == len(names))
         seconds, memory = time.perf_counter() - begun, _memory() - before
         connections, blocked = _connections(url)
+        while blocked == 0 and time.perf_counter() - begun < _PATIENCE:  # who reads is between two questions
+            await asyncio.sleep(0.02)
+            connections, blocked = _connections(url)
         ended = time.perf_counter()
         await asyncio.to_thread(_write_elsewhere, url, prefix, names)
         values = await asyncio.gather(*tasks)

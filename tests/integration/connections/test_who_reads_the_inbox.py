@@ -164,5 +164,7 @@ def test_a_thread_that_reads_goes_on_after_the_connection_broke(
 
 
 def test_what_another_process_sent_is_waited_for_by_a_watch(results: RedisResults, others: RedisResults) -> None:
-    threading.Timer(0.1, others.store, ("a", record(value=b"7"), 60.0)).start()
+    storing = threading.Timer(0.1, others.store, ("a", record(value=b"7"), 60.0))
+    storing.start()
     assert value(results.wait_for("a", 15.0, None)) == "7"
+    storing.join()  # it gives its connection back to a pool that is closed next
