@@ -75,18 +75,19 @@ class Pool:
 
     def _once(self, work: Callable[[RedisConnection], T], now: float, until: float) -> T:
         connection = self._take(now) or self.endpoint.connect(max(0.05, until - now))
+        idle = self._idle
         try:
             answer = work(connection)
         except ServerRefused as error:
             if error.code in MOVED_ON:
                 connection.close()
             else:
-                self._give(connection)
+                self._give(connection, idle)
             raise
         except BaseException:
             connection.close()
             raise
-        self._give(connection)
+        self._give(connection, idle)
         return answer
 
     def _take(self, now: float) -> RedisConnection | None:
@@ -102,20 +103,32 @@ class Pool:
                 return connection
             connection.close()
 
-    def _give(self, connection: RedisConnection) -> None:
+    def _give(self, connection: RedisConnection, idle: list[RedisConnection]) -> None:
+        """Keep a connection for the next one, in the list that was there when it was taken."""
         connection.idle_since = now = time.monotonic()
-        if connection.pid == self._pid:
-            idle = self._idle
-            idle.append(connection)
-            if len(idle) > 1:
-                _drop_one(idle, now)
+        if connection.pid != self._pid:
+            return
+        idle.append(connection)
+        if self._idle is not idle:  # the pool was closed meanwhile: whoever finds it here closes it
+            _close_all(idle)
+        elif len(idle) > 1:
+            _drop_one(idle, now)
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed by nobody but their user."""
+        """Close the idle connections, and those in use once they are given back; who calls later connects anew."""
         idle, self._idle = self._idle, []
-        for connection in idle:
-            if connection.pid == os.getpid():
-                connection.close()
+        if self._pid == os.getpid():
+            _close_all(idle)
+
+
+def _close_all(idle: list[RedisConnection]) -> None:
+    """Close what is in a list that nobody takes from any more; several threads may do so at once."""
+    while True:
+        try:
+            connection = idle.pop()
+        except IndexError:
+            return
+        connection.close()
 
 
 def _drop_one(idle: list[RedisConnection], now: float) -> None:

@@ -33,3 +33,24 @@ def test_what_was_idle_for_long_is_closed(own_redis: RedisServer, monkeypatch: p
             made.run(lambda connection: connection.call(b"PING"))
         until(lambda: len(client.client_list()) == 1 + 1, "one is left, that is in use")
     made.close()
+
+
+def test_what_was_in_use_when_the_pool_was_closed_is_closed_when_it_is_given_back(own_redis: RedisServer) -> None:
+    made = Pool(Endpoint(own_redis.url))
+    used, closed = Barrier(2), Barrier(2)
+
+    def slowly(connection: RedisConnection) -> None:
+        used.wait(30.0)
+        closed.wait(30.0)
+        connection.call(b"PING")
+
+    with ThreadPoolExecutor(1) as threads, own_redis.client() as client:
+        done = threads.submit(made.run, slowly)
+        used.wait(30.0)
+        made.close()
+        closed.wait(30.0)
+        done.result(30.0)
+        until(lambda: len(client.client_list()) == 1, "nothing is left open")
+        assert made.run(lambda connection: connection.call(b"PING")) == b"PONG", "who calls later connects anew"
+        made.close()
+        until(lambda: len(client.client_list()) == 1, "nothing is left open")
