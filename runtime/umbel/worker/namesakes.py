@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from umbel.broker.base import Broker, ConnectionLost, OwnerInfo
 from umbel.ids import machine_id
+from umbel.worker.stopped import state_of
 
 log = logging.getLogger("umbel.worker")
 
@@ -42,10 +43,4 @@ def namesakes(owners: Iterable[OwnerInfo], hostname: str, machine: str) -> list[
 
 
 def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # somebody else's, so it is there
-    return True
+    return state_of(pid) not in ("Z", "X")

@@ -13,6 +13,7 @@ from tests.workers import Worker, until
 from umbel import Umbel
 from umbel.broker.base import OwnerInfo
 from umbel.worker.namesakes import namesakes
+from umbel.worker.stopped import state_of
 
 Start = Callable[..., Worker]
 
@@ -38,7 +39,7 @@ def test_one_that_follows_a_killed_worker_of_its_name_does_not(
     first = start_worker(redis_server, prefix, "--hostname", "twin@here").wait_ready()
     children = first.children()
     os.killpg(first.pid, signal.SIGKILL)
-    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), "its children are gone")
+    until(lambda: {state_of(pid) for pid in children} <= {"Z", "X"}, "its children are gone")
     liveness = producer(redis_server).broker.liveness()
     try:
         assert [owner for owner in liveness.owners() if owner.hostname == "twin@here"], "nobody has buried it yet"
