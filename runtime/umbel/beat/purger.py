@@ -54,17 +54,18 @@ class Purger:
         Raises:
             OperationalError: Redis is away; what was done stays done.
         """
-        wanted = {name: queue.purge for name, queue in self._definitions().queues.items() if queue.purge}
+        definitions = self._definitions()
+        wanted = {name: queue.purge for name, queue in definitions.queues.items() if queue.purge}
         self._done = {name: uid for name, uid in self._done.items() if wanted.get(name) == uid}
         self._under_way = {name: purge for name, purge in self._under_way.items() if wanted.get(name) == purge.uid}
         until = self._clock.monotonic() + BUDGET
         more = False
         for name, uid in wanted.items():
             if name not in self._done:
-                more |= self._work(name, uid, until)
+                more |= self._work(name, uid, definitions.serial, until)
         return REST if more else LOOK_EVERY
 
-    def _work(self, name: str, uid: str, until: float) -> bool:
+    def _work(self, name: str, uid: str, serial: int, until: float) -> bool:
         """Purge one queue until that has to wait; return whether there is more to do at once."""
         step = Step.MORE
         while step in (Step.MORE, Step.ASIDE):
@@ -77,8 +78,9 @@ class Purger:
             purge = self._under_way.get(name)
             if purge is None or purge.epoch != lease.epoch:
                 # What another beat has done stays done; it is only looked through again.
-                purge = self._under_way[name] = Purge(name, uid, lease.source, lease.epoch)
+                purge = self._under_way[name] = Purge(name, uid, lease.source, lease.epoch, serial)
                 log.info("queue.purging", extra={"queue": name, "uid": uid})
+            purge.serial = serial
             step = self._purges.step(purge)
             if step is Step.ASIDE:
                 tell(self._purges, self._broker, name)

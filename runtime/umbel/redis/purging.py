@@ -41,7 +41,7 @@ class Step(Enum):
     ASIDE = "aside"  #: messages stand aside, see `Purges.aside`: those who wait for them are to be told
     WAITING = "waiting"  #: workers hold messages, and finish them
     MORE = "more"  #: there are more keys
-    FENCED = "fenced"  #: another beat leads, or the queue belongs to another TaskQueue
+    FENCED = "fenced"  #: another beat leads, or the queue belongs to another TaskQueue, or has later settings
 
 
 @dataclass(slots=True)
@@ -52,12 +52,14 @@ class Purge:
         queue: its name.
         uid: of the TaskQueue.
         source, epoch: of the leader that purges.
+        serial: of the definitions that want it: a queue with settings of later ones is left alone.
     """
 
     queue: str
     uid: str
     source: str
     epoch: int
+    serial: int
     cursor: int = 0  #: of the search for keys
     found: int = 0  #: keys that were deleted
 
@@ -91,14 +93,14 @@ class Purges:
         mark = keys.purged(self._prefix, purge.queue)
         waiting = (own.bell, own.eta, own.park, own.fair, own.clocks, own.dead, keys.deaths(self._prefix, purge.queue))
         names = (own.meta, mark, *waiting, own.inflight, own.dropped, *own.ready)
-        arguments = (purge.uid, purge.source, purge.epoch, keys.LAYOUT, ASIDE_COUNT)
+        arguments = (purge.uid, purge.source, purge.epoch, keys.LAYOUT, ASIDE_COUNT, purge.serial)
         status, number = self._run(lambda connection: _begin(connection, names, arguments))
         if status == b"layout":
             raise LayoutError(
                 f"the keys of queue {purge.queue!r} have layout version {number}, this Umbel knows version {keys.LAYOUT}: "
                 "a newer Umbel works on this Redis, upgrade beat"
             )
-        if status == b"stale":
+        if status in (b"stale", b"outdated"):
             return Step.FENCED
         if status == b"aside":
             return Step.ASIDE

@@ -161,7 +161,7 @@ def test_a_queue_of_another_task_queue_is_left_alone(
 ) -> None:
     fill(broker)
     monkeypatch.setattr("umbel.redis.purging.SCAN_COUNT", 1)
-    purge = Purge("mail", "uid-old", "config:b", 3)
+    purge = Purge("mail", "uid-old", "config:b", 3, 7)
     assert begin(purges, purge, broker) is Step.MORE
     # A new TaskQueue with the same name: beat publishes its settings, as the loader does.
     assert broker.configure("mail", {"intake": "Accept", "dispatch": "Enabled", "purge": None}, 9)
@@ -171,20 +171,32 @@ def test_a_queue_of_another_task_queue_is_left_alone(
     assert broker.info("mail").ready == 1
 
 
+def test_a_purge_that_arrives_behind_later_settings_does_nothing(broker: RedisBroker, purges: Purges) -> None:
+    """Given one that was on its way when it was taken back, then the queue stays as the later definitions want it."""
+    fill(broker)
+    assert broker.configure("mail", {"intake": "Accept", "dispatch": "Enabled", "purge": None}, 8)
+    before = broker.info("mail")
+    assert purges.step(Purge("mail", "uid-old", "config:b", 3, 7)) is Step.FENCED
+    after = broker.info("mail")
+    assert (after.ready, after.delayed, after.dead) == (before.ready, before.delayed, before.dead) == (20, 1, 1)
+    assert broker.settings("mail")["intake"] == "Accept"
+    assert begin(purges, Purge("mail", "uid-new", "config:b", 3, 9), broker) is not Step.FENCED, "the next one may"
+
+
 def test_a_leader_that_was_replaced_purges_nothing(
     broker: RedisBroker, purges: Purges, left: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(broker)
     before = left()
-    client_of_another_epoch = Purge("mail", "uid-mail", "config:b", 5)
+    client_of_another_epoch = Purge("mail", "uid-mail", "config:b", 5, 7)
     monkeypatch.setattr("umbel.redis.purging.SCAN_COUNT", 1)
     assert begin(purges, client_of_another_epoch, broker) is Step.MORE
     half = left()
     assert len(half) < len(before)
-    assert purges.step(Purge("mail", "uid-mail", "config:b", 4)) is Step.FENCED
+    assert purges.step(Purge("mail", "uid-mail", "config:b", 4, 7)) is Step.FENCED
     assert left() == half
     monkeypatch.setattr("umbel.redis.purging.SCAN_COUNT", 1000)
-    assert run(purges, Purge("mail", "uid-mail", "config:b", 6), broker)[-1] is Step.DONE, "a new leader takes it up"
+    assert run(purges, Purge("mail", "uid-mail", "config:b", 6, 7), broker)[-1] is Step.DONE, "a new leader takes it up"
     assert purges.step(client_of_another_epoch) is Step.DONE, "told of the end, it does nothing"
     assert len(left()) == 1
 
@@ -198,7 +210,7 @@ def test_a_large_queue_goes_in_many_small_steps(
             pipe.set(keys.lock(prefix, "mail", f"k{n}"), "t", ex=3600)
             pipe.set(f"{prefix}:elsewhere:{n}", "t", ex=3600)
         pipe.execute()
-    steps = run(purges, Purge("mail", "uid-mail", "config:b", 1), broker)
+    steps = run(purges, Purge("mail", "uid-mail", "config:b", 1, 7), broker)
     assert steps[-1] is Step.DONE
     assert len(steps) >= 5
     assert left() == {keys.purged(prefix, "mail")}
@@ -211,7 +223,7 @@ def test_on_a_cluster_and_whatever_the_name(redis_cluster: RedisCluster, prefix:
     purges = Purges(Endpoint.from_environment(redis_cluster.url), prefix)
     broker.publish(name, [outgoing("a", unique=True), outgoing("b", 3600)])
     broker.publish("aXb", [outgoing("c")])
-    assert run(purges, Purge(name, "uid", "config:b", 1), broker)[-1] is Step.DONE
+    assert run(purges, Purge(name, "uid", "config:b", 1, 7), broker)[-1] is Step.DONE
     assert broker.info(name).ready == broker.info(name).delayed == 0
     assert broker.info("aXb").ready == 1
     assert broker.queues() == ["aXb"]
@@ -251,7 +263,7 @@ def test_who_waits_for_a_task_that_waits_for_a_place_is_told(
     consumer.register()
     runs, parked = consumer.cycle("mail", [], 2).deliveries
     assert [consumer.admit(delivery, Ticket(place="c:7", places=1)) for delivery in (runs, parked)] == ["go", "parked"]
-    assert purges.step(Purge("mail", "uid-mail", "config:b", 1)) is Step.ASIDE
+    assert purges.step(Purge("mail", "uid-mail", "config:b", 1, 7)) is Step.ASIDE
     tell(purges, broker, "mail")
     with redis_server.client() as client:
         raw = client.get(keys.result(prefix, "parked"))
@@ -268,10 +280,10 @@ def test_a_purge_that_was_cut_off_is_taken_up_with_what_it_had_put_aside(
     """Given a beat that died between putting messages aside and telling of them, then workers leave these alone, since they would
     call them dropped, and the next leader tells of them."""
     broker.publish("mail", [outgoing(f"t{n}") for n in range(5)])
-    assert purges.step(Purge("mail", "uid-mail", "config:b", 1)) is Step.ASIDE
+    assert purges.step(Purge("mail", "uid-mail", "config:b", 1, 7)) is Step.ASIDE
     assert broker.info("mail").ready == 0
     assert look_after(broker, ["mail"]) == 0
-    assert run(purges, Purge("mail", "uid-mail", "config:b", 2), broker)[-1] is Step.DONE
+    assert run(purges, Purge("mail", "uid-mail", "config:b", 2, 7), broker)[-1] is Step.DONE
     client = redis_server.client()
     for n in range(5):
         raw = client.get(keys.result(prefix, f"t{n}"))
@@ -284,7 +296,7 @@ def test_what_a_purge_had_put_aside_when_it_was_taken_back_is_not_lost_sight_of(
     broker: RedisBroker, purges: Purges
 ) -> None:
     broker.publish("mail", [outgoing(f"t{n}") for n in range(5)])
-    assert purges.step(Purge("mail", "uid-mail", "config:b", 1)) is Step.ASIDE
+    assert purges.step(Purge("mail", "uid-mail", "config:b", 1, 7)) is Step.ASIDE
     assert broker.configure("mail", {"intake": "Accept", "dispatch": "Enabled", "purge": None}, 9)
     assert look_after(broker, ["mail"]) == 5
     assert broker.info("mail").in_flight == 0
@@ -295,7 +307,7 @@ def test_a_redis_without_memory_is_purged_all_the_same(own_redis: RedisServer, p
     purges = Purges(Endpoint(own_redis.url), prefix)
     broker.publish("mail", [outgoing(f"t{n}") for n in range(600)])
     own_redis.client().config_set("maxmemory", 1)
-    assert begin(purges, Purge("mail", "uid-mail", "config:b", 1), broker) is Step.DONE
+    assert begin(purges, Purge("mail", "uid-mail", "config:b", 1, 7), broker) is Step.DONE
     assert broker.info("mail").ready == broker.info("mail").in_flight == 0
     purges.close()
     broker.close()
