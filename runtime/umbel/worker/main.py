@@ -196,7 +196,13 @@ def share_with_children() -> None:
 
     An import after it, however small, makes copies of more than a MiB of what is shared.
     """
-    for module in ("umbel.app", "umbel.broker.redis", "umbel.results.redis", "umbel.execution", "umbel.worker.start"):
+    for module in (
+        "umbel.app",
+        "umbel.broker.redis.ownqueues",
+        "umbel.results.redis",
+        "umbel.execution",
+        "umbel.worker.start",
+    ):
         importlib.import_module(module)
     gc.collect()
     # What exists by now is never collected: the collector would write to each object, and so copy its page.

@@ -10,6 +10,7 @@ from tests.redis_server import RedisServer
 from tests.workers import Worker, runs, until
 
 from umbel import Umbel
+from umbel.redis import keys
 
 SPARED = {
     "asyncio",
@@ -32,6 +33,8 @@ def test_nothing_is_imported_after_the_start(
     for number in range(20):
         app.send_task("tests.sample_app.work", (number,))
     until(lambda: len(runs(worker.ledger)) == 20, "the tasks have run")
+    with redis_server.client() as client:
+        until(lambda: client.exists(keys.own_turn(prefix)), "it has looked after the queues of those who are gone")
 
     before, started, after = worker.log.read_text().partition('"worker.started"')
     assert "import time:" in before
