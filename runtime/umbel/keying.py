@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -11,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from umbel import serialization
+from umbel.digests import blake2b
 
 #: Longest key that is kept as it is, in bytes; of a longer one a digest is kept.
 LONGEST: Final = 120
@@ -87,4 +87,4 @@ def _canonical(value: Any) -> bytes:
 
 
 def _digest(raw: bytes) -> str:
-    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+    return blake2b(raw, digest_size=16).hexdigest()

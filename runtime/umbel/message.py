@@ -21,7 +21,6 @@ All numbers are big-endian. The Lua scripts know these offsets (plus one, as Lua
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,6 +28,7 @@ from typing import Any, Final
 
 import orjson
 
+from umbel.digests import blake2b
 from umbel.errors import DecodeError, EncodeError
 from umbel.ids import new_nonce
 
@@ -113,7 +113,7 @@ class Message:
 @lru_cache(maxsize=65536)
 def group_digest(group: str) -> str:
     """Return what stands for a group where Lua has to read it: 16 characters, whatever the name."""
-    return hashlib.blake2b(group.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return blake2b(group.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def nonce_of(raw: bytes) -> bytes | None:

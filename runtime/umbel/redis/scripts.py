@@ -5,7 +5,6 @@ A line ``-- include NAME`` stands for the text of ``lua/parts/NAME.lua``: functi
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import hiredis
 
+from umbel.digests import sha1
 from umbel.redis.connection import Argument, ConnectionBroken, RedisConnection, ServerRefused, pack, seconds_left
 
 _INCLUDE: Final = re.compile(rb"^ *-- include (\w+)$", re.M)
@@ -40,7 +40,7 @@ class Script:
     def __init__(self, name: str) -> None:
         self.name = name
         self.text = _read(name)
-        self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
+        self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
     def pack(self, keys: Sequence[Argument], arguments: Sequence[Argument]) -> bytes:
         """Return the EVALSHA command as bytes."""

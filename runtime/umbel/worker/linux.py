@@ -1,4 +1,4 @@
-"""The few system calls that Python does not offer: subreaper, death signal, process descriptors."""
+"""The few calls of the system that Python does not offer: subreaper, death signal, unused memory."""
 
 from __future__ import annotations
 
@@ -41,3 +41,10 @@ def die_with_parent(parent: int, patience: float = 5.0) -> None:
 def thread_count() -> int:
     """Return how many threads this process has, those of C libraries included."""
     return len(os.listdir("/proc/self/task"))
+
+
+def give_back_memory() -> None:
+    """Give to the system what the allocator of C keeps for later, as after many imports; only where that is glibc's."""
+    trim = getattr(_libc, "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -22,6 +22,7 @@ from umbel.ownqueues import with_own
 from umbel.queues import is_own
 from umbel.shards import spread
 from umbel.transport import make_broker
+from umbel.worker import linux
 from umbel.worker.about import About
 from umbel.worker.namesakes import warn_of_namesakes
 from umbel.worker.options import WorkerOptions
@@ -205,6 +206,7 @@ def share_with_children() -> None:
     ):
         importlib.import_module(module)
     gc.collect()
+    linux.give_back_memory()
     # What exists by now is never collected: the collector would write to each object, and so copy its page.
     gc.freeze()
 

@@ -43,6 +43,7 @@ def main(options: WorkerOptions, link: Link, slots: Slots, about: About, supervi
         threads = linux.thread_count()
         link.send({"what": "hello", "threads": threads, **describe(app)})
         gc.collect()
+        linux.give_back_memory()
         gc.freeze()
         while True:
             message, fd = link.receive()

@@ -5,10 +5,11 @@ A workflow's id is twenty hex digits, the first four groups of a UUID version 4;
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from typing import Final
+
+from umbel.digests import blake2b
 
 _FORM: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-(4[0-9a-f]{3})-([89ab][0-9a-f]{3})-([0-9a-f]{12})").fullmatch
 
@@ -20,7 +21,7 @@ def new_workflow_id() -> str:
 
 def derived_workflow_id(seed: bytes) -> str:
     """Return the id of the workflow that stands for a seed: the same one each time."""
-    return _shaped(hashlib.blake2b(seed, digest_size=10).digest())
+    return _shaped(blake2b(seed, digest_size=10).digest())
 
 
 def _shaped(raw: bytes) -> str:

@@ -13,6 +13,7 @@ from umbel import Umbel
 from umbel.redis import keys
 
 SPARED = {
+    "_hashlib",
     "asyncio",
     "email",
     "http.server",
