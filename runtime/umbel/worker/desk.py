@@ -31,7 +31,7 @@ class Desk:
         new_owner: makes the description of a fresh owner.
         announce: tells the supervisor the owner's id, before the owner can hold anything.
         cycled: called with the monotonic time after each answer of the broker.
-        entered: called when the owner is registered, and so can be given tasks.
+        entered: called when the owner is known to be registered, and so can be given tasks; also again.
     """
 
     def __init__(
@@ -116,6 +116,7 @@ class Desk:
             self.enter()
         else:
             self._compare(held)
+            self._entered()  # the answer to its registration may be what was lost
         finally:
             self._frozen = False
 
