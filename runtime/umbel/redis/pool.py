@@ -74,8 +74,9 @@ class Pool:
             now = time.monotonic()
 
     def _once(self, work: Callable[[RedisConnection], T], now: float, until: float) -> T:
-        connection = self._take(now) or self.endpoint.connect(max(0.05, until - now))
-        idle = self._idle
+        taken = self._take(now)
+        idle = self._idle  # before it connects, which may take long: the pool may be closed meanwhile
+        connection = taken or self.endpoint.connect(max(0.05, until - now))
         try:
             answer = work(connection)
         except ServerRefused as error:
